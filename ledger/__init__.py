@@ -1,0 +1,1 @@
+"""The chain and what it means: deterministic, without clock, randomness, sockets or threads."""

@@ -1,0 +1,1 @@
+"""The chain: hashes, Merkle trees, batches, headers, certificates and blocks."""

@@ -1,0 +1,1 @@
+"""Transactions: the signed envelope and the typed bodies it carries."""
