@@ -1,0 +1,60 @@
+"""The tables of the world state: every kind of fact the ledger keeps, each with one prefix.
+
+A WORLD entry is a leaf of the authenticated tree by itself. A COMPANY entry begins with the 18
+characters of a company's code; all that a block changes in one company's entries is folded into
+that company's single WORLD leaf (`COMPANIES`), so a block that says a thousand things about twenty
+companies updates twenty tree keys, and still no entry can differ between nodes unnoticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+COMPANY_KEY_BYTES = 18
+
+
+class Scope(Enum):
+    """How a table's entries are authenticated."""
+
+    WORLD = "world"
+    COMPANY = "company"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A name, a two-byte prefix that orders it in the store, and its scope."""
+
+    name: str
+    prefix: bytes
+    scope: Scope
+
+
+# (log size, log peaks, fold): written by the overlay alone, at the end of a block.
+COMPANIES = Table("companies", b"sA", Scope.WORLD)
+MEMBERS = Table("members", b"sB", Scope.WORLD)
+CATEGORIES = Table("categories", b"sC", Scope.WORLD)
+RULES = Table("rules", b"sD", Scope.WORLD)
+CONSENTS = Table("consents", b"sE", Scope.WORLD)
+ASSETS = Table("assets", b"sF", Scope.WORLD)
+LOANS = Table("loans", b"sG", Scope.WORLD)
+APPLICATIONS = Table("applications", b"sH", Scope.WORLD)
+ALERTS = Table("alerts", b"sI", Scope.WORLD)
+COMPANY_KEYS = Table("company-keys", b"sJ", Scope.WORLD)
+SETTINGS = Table("settings", b"sK", Scope.WORLD)
+OBJECTIONS = Table("objections", b"sL", Scope.WORLD)
+PROPOSALS = Table("proposals", b"sM", Scope.WORLD)
+
+RECORDS = Table("records", b"sa", Scope.COMPANY)
+RECORD_CONTENTS = Table("record-contents", b"sb", Scope.COMPANY)
+RECORD_IDENTITIES = Table("record-identities", b"sc", Scope.COMPANY)
+RECORD_DAYS = Table("record-days", b"sd", Scope.COMPANY)
+WINDOWS = Table("windows", b"se", Scope.COMPANY)
+COVERAGE = Table("coverage", b"sf", Scope.COMPANY)
+COMPANY_CONSENTS = Table("company-consents", b"sg", Scope.COMPANY)
+COMPANY_LOANS = Table("company-loans", b"sh", Scope.COMPANY)
+COMPANY_ALERTS = Table("company-alerts", b"si", Scope.COMPANY)
+COMPANY_ASSETS = Table("company-assets", b"sj", Scope.COMPANY)
+LATEST_BY_KEY = Table("latest-by-key", b"sk", Scope.COMPANY)
+
+ALL_TABLES = tuple(item for item in list(globals().values()) if isinstance(item, Table))
