@@ -1,0 +1,1 @@
+"""Who belongs to the network: members, their keys and roles, the genesis document."""

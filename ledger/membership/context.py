@@ -1,0 +1,219 @@
+"""What a handler of transactions and a query are given: the state, the sender, the block's facts.
+
+`execution` builds one `Context` a transaction and calls the handler of its kind inside an open
+overlay transaction: the handler reads and writes `state`, returns the result's data, or raises
+`Rejected` with a code and a sentence, and then nothing of it remains. Everything a handler may use
+is here; there is no clock, no configuration and no other way to the outside, so every replica
+computes the same. Queries read a snapshot in the same shape, and never share caches with execution
+(rule 53).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from ledger.chain.header import Header
+from ledger.encoding import Value
+from ledger.errors import Code, Rejected
+from ledger.membership.members import COUNTER, Party, Role, get_company_key
+from ledger.state.overlay import Overlay
+from ledger.transactions.envelope import Transaction
+
+__all__ = [
+    "MS_A_DAY",
+    "BlockNotes",
+    "BodyReader",
+    "ChainReader",
+    "Context",
+    "Failure",
+    "Handler",
+    "Party",
+    "Query",
+    "QueryContext",
+    "Role",
+    "RuleBook",
+    "check_acts_for",
+    "check_company_known",
+    "check_role",
+]
+
+MS_A_DAY = 86_400_000
+
+
+class BodyReader(Protocol):
+    """Bodies of records, which are stored apart from the state and may be erased."""
+
+    def body(self, height: int, position: int, index: int) -> bytes | None:
+        """Return attachment `index` of transaction `position` of block `height`, or None."""
+        ...
+
+
+class ChainReader(BodyReader, Protocol):
+    """What queries may read of the chain itself."""
+
+    def head(self) -> Header | None:
+        """Return the header of the last block, None in an empty store."""
+        ...
+
+    def header(self, height: int) -> Header | None:
+        """Return the header of a block, or None."""
+        ...
+
+    def fate(self, tx_id: bytes) -> tuple[int, int, int] | None:
+        """Return (height, position, code) of a transaction id, or None (rule 14)."""
+        ...
+
+    def block(self, height: int) -> Any:
+        """Return the stored block, or None."""
+        ...
+
+
+class RuleBook(Protocol):
+    """Compiled rules of one state, by reference ("company/7", "GD-SCF-0042/3").
+
+    The types are those of `ledger.rules` (`Schema`, `Scorecard`, `Product`, `Alert`, `Stream`),
+    which stand above this package. An unknown reference is `Rejected` (2401, 2503, 2504, 2505).
+    """
+
+    def schema(self, ref: str) -> Any:
+        """Return the compiled `Schema`."""
+        ...
+
+    def scorecard(self, ref: str) -> Any:
+        """Return the compiled `Scorecard`."""
+        ...
+
+    def product(self, ref: str) -> Any:
+        """Return the compiled `Product`."""
+        ...
+
+    def alert(self, ref: str) -> Any:
+        """Return the compiled `Alert`."""
+        ...
+
+    def alerts(self) -> tuple[Any, ...]:
+        """Return every alert in force, in the order of their references."""
+        ...
+
+    def streams(self, category: str, record_schema: str) -> tuple[Any, ...]:
+        """Return the streams to be kept of one record schema, each once, by id."""
+        ...
+
+    def references(self, kind: str) -> tuple[str, ...]:
+        """Return the references of a kind ("product", …) in order."""
+        ...
+
+    def register(self, kind: str, source: bytes, owner: str, height: int) -> Any:
+        """Compile `source`, keep it under its reference, return it.
+
+        Rejects what does not compile (RULE_INVALID, the author's sentence with line and column)
+        and a reference that exists (RULE_EXISTS).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception inside a transaction or an alert: what is saved for its report (rule 54)."""
+
+    position: int  # of the transaction in its block; −1 for the alerts after them
+    tx_id: bytes
+    text: str
+
+
+@dataclass(slots=True)
+class BlockNotes:
+    """What the transactions of a block leave for its end: touched companies, failures.
+
+    `touched` maps a company to the record schemas ("C044/line", "loans", …) that said something of
+    it; what a rejected transaction touched is dropped with it.
+    """
+
+    touched: dict[str, set[str]] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    _pending: list[tuple[str, str]] = field(default_factory=list)
+
+    def touch(self, company: str, category: str, schema: str = "") -> None:
+        """Note that alerts must look at `company` for this record schema ("" is the main one)."""
+        self._pending.append((company, f"{category}/{schema}" if schema else category))
+
+    def commit(self) -> None:
+        """Keep what the transaction touched."""
+        for company, name in self._pending:
+            self.touched.setdefault(company, set()).add(name)
+        self._pending.clear()
+
+    def rollback(self) -> None:
+        """Drop what the transaction touched."""
+        self._pending.clear()
+
+
+@dataclass(slots=True)
+class Context:
+    """Everything a handler may use; `time_ms` is the chain time of the block."""
+
+    state: Overlay
+    transaction: Transaction
+    sender: Party
+    height: int
+    position: int
+    time_ms: int
+    bodies: BodyReader
+    rules: RuleBook
+    notes: BlockNotes
+    digests: tuple[bytes, ...] | None = None  # of the attachments, when the door computed them
+
+    @property
+    def day(self) -> int:
+        """The block's date in days since 1970-01-01 UTC."""
+        return self.time_ms // MS_A_DAY
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The signed body of the transaction."""
+        return self.transaction.body
+
+
+@dataclass(slots=True)
+class QueryContext:
+    """Everything a query may use: a read-only snapshot, and who asks."""
+
+    state: Overlay
+    chain: ChainReader
+    caller: Party
+    time_ms: int
+    rules: RuleBook
+
+    @property
+    def day(self) -> int:
+        """The last block's date in days since 1970-01-01 UTC."""
+        return self.time_ms // MS_A_DAY
+
+
+Handler: TypeAlias = Callable[[Context], Value]
+Query: TypeAlias = Callable[[QueryContext, Mapping[str, Any]], Value]
+
+
+def check_acts_for(sender: Party, company: str) -> None:
+    """Raise `Rejected` (2006) unless `sender` is the company itself or a counter for it."""
+    if sender.is_company and sender.id == company:
+        return
+    if sender.has_capability(COUNTER):
+        return
+    raise Rejected(Code.NOT_PERMITTED, f"{sender.id} may not act for company {company}")
+
+
+def check_role(sender: Party, *roles: Role) -> None:
+    """Raise `Rejected` (2006) unless `sender` is a member in one of `roles`."""
+    if sender.role not in roles:
+        wanted = " or ".join(role.value for role in roles)
+        raise Rejected(Code.NOT_PERMITTED, f"{sender.id} is not a {wanted}")
+
+
+def check_company_known(state: Overlay, companies: Iterable[str]) -> None:
+    """Raise `Rejected` (2204) unless each company has a bound key or records."""
+    for company in companies:
+        if get_company_key(state, company) is None and state.company_log_size(company) == 0:
+            raise Rejected(Code.COMPANY_UNKNOWN, f"company {company} has no record and no key")

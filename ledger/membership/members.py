@@ -1,0 +1,172 @@
+"""Members and the parties that sign: who a sender is, and whether the key is his (rule 17).
+
+A member is a department, a financial institution, a regulator or an observer; its entry in MEMBERS
+holds the key that signs its transactions and, if it runs a node, the key that signs its votes. A
+company signs under its own code with the key that the registrar bound to it (COMPANY_KEYS). Keys
+that were replaced are remembered, so that an old key is told apart from a stranger's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ledger.chain.hashes import MEMBERS_TAG, tagged_hash
+from ledger.encoding import encode
+from ledger.errors import Code, LocalError, Rejected
+from ledger.state.overlay import Overlay
+from ledger.state.tables import COMPANY_KEYS, MEMBERS, SETTINGS
+
+COMPANY_CODE_LENGTH = 18
+REGISTRAR = "registrar"  # may bind company keys and accept legacy codes
+COUNTER = "counter"  # may act for a company that stands at its counter
+VALIDATORS_KEY = b"validators"
+
+
+class Role(StrEnum):
+    """What a member is; BANK stands for any financial institution."""
+
+    DEPARTMENT = "department"
+    BANK = "institution"
+    REGULATOR = "regulator"
+    OBSERVER = "observer"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A member's node: the key that signs its votes, and where its peers find it."""
+
+    public_key: bytes
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member; `certificate` is the DER of the self-signed CA certificate of `public_key`."""
+
+    id: str
+    name: str
+    name_zh: str
+    role: Role
+    capabilities: frozenset[str]
+    public_key: bytes
+    certificate: bytes
+    node: Node | None
+    revoked_keys: tuple[bytes, ...] = ()
+
+    def to_value(self) -> tuple[Any, ...]:
+        """Return the canonical value that MEMBERS holds."""
+        return (
+            self.id,
+            self.name,
+            self.name_zh,
+            self.role.value,
+            tuple(sorted(self.capabilities)),
+            self.public_key,
+            self.certificate,
+            None if self.node is None else (self.node.public_key, self.node.address),
+            self.revoked_keys,
+        )
+
+
+def member_from_value(value: Any) -> Member:
+    """Return the member of a MEMBERS entry."""
+    member_id, name, name_zh, role, capabilities, public_key, certificate, node, revoked = value
+    return Member(
+        member_id,
+        name,
+        name_zh,
+        Role(role),
+        frozenset(capabilities),
+        public_key,
+        certificate,
+        None if node is None else Node(*node),
+        revoked,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who signed: a member, or a company (whose id is its code)."""
+
+    id: str
+    role: Role | None
+    member: Member | None
+    is_company: bool
+
+    def has_capability(self, capability: str) -> bool:
+        """Tell whether this is a member that holds `capability`."""
+        return self.member is not None and capability in self.member.capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyKey:
+    """The key bound to a company's code, by whom and when."""
+
+    public_key: bytes
+    name: str
+    registrar: str
+    height: int
+    revoked_keys: tuple[bytes, ...] = ()
+
+    def to_value(self) -> tuple[Any, ...]:
+        """Return the canonical value that COMPANY_KEYS holds."""
+        return (self.public_key, self.name, self.registrar, self.height, self.revoked_keys)
+
+
+def get_member(state: Overlay, member_id: str) -> Member | None:
+    """Return the member of that id, or None."""
+    value = state.get(MEMBERS, member_id.encode())
+    return None if value is None else member_from_value(value)
+
+
+def get_members(state: Overlay) -> Iterator[Member]:
+    """Yield every member, by id."""
+    for _, value in state.scan(MEMBERS, b""):
+        yield member_from_value(value)
+
+
+def get_company_key(state: Overlay, company: str) -> CompanyKey | None:
+    """Return the key bound to the company, or None."""
+    value = state.get(COMPANY_KEYS, company.encode())
+    return None if value is None else CompanyKey(*value)
+
+
+def resolve_sender(state: Overlay, sender: str, public_key: bytes) -> Party:
+    """Return who `sender` is; raise `Rejected` (2003–2005) unless the key is its own now."""
+    member = get_member(state, sender)
+    if member is not None:
+        _check_key(f"member {sender}", public_key, member.public_key, member.revoked_keys)
+        return Party(sender, member.role, member, False)
+    if len(sender) == COMPANY_CODE_LENGTH:
+        bound = get_company_key(state, sender)
+        if bound is not None:
+            _check_key(f"company {sender}", public_key, bound.public_key, bound.revoked_keys)
+            return Party(sender, None, None, True)
+    raise Rejected(Code.SENDER_UNKNOWN, f"sender {sender} is neither a member nor a bound company")
+
+
+def _check_key(who: str, given: bytes, current: bytes, revoked: Sequence[bytes]) -> None:
+    if given == current:
+        return
+    if given in revoked:
+        raise Rejected(Code.KEY_REVOKED, f"key of {who} was revoked")
+    raise Rejected(Code.KEY_NOT_SENDERS, f"key is not that of {who}")
+
+
+def get_validators(state: Overlay) -> tuple[tuple[str, bytes], ...]:
+    """Return (member id, node public key) of the validators in force, in their order (rule 4)."""
+    pairs = []
+    for member_id in state.get(SETTINGS, VALIDATORS_KEY) or ():
+        member = get_member(state, member_id)
+        if member is None or member.node is None:
+            raise LocalError(Code.INTERNAL, f"validator {member_id} has no node")
+        pairs.append((member_id, member.node.public_key))
+    return tuple(pairs)
+
+
+def compute_members_root(epoch: int, validators: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return the header's `members_root`: the set in force, and no pending change (rule 2)."""
+    return tagged_hash(MEMBERS_TAG, encode((epoch, tuple(validators), None)))
