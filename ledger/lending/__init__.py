@@ -1,0 +1,1 @@
+"""Lending: products, applications, decisions, loans, exposure; all by rule, all on the chain."""
