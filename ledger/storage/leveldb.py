@@ -1,0 +1,126 @@
+"""The Store of a node: LevelDB, opened so that it does not hide damage (PBFT part 4, F54–F57).
+
+LevelDB's defaults trust the disk: corrupt log records are skipped at open, checksums of blocks are
+not looked at, writes are not synced. Here `paranoid_checks` is on, every read verifies checksums,
+and `write(..., sync=True)` returns only after fsync. A failed write closes the store for writing:
+after an fsync error the kernel may hold pages that it calls clean and that the disk never saw, so
+only a reopened database tells what survived. Reads go on, for those who must look at the ruins.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import plyvel
+
+from ledger.errors import Code, StorageError
+from ledger.storage.store import Reader, WriteBatch
+
+_BLOOM_BITS = 10
+_WRITE_BUFFER_BYTES = 8 * 1024 * 1024
+_CACHE_BYTES = 32 * 1024 * 1024
+_MAX_OPEN_FILES = 200
+
+
+class _LevelReader:
+    """Reads of a database or of one of its snapshots; every read verifies checksums."""
+
+    def __init__(self, handle: plyvel.DB, path: Path) -> None:
+        self._handle = handle
+        self._path = path
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value, or None; raise `StorageError` (6001, 6002)."""
+        try:
+            value: bytes | None = self._handle.get(key, verify_checksums=True)
+        except (plyvel.Error, OSError) as error:
+            raise storage_error(error, self._path) from None
+        return value
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) with start ≤ key < end; raise `StorageError` (6001, 6002)."""
+        if start >= end:
+            return
+        try:
+            with self._handle.iterator(
+                start=start, stop=end, reverse=reverse, verify_checksums=True
+            ) as entries:
+                yield from entries
+        except (plyvel.Error, OSError) as error:
+            raise storage_error(error, self._path) from None
+
+
+class LevelStore(_LevelReader):
+    """An ordered map of bytes on disk (`ledger.storage.store.Store`)."""
+
+    def __init__(self, path: Path | str, *, create: bool = True) -> None:
+        """Open the database folder; raise `StorageError` (6001–6003) when it cannot be trusted."""
+        path = Path(path)
+        try:
+            database = plyvel.DB(
+                os.fspath(path),
+                create_if_missing=create,
+                paranoid_checks=True,
+                bloom_filter_bits=_BLOOM_BITS,
+                write_buffer_size=_WRITE_BUFFER_BYTES,
+                lru_cache_size=_CACHE_BYTES,
+                max_open_files=_MAX_OPEN_FILES,
+            )
+        except (plyvel.Error, OSError) as error:
+            raise storage_error(error, path) from None
+        super().__init__(database, path)
+        self._failure: StorageError | None = None
+
+    def write(self, batch: WriteBatch, *, sync: bool) -> None:
+        """Apply the whole batch or none of it; raise `StorageError` and refuse writes after it."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            with self._handle.write_batch(transaction=True, sync=sync) as pending:
+                for key, value in batch.items():
+                    if value is None:
+                        pending.delete(key)
+                    else:
+                        pending.put(key, value)
+        except (plyvel.Error, OSError) as error:
+            self._failure = storage_error(error, self._path)
+            raise self._failure from None
+
+    def snapshot(self) -> Reader:
+        """Return a view of this moment."""
+        return _LevelReader(self._handle.snapshot(), self._path)
+
+    def compact(self) -> None:
+        """Merge all tables into one level: what was deleted or overwritten leaves the disk."""
+        try:
+            self._handle.compact_range()
+        except (plyvel.Error, OSError) as error:
+            raise storage_error(error, self._path) from None
+
+    def close(self) -> None:
+        """Release the files; snapshots and scans of this store end with it."""
+        with suppress(plyvel.Error):
+            self._handle.close()
+
+
+def storage_error(error: Exception, path: Path) -> StorageError:
+    """Return the numbered error for what the database or the system said about `path`."""
+    detail = error.args[0] if error.args else ""
+    # plyvel hands LevelDB's status on as bytes; the system's errors are text already.
+    text = detail.decode(errors="replace") if isinstance(detail, bytes) else str(error)
+    is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if is_full or os.strerror(errno.ENOSPC) in text:
+        return StorageError(
+            Code.DISK_FULL, f"no space left for {path}: free space, then start the node again"
+        )
+    if isinstance(error, plyvel.CorruptionError) or text.startswith("Corruption"):
+        return StorageError(
+            Code.STORE_CORRUPT, f"database {path} is damaged: {text}; audit it, or copy another"
+        )
+    return StorageError(Code.STORE_IO, f"database {path}: {text}")
