@@ -1,0 +1,203 @@
+"""What a replica wants done (DESIGN 2). Imperative, frozen; performed in order.
+
+The contract of durability: a `Persist` is durable before any later `Send`, `Broadcast`, `Execute`
+or `StoreCertificate` is performed, in the same list or in a later one (rules 43 and 45). The shell
+may gather the effects of several events and sync once. All else that must come before an effect
+is said at the effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from consensus.events import Timer
+from consensus.log import VoteRecord
+from consensus.messages import Message
+from ledger.chain.batch import Batch
+from ledger.chain.certificate import Certificate
+from ledger.errors import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Append `record` to the vote log. Nothing has to come before.
+
+    `bodies` are the hashes whose transaction bodies must be durable in the same sync, unless they
+    are in a durable block already (rule 43).
+    """
+
+    record: VoteRecord
+    bodies: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send `message` to member `to`. Every earlier `Persist` must be durable."""
+
+    to: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Send `message` to every other member. Every earlier `Persist` must be durable."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Run `timer` for `after_ns` from now, in place of its earlier setting; at once."""
+
+    timer: Timer
+    after_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Stop `timer` if it runs; at once."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Execute `batch`, sync its block, then deliver `BatchExecuted`; never two at once.
+
+    The block below is durable. `digest` is the batch's, for the header. The bodies are held.
+    """
+
+    batch: Batch
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCertificate:
+    """Keep `certificate` with its block, which is durable; receipts may then be given out.
+
+    It must be durable no later than the next `PruneVotes` is performed.
+    """
+
+    certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRequests:
+    """Find the bodies behind `hashes`: in the own pool and blocks, else at `sources`, in order.
+
+    Each is answered by `RequestReceived` or `RequestRefused`; the same hashes are asked for again
+    while they are missing. Nothing has to come before.
+    """
+
+    hashes: tuple[bytes, ...]
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBlocks:
+    """Fetch blocks `from_height` to `certificate.height` from `sources`, verify, execute, install.
+
+    The chain of parent hashes must end in the block of `certificate`, whose signatures have been
+    verified. Each installed block is answered by `BlockInstalled`, giving up by `FetchFailed`. A
+    later `FetchBlocks` replaces this one. No `Execute` is given until it has ended.
+    """
+
+    from_height: int
+    certificate: Certificate
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRequests:
+    """Send the bodies behind `hashes` to member `to`, this view's primary (rule 22)."""
+
+    hashes: tuple[bytes, ...]
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class PruneVotes:
+    """The vote log may drop what `log.retained(records, stable_height)` does not return.
+
+    Every earlier `StoreCertificate` must be durable (rule 20). It may be done late, or never.
+    """
+
+    stable_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRequests:
+    """Bodies behind `hashes` are not needed here any more: in a stable block, expired, surplus."""
+
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Two signed messages of member `signer` of which an honest one sends at most one."""
+
+    signer: int
+    first: Message
+    second: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEvidence:
+    """Keep `evidence` for export (rule 50)."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDrop:
+    """Log that a message of kind `kind` from member `sender` was dropped, with the one reason."""
+
+    sender: int
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportViewChange:
+    """Log that this replica left for `view`, and why."""
+
+    view: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportNewView:
+    """Log that this replica entered `view`, whose primary is member `primary`."""
+
+    view: int
+    primary: int
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop for good and tell the operator: agreement is broken (rules 21 and 31)."""
+
+    code: Code
+    reason: str
+
+
+Effect: TypeAlias = (
+    Persist
+    | Send
+    | Broadcast
+    | SetTimer
+    | CancelTimer
+    | Execute
+    | StoreCertificate
+    | FetchRequests
+    | FetchBlocks
+    | RelayRequests
+    | PruneVotes
+    | ForgetRequests
+    | ReportEvidence
+    | ReportDrop
+    | ReportViewChange
+    | ReportNewView
+    | Halt
+)

@@ -1,0 +1,573 @@
+"""What replicas say to each other, what of it is signed, and which signatures prove a message.
+
+Every message names its epoch; every vote names its signer, and the signature covers the chain, the
+kind, the epoch, every field and the signer (rule 5), so none is valid in another role or on another
+chain. A PRE-PREPARE signs the digest of its batch, which travels beside it. A VIEW-CHANGE is named
+by `view_change_hash` in the V of a NEW-VIEW and fetched where it is missing (rule 29). STATUS and
+the requests and replies are answers to one peer: the session authenticates them and nothing that
+they say is ever counted as a vote.
+
+Messages validate their form when made (F72): numbers in range, hashes of 32 bytes, signatures of
+64, signers increasing. `check_message` holds them against the epoch (signers are members, rule
+25's conditions), `signature_items` lists what has to be verified, and the shell does both before
+it delivers a message. The byte form is in `consensus.wire`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from consensus.config import ReplicaConfig
+from ledger.chain.batch import Batch
+from ledger.chain.certificate import MAX_MEMBERS, Certificate, checkpoint_signing_input
+from ledger.chain.hashes import HASH_BYTES, tagged_hash
+from ledger.encoding import encode
+from ledger.errors import Code, Refused
+from ledger.keys import SIGNATURE_BYTES, VOTE_DOMAIN, signing_input
+
+NUMBER_MAX = 2**63 - 1
+SLOTS_MAX = 4096
+BITMAP_BYTES_MAX = (MAX_MEMBERS + 7) // 8
+
+PRE_PREPARE_KIND = "pre-prepare"
+PREPARE_KIND = "prepare"
+COMMIT_KIND = "commit"
+VIEW_CHANGE_KIND = "view-change"
+NEW_VIEW_KIND = "new-view"
+VIEW_CHANGE_TAG = b"creditledger/view-change/1"
+
+SignatureItem: TypeAlias = tuple[bytes, bytes, bytes]
+
+
+def malformed(text: str) -> Refused:
+    """Return the refusal of a message whose form is wrong (4001)."""
+    return Refused(Code.CONSENSUS_MALFORMED, text)
+
+
+def _check_numbers(*numbers: int) -> None:
+    for number in numbers:
+        if type(number) is not int or not 0 <= number <= NUMBER_MAX:
+            raise malformed("message number is out of range")
+
+
+def _check_hash(value: bytes) -> None:
+    if type(value) is not bytes or len(value) != HASH_BYTES:
+        raise malformed("message hash is not 32 bytes")
+
+
+def _check_signed(signer: int, signature: bytes) -> None:
+    if type(signer) is not int or not 0 <= signer < MAX_MEMBERS:
+        raise malformed("message signer is out of range")
+    if type(signature) is not bytes or len(signature) != SIGNATURE_BYTES:
+        raise malformed("message signature is not 64 bytes")
+
+
+def _check_list(value: object, most: int) -> None:
+    if type(value) is not tuple or len(value) > most:
+        raise malformed(f"message list is not a list of at most {most}")
+
+
+def _check_bitmap(value: bytes) -> None:
+    if type(value) is not bytes or len(value) > BITMAP_BYTES_MAX:
+        raise malformed("message bitmap is too long")
+
+
+@dataclass(frozen=True, slots=True)
+class PrePrepare:
+    """The primary assigns `batch` to its height in `view`; `digest` is the batch's."""
+
+    epoch: int
+    view: int
+    digest: bytes
+    signer: int
+    signature: bytes
+    batch: Batch
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch, self.view)
+        _check_hash(self.digest)
+        _check_signed(self.signer, self.signature)
+
+    @property
+    def height(self) -> int:
+        """Return the sequence number, which is the height of the batch."""
+        return self.batch.height
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """A backup accepted the proposal for (view, height)."""
+
+    epoch: int
+    view: int
+    height: int
+    digest: bytes
+    signer: int
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch, self.view, self.height)
+        _check_hash(self.digest)
+        _check_signed(self.signer, self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The signer holds a prepared certificate for (view, height, digest)."""
+
+    epoch: int
+    view: int
+    height: int
+    digest: bytes
+    signer: int
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch, self.view, self.height)
+        _check_hash(self.digest)
+        _check_signed(self.signer, self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The signer has executed block `height` and its hash is `block_hash` (rule 18)."""
+
+    epoch: int
+    height: int
+    block_hash: bytes
+    signer: int
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch, self.height)
+        _check_hash(self.block_hash)
+        _check_signed(self.signer, self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedProof:
+    """A prepared certificate: the primary's PRE-PREPARE signature and Q−1 PREPAREs (rule 9)."""
+
+    view: int
+    height: int
+    digest: bytes
+    pre_prepare_signature: bytes
+    prepares: tuple[tuple[int, bytes], ...]
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.view, self.height)
+        _check_hash(self.digest)
+        _check_signed(0, self.pre_prepare_signature)
+        _check_list(self.prepares, MAX_MEMBERS)
+        previous = -1
+        for pair in self.prepares:
+            if type(pair) is not tuple or len(pair) != 2:
+                raise malformed("prepare in a proof is not a pair")
+            _check_signed(*pair)
+            if pair[0] <= previous:
+                raise malformed("prepares in a proof are not in increasing order of signers")
+            previous = pair[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChange:
+    """The signer left for `view`: its stable checkpoint and what it has prepared above (rule 24).
+
+    `certificate` is None only for `stable_height` 0, genesis. `prepared` is in order of height.
+    """
+
+    epoch: int
+    view: int
+    stable_height: int
+    certificate: Certificate | None
+    prepared: tuple[PreparedProof, ...]
+    signer: int
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch, self.view, self.stable_height)
+        _check_signed(self.signer, self.signature)
+        _check_list(self.prepared, SLOTS_MAX)
+        previous = self.stable_height
+        for proof in self.prepared:
+            if proof.height <= previous:
+                raise malformed("proofs in a view change are not increasing above its checkpoint")
+            if proof.view >= self.view:
+                raise malformed("proof in a view change is not from an earlier view")
+            previous = proof.height
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One entry of O: the new primary's PRE-PREPARE signature over (view, height, digest)."""
+
+    height: int
+    digest: bytes
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.height)
+        _check_hash(self.digest)
+        _check_signed(0, self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class NewView:
+    """The primary of `view` opens it: V named by (signer, hash), and O (rules 29 and 30)."""
+
+    epoch: int
+    view: int
+    view_changes: tuple[tuple[int, bytes], ...]
+    proposals: tuple[Proposal, ...]
+    signer: int
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch, self.view)
+        _check_signed(self.signer, self.signature)
+        _check_list(self.proposals, SLOTS_MAX)
+        _check_names(self.view_changes)
+        heights = [proposal.height for proposal in self.proposals]
+        if heights and heights != list(range(heights[0], heights[0] + len(heights))):
+            raise malformed("proposals of a new view are not consecutive")
+
+
+def _check_names(names: tuple[tuple[int, bytes], ...]) -> None:
+    """Check a list of (signer, hash of its VIEW-CHANGE), signers increasing."""
+    _check_list(names, MAX_MEMBERS)
+    previous = -1
+    for pair in names:
+        if type(pair) is not tuple or len(pair) != 2:
+            raise malformed("name of a view change is not a pair")
+        signer, digest = pair
+        _check_numbers(signer)
+        _check_hash(digest)
+        if not previous < signer < MAX_MEMBERS:
+            raise malformed("names of view changes are not in increasing order of signers")
+        previous = signer
+
+
+@dataclass(frozen=True, slots=True)
+class SlotStatus:
+    """What the sender of a STATUS holds for one height: bit i of a bitmap is member i's vote."""
+
+    height: int
+    has_pre_prepare: bool
+    prepares: bytes
+    commits: bytes
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.height)
+        if type(self.has_pre_prepare) is not bool:
+            raise malformed("slot flag is not a bool")
+        _check_bitmap(self.prepares)
+        _check_bitmap(self.commits)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where the sender is and which votes it holds, so that peers send what it lacks (rule 28).
+
+    `slots` are the heights above `stable_height` in the current view, `checkpoints` those whose
+    CHECKPOINTs it collects; `uncertified` are executed heights for which it lacks a certificate.
+    """
+
+    epoch: int
+    view: int
+    is_normal: bool
+    stable_height: int
+    executed_height: int
+    slots: tuple[SlotStatus, ...]
+    checkpoints: tuple[tuple[int, bytes], ...]
+    view_changes: bytes
+    uncertified: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch, self.view, self.stable_height, self.executed_height)
+        if type(self.is_normal) is not bool:
+            raise malformed("status flag is not a bool")
+        _check_list(self.slots, SLOTS_MAX)
+        _check_list(self.checkpoints, SLOTS_MAX)
+        _check_list(self.uncertified, SLOTS_MAX)
+        for pair in self.checkpoints:
+            if type(pair) is not tuple or len(pair) != 2:
+                raise malformed("checkpoint in a status is not a pair")
+            _check_numbers(pair[0])
+            _check_bitmap(pair[1])
+        _check_numbers(*self.uncertified)
+        _check_bitmap(self.view_changes)
+
+
+@dataclass(frozen=True, slots=True)
+class StableCertificate:
+    """A certificate that the peer lacks: it is behind, or a CHECKPOINT to it was lost."""
+
+    epoch: int
+    certificate: Certificate
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChangeRequest:
+    """Asks for the VIEW-CHANGEs that a NEW-VIEW for `view` names and the sender lacks."""
+
+    epoch: int
+    view: int
+    wanted: tuple[tuple[int, bytes], ...]
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch, self.view)
+        _check_names(self.wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """Asks for the batch behind a digest that a NEW-VIEW proposes."""
+
+    epoch: int
+    height: int
+    digest: bytes
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch, self.height)
+        _check_hash(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReply:
+    """Answers `BatchRequest`; the digest of `batch` proves it."""
+
+    epoch: int
+    batch: Batch
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch)
+
+
+Message: TypeAlias = (
+    PrePrepare
+    | Prepare
+    | Commit
+    | Checkpoint
+    | ViewChange
+    | NewView
+    | Status
+    | StableCertificate
+    | ViewChangeRequest
+    | BatchRequest
+    | BatchReply
+)
+
+
+def vote_input(
+    chain_id: bytes, kind: str, epoch: int, view: int, height: int, digest: bytes, signer: int
+) -> bytes:
+    """Return the signed bytes of a PRE-PREPARE, PREPARE or COMMIT (rule 5)."""
+    payload = encode((epoch, view, height, digest, signer))
+    return signing_input(VOTE_DOMAIN, chain_id, kind, payload)
+
+
+def proof_value(proof: PreparedProof) -> tuple[object, ...]:
+    """Return the value to encode of a prepared certificate."""
+    return (
+        proof.view,
+        proof.height,
+        proof.digest,
+        proof.pre_prepare_signature,
+        proof.prepares,
+    )
+
+
+def view_change_payload(message: ViewChange) -> bytes:
+    """Return every field of a VIEW-CHANGE but its signature, encoded."""
+    certificate = None if message.certificate is None else message.certificate.to_value()
+    proofs = tuple(proof_value(proof) for proof in message.prepared)
+    return encode(
+        (
+            message.epoch,
+            message.view,
+            message.stable_height,
+            certificate,
+            proofs,
+            message.signer,
+        )
+    )
+
+
+def view_change_input(chain_id: bytes, message: ViewChange) -> bytes:
+    """Return the signed bytes of a VIEW-CHANGE."""
+    return signing_input(VOTE_DOMAIN, chain_id, VIEW_CHANGE_KIND, view_change_payload(message))
+
+
+def view_change_hash(message: ViewChange) -> bytes:
+    """Return the 32 bytes that name a VIEW-CHANGE in a NEW-VIEW; the signature is not in it."""
+    return tagged_hash(VIEW_CHANGE_TAG, view_change_payload(message))
+
+
+def new_view_input(chain_id: bytes, message: NewView) -> bytes:
+    """Return the signed bytes of a NEW-VIEW."""
+    proposals = tuple((item.height, item.digest, item.signature) for item in message.proposals)
+    payload = encode((message.epoch, message.view, message.view_changes, proposals, message.signer))
+    return signing_input(VOTE_DOMAIN, chain_id, NEW_VIEW_KIND, payload)
+
+
+def check_message(message: Message, config: ReplicaConfig) -> None:
+    """Raise `Refused` (4001) for what no member of this epoch can rightly say (rules 7, 25, 48).
+
+    These are the cheap checks, made before any signature is verified; they also bound how many
+    signatures `signature_items` lists. A message of another epoch passes: it is never counted.
+    """
+    signer = getattr(message, "signer", 0)
+    if signer >= config.size:
+        raise malformed(f"signer {signer} of {config.size} members")
+    if isinstance(message, PrePrepare | NewView) and signer != config.primary(message.view):
+        raise malformed(f"member {signer} is not the primary of view {message.view}")
+    if isinstance(message, Prepare) and signer == config.primary(message.view):
+        raise malformed("prepare from the primary of its view")
+    if isinstance(message, NewView):
+        _check_new_view(message, config)
+    elif isinstance(message, ViewChange):
+        _check_view_change(message, config)
+    elif isinstance(message, StableCertificate):
+        _check_certificate(message.certificate, config)
+
+
+def _check_certificate(certificate: Certificate, config: ReplicaConfig) -> None:
+    if certificate.epoch != config.epoch or certificate.height < 1:
+        raise malformed("certificate is not of this epoch, or of genesis")
+    if len(certificate.votes) != config.quorum:
+        raise malformed(f"certificate has {len(certificate.votes)} votes, want {config.quorum}")
+    if certificate.votes[-1][0] >= config.size:
+        raise malformed("certificate signer is no member")
+
+
+def _check_view_change(message: ViewChange, config: ReplicaConfig) -> None:
+    if message.view < 1:
+        raise malformed("view change to view 0")
+    certificate = message.certificate
+    if (certificate.height if certificate else 0) != message.stable_height:
+        raise malformed("checkpoint height of a view change differs from its certificate's")
+    if certificate is not None:
+        _check_certificate(certificate, config)
+    for proof in message.prepared:
+        if proof.height > message.stable_height + config.limits.window:
+            raise malformed("proof in a view change is outside the window")
+        if len(proof.prepares) != config.quorum - 1:
+            raise malformed(f"proof has {len(proof.prepares)} prepares, want {config.quorum - 1}")
+        signers = [signer for signer, _ in proof.prepares]
+        if signers[-1] >= config.size or config.primary(proof.view) in signers:
+            raise malformed("prepare in a proof is not from a backup of its view")
+
+
+def _check_new_view(message: NewView, config: ReplicaConfig) -> None:
+    if message.view < 1:
+        raise malformed("new view 0")
+    if len(message.view_changes) != config.quorum:
+        raise malformed(
+            f"new view names {len(message.view_changes)} view changes, want {config.quorum}"
+        )
+    if message.view_changes[-1][0] >= config.size:
+        raise malformed("view change named in a new view is from no member")
+    if len(message.proposals) > config.limits.window:
+        raise malformed("new view proposes more than a window")
+
+
+def signature_items(message: Message, config: ReplicaConfig) -> list[SignatureItem]:
+    """Return every (public key, signature, signed bytes) that must verify before delivery.
+
+    Raises `Refused` (4001) as `check_message` does. A message of another epoch has none, because
+    it is never counted (rule 2). The shell may skip triples that it has verified before.
+    """
+    check_message(message, config)
+    if message.epoch != config.epoch:
+        return []
+    keys, chain_id = config.members, config.chain_id
+    if isinstance(message, Prepare | Commit | PrePrepare):
+        return [(keys[message.signer], message.signature, _vote_bytes(message, chain_id))]
+    if isinstance(message, Checkpoint):
+        signed = checkpoint_signing_input(
+            chain_id, message.epoch, message.height, message.block_hash, message.signer
+        )
+        return [(keys[message.signer], message.signature, signed)]
+    if isinstance(message, StableCertificate):
+        return certificate_items(message.certificate, config)
+    if isinstance(message, ViewChange):
+        return _view_change_items(message, config)
+    if isinstance(message, NewView):
+        return _new_view_items(message, config)
+    return []
+
+
+def _vote_bytes(message: Prepare | Commit | PrePrepare, chain_id: bytes) -> bytes:
+    kind = _VOTE_KINDS[type(message)]
+    return vote_input(
+        chain_id,
+        kind,
+        message.epoch,
+        message.view,
+        message.height,
+        message.digest,
+        message.signer,
+    )
+
+
+_VOTE_KINDS: dict[type, str] = {
+    PrePrepare: PRE_PREPARE_KIND,
+    Prepare: PREPARE_KIND,
+    Commit: COMMIT_KIND,
+}
+
+
+def certificate_items(certificate: Certificate, config: ReplicaConfig) -> list[SignatureItem]:
+    """Return the signatures of a certificate of this epoch (rule 18)."""
+    epoch, height, digest = certificate.epoch, certificate.height, certificate.block_hash
+    return [
+        (
+            config.members[signer],
+            signature,
+            checkpoint_signing_input(config.chain_id, epoch, height, digest, signer),
+        )
+        for signer, signature in certificate.votes
+    ]
+
+
+def _view_change_items(message: ViewChange, config: ReplicaConfig) -> list[SignatureItem]:
+    signed = view_change_input(config.chain_id, message)
+    items = [(config.members[message.signer], message.signature, signed)]
+    if message.certificate is not None:
+        items += certificate_items(message.certificate, config)
+    for proof in message.prepared:
+        items += _proof_items(proof, config)
+    return items
+
+
+def _proof_items(proof: PreparedProof, config: ReplicaConfig) -> list[SignatureItem]:
+    chain_id, epoch = config.chain_id, config.epoch
+    vote = (proof.view, proof.height, proof.digest)
+    primary = config.primary(proof.view)
+    signed = vote_input(chain_id, PRE_PREPARE_KIND, epoch, *vote, primary)
+    items = [(config.members[primary], proof.pre_prepare_signature, signed)]
+    for signer, signature in proof.prepares:
+        signed = vote_input(chain_id, PREPARE_KIND, epoch, *vote, signer)
+        items.append((config.members[signer], signature, signed))
+    return items
+
+
+def _new_view_items(message: NewView, config: ReplicaConfig) -> list[SignatureItem]:
+    key, chain_id = config.members[message.signer], config.chain_id
+    items = [(key, message.signature, new_view_input(chain_id, message))]
+    for item in message.proposals:
+        signed = vote_input(
+            chain_id,
+            PRE_PREPARE_KIND,
+            message.epoch,
+            message.view,
+            item.height,
+            item.digest,
+            message.signer,
+        )
+        items.append((key, item.signature, signed))
+    return items
