@@ -1,0 +1,1 @@
+"""What the ledger knows of companies: records, categories, authorisations, assets, alerts."""

@@ -1,0 +1,185 @@
+"""Records on the wire: the body of one record, its digest, and the root a transaction signs.
+
+A `records.submit` transaction signs how many records it carries and the Merkle root of their
+digests; the records travel as attachments, so that one can later be withheld, sealed or erased and
+everything still verifies (DESIGN 5). An attachment is the canonical encoding of
+
+    (company, day, source_digest | None, supersedes | None, salt | None, fields)
+
+where `supersedes` is (day, digest) of the record that this one corrects. Without a salt the digest
+is a tagged hash of these bytes. With one it is the Merkle root over a leaf for the head and one for
+each field, in order of name, each with a salt of its own that is expanded from the record's: one
+field can be shown alone, with its salt and its path, and the others stay hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256, shake_256
+from typing import Any, TypeAlias
+
+from ledger.chain import merkle
+from ledger.chain.hashes import HASH_BYTES, tagged_hash
+from ledger.encoding import decode, encode
+from ledger.errors import Code, Refused
+from ledger.transactions.envelope import MAX_ATTACHMENTS, Transaction
+
+SUBMIT_KIND = "records.submit"
+RECORD_TAG = b"creditledger/record/1"
+FIELD_SALTS_TAG = b"creditledger/record-salts/1"
+SALT_BYTES = 16
+MAX_FIELDS = 64
+MAX_RECORD_BYTES = 65_536
+
+Reference: TypeAlias = tuple[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as submitted; `day` in days since 1970, field values in their stored types."""
+
+    company: str
+    day: int
+    fields: Mapping[str, Any]
+    source_digest: bytes | None = None
+    supersedes: Reference | None = None
+    salt: bytes | None = None
+
+    @property
+    def head(self) -> tuple[Any, ...]:
+        """What a record says beside its fields."""
+        return (self.company, self.day, self.source_digest, self.supersedes)
+
+
+def encode_record(record: Record) -> bytes:
+    """Return the attachment's bytes; raise `Refused` (10xx) for what has no encoding."""
+    return encode((*record.head, record.salt, record.fields))
+
+
+def decode_record(data: bytes) -> Record:
+    """Return the record of an attachment; raise `Refused` (10xx, 1207) for another shape."""
+    value = decode(data, max_bytes=MAX_RECORD_BYTES)
+    if type(value) is not tuple or len(value) != 6:
+        raise Refused(Code.ATTACHMENT_MISMATCH, "record is not a list of 6 parts")
+    company, day, source_digest, supersedes, salt, fields = value
+    if type(company) is not str or type(day) is not int:
+        raise Refused(Code.ATTACHMENT_MISMATCH, "record does not begin with company and day")
+    if source_digest is not None and not _is_bytes(source_digest, HASH_BYTES):
+        raise Refused(Code.ATTACHMENT_MISMATCH, "source digest of a record is not 32 bytes")
+    if supersedes is not None and not _is_reference(supersedes):
+        raise Refused(Code.ATTACHMENT_MISMATCH, "supersedes of a record is not (day, digest)")
+    if salt is not None and not _is_bytes(salt, SALT_BYTES):
+        raise Refused(Code.ATTACHMENT_MISMATCH, f"salt of a record is not {SALT_BYTES} bytes")
+    if type(fields) is not dict or not 1 <= len(fields) <= MAX_FIELDS:
+        raise Refused(Code.ATTACHMENT_MISMATCH, f"fields are not a map of 1 to {MAX_FIELDS}")
+    return Record(company, day, fields, source_digest, supersedes, salt)
+
+
+def _is_bytes(value: object, length: int) -> bool:
+    return type(value) is bytes and len(value) == length
+
+
+def _is_reference(value: object) -> bool:
+    if type(value) is not tuple or len(value) != 2:
+        return False
+    return type(value[0]) is int and _is_bytes(value[1], HASH_BYTES)
+
+
+def record_digest(data: bytes) -> bytes:
+    """Return the 32-byte digest of an attachment's bytes; raise as `decode_record` does."""
+    return compute_digest(decode_record(data), data)
+
+
+def compute_digest(record: Record, data: bytes) -> bytes:
+    """Return the digest of a record and its own bytes, which the caller has just decoded."""
+    if record.salt is None:
+        return tagged_hash(RECORD_TAG, data)
+    return merkle.compute_root([_leaf(*leaf) for leaf in _salted_leaves(record)])
+
+
+def _salted_leaves(record: Record) -> list[tuple[str, bytes, Any]]:
+    """Return (name, salt, value) of each leaf: the head under the empty name, then the fields."""
+    names = ("", *record.fields)  # decoding left them in bytewise order
+    stream = shake_256((record.salt or b"") + FIELD_SALTS_TAG).digest(SALT_BYTES * len(names))
+    leaves: list[tuple[str, bytes, Any]] = [("", stream[:SALT_BYTES], record.head)]
+    position = SALT_BYTES
+    for name, value in record.fields.items():
+        leaves.append((name, stream[position : position + SALT_BYTES], value))
+        position += SALT_BYTES
+    return leaves
+
+
+@lru_cache(maxsize=4096)
+def _leaf_prefix(name: str) -> bytes:
+    """Return what a leaf's bytes begin with: the RFC 9162 prefix, list of 3, name, 16 bytes."""
+    return b"\x00\x93" + encode(name) + b"\xc4\x10"
+
+
+def _leaf(name: str, salt: bytes, value: Any) -> bytes:
+    """Return `merkle.leaf_hash(encode((name, salt, value)))`, with the constant part kept."""
+    return sha256(_leaf_prefix(name) + salt + encode(value)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProof:
+    """One field of a salted record, shown alone: verifies against the record's digest."""
+
+    name: str
+    salt: bytes
+    value: Any
+    index: int
+    size: int
+    path: tuple[bytes, ...]
+
+
+def prove_field(record: Record, name: str) -> FieldProof:
+    """Return the proof of one field ("" is the head) of a salted record; `Refused` (1304)."""
+    leaves = _salted_leaves(record)
+    index = next((i for i, leaf in enumerate(leaves) if leaf[0] == name), None)
+    if record.salt is None or index is None:
+        raise Refused(Code.PROOF_INVALID, f"record has no salted field {name}")
+    path = merkle.inclusion_path([_leaf(*leaf) for leaf in leaves], index)
+    return FieldProof(*leaves[index], index, len(leaves), tuple(path))
+
+
+def verify_field(proof: FieldProof, digest: bytes) -> None:
+    """Raise `Refused` (1304) unless `proof` shows a field of the record with this digest."""
+    leaf = _leaf(proof.name, proof.salt, proof.value)
+    merkle.verify_inclusion(digest, proof.size, proof.index, leaf, proof.path)
+
+
+def records_root(digests: Sequence[bytes]) -> bytes:
+    """Return the root that a `records.submit` body signs, over the digests in their order."""
+    return merkle.compute_root([merkle.leaf_hash(digest) for digest in digests])
+
+
+def check_attachments(transaction: Transaction) -> tuple[bytes, ...]:
+    """Return the digests of the attachments; raise `Refused` (1207) unless the body signs them.
+
+    Part of a batch's validity (rule 17): it depends on the transaction's bytes alone. Only
+    `records.submit` has attachments.
+    """
+    attachments = transaction.attachments
+    if transaction.kind != SUBMIT_KIND:
+        if attachments:
+            raise Refused(
+                Code.ATTACHMENT_MISMATCH, f"{transaction.kind} has attachments, want none"
+            )
+        return ()
+    count, root = transaction.body.get("count"), transaction.body.get("root")
+    if type(count) is not int or count != len(attachments) or count > MAX_ATTACHMENTS:
+        raise Refused(
+            Code.ATTACHMENT_MISMATCH,
+            f"got {len(attachments)} records, the body signs another count",
+        )
+    digests = []
+    for index, data in enumerate(attachments):
+        try:
+            digests.append(record_digest(data))
+        except Refused as error:
+            raise Refused(error.code, f"record {index}: {error.message}") from None
+    if records_root(digests) != root:
+        raise Refused(Code.ATTACHMENT_MISMATCH, "records do not lead to the root that is signed")
+    return tuple(digests)
