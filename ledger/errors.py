@@ -151,6 +151,7 @@ class Code(IntEnum):
     CONNECT_FAILED = 5007
     TIMED_OUT = 5008
     PORT_IN_USE = 5009
+    CONNECTION_LOST = 5010
 
     # 5100: the gateway for clients
     BUSY = 5101
