@@ -29,7 +29,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The outcome and everything it rests on. Amounts in fen, rate in basis points, date in days."""
+    """The outcome and all it rests on. Amounts in fen, rate in basis points, date in days."""
 
     outcome: Outcome
     reasons: tuple[Reason, ...]

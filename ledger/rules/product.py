@@ -38,7 +38,8 @@ class Product:
 
     def is_effective(self, day: int) -> bool:
         """Return whether the product may be applied for on `day`."""
-        return self.effective_from <= day and (self.effective_to is None or day <= self.effective_to)
+        end = day if self.effective_to is None else self.effective_to
+        return self.effective_from <= day <= end
 
     def decide(self, facts: Mapping[str, FactValue]) -> Decision:
         """Return the decision on these facts; never fails: what is not known is referred."""

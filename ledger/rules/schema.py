@@ -1,4 +1,4 @@
-"""Feature schemas: what a rule may know of a company, and how every replica computes it (RULES.md)."""
+"""Feature schemas: what a rule may know, and how every replica computes it (RULES.md)."""
 
 from __future__ import annotations
 

@@ -17,8 +17,9 @@ A correction is made by building the day's bucket again from its events (`build_
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
@@ -55,10 +56,10 @@ class Stream:
     field: str  # "" when only counted
     by: str  # "" but for TOP
     id: bytes  # 8 bytes
-    predicate: Callable[[Event], bool] = field(compare=False, repr=False)
+    predicate: Callable[[Event], bool] = dataclasses.field(compare=False, repr=False)
 
     def matches(self, event: Event) -> bool:
-        """Return whether the event counts; one whose condition errs or whose field is absent does not."""
+        """Return whether the event counts: its condition holds and its field is there."""
         raise NotImplementedError
 
 
