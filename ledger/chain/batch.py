@@ -51,11 +51,16 @@ class Batch:
 
     def digest(self, chain_id: bytes) -> bytes:
         """Return the 32-byte digest that the votes name (DESIGN 3)."""
-        height = self.height.to_bytes(8, "big")
         if self.time_ms is None:
-            return tagged_hash(NULL_TAG, chain_id, height)
+            return tagged_hash(NULL_TAG, chain_id, self.height.to_bytes(8, "big"))
         root = transactions_root(self.transactions)
-        return tagged_hash(BATCH_TAG, chain_id, height, self.time_ms.to_bytes(8, "big"), root)
+        return digest_from_root(chain_id, self.height, self.time_ms, root)
+
+
+def digest_from_root(chain_id: bytes, height: int, time_ms: int, root: bytes) -> bytes:
+    """Return the digest of a batch by the Merkle root of its hashes, as a receipt knows it."""
+    numbers = height.to_bytes(8, "big") + time_ms.to_bytes(8, "big")
+    return tagged_hash(BATCH_TAG, chain_id, numbers, root)
 
 
 def null_batch(height: int) -> Batch:

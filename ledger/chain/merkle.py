@@ -65,6 +65,12 @@ def verify_inclusion(
     root: bytes, size: int, index: int, leaf: bytes, path: Sequence[bytes]
 ) -> None:
     """Raise unless `path` proves leaf hash `leaf` at `index` under `root` (RFC 9162, 2.1.3.2)."""
+    if root_from_inclusion(size, index, leaf, path) != root:
+        raise Refused(Code.PROOF_INVALID, "inclusion proof leads to another root")
+
+
+def root_from_inclusion(size: int, index: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
+    """Return the root that `path` leads to from leaf hash `leaf`; raise for a wrong length."""
     if not 0 <= index < size:
         raise Refused(Code.PROOF_INVALID, f"leaf {index} of a tree of {size}")
     node, last, current = index, size - 1, leaf
@@ -82,8 +88,7 @@ def verify_inclusion(
         last >>= 1
     if last:
         raise Refused(Code.PROOF_INVALID, "inclusion proof is too short")
-    if current != root:
-        raise Refused(Code.PROOF_INVALID, "inclusion proof leads to another root")
+    return current
 
 
 def consistency_path(leaves: Sequence[bytes], old_size: int) -> list[bytes]:

@@ -99,7 +99,7 @@ def sign_transaction(
     )
     unsigned = encode(fields)
     signature = key.sign(signing_input(TX_DOMAIN, chain_id, kind, unsigned))
-    return _from_parts(unsigned, signature, attachments)
+    return transaction_from_parts(unsigned, signature, attachments)
 
 
 def decode_transaction(data: bytes) -> Transaction:
@@ -116,10 +116,13 @@ def decode_transaction(data: bytes) -> Transaction:
         raise Refused(Code.ENVELOPE_MALFORMED, "attachments are not a list of at most 1000")
     if any(type(item) is not bytes for item in attachments):
         raise Refused(Code.ENVELOPE_MALFORMED, "an attachment is not bytes")
-    return _from_parts(unsigned, signature, attachments)
+    return transaction_from_parts(unsigned, signature, attachments)
 
 
-def _from_parts(unsigned: bytes, signature: bytes, attachments: tuple[bytes, ...]) -> Transaction:
+def transaction_from_parts(
+    unsigned: bytes, signature: bytes, attachments: tuple[bytes, ...]
+) -> Transaction:
+    """Return the transaction of parts stored apart, form checked as in `decode_transaction`."""
     if len(signature) != SIGNATURE_BYTES:
         raise Refused(Code.SIGNATURE_MALFORMED, f"signature of {len(signature)} bytes, want 64")
     fields = decode(unsigned, max_bytes=MAX_TRANSACTION_BYTES)

@@ -1,0 +1,253 @@
+"""Receipts: one file that shows, with no network, that a transaction stands in a certified block.
+
+A receipt holds the signed transaction, its result, the paths from both to the roots in a block
+header, the header, and the certificate of that block. Who checks it needs one thing from elsewhere:
+an anchor, which gives the chain id and the members whose keys certify (the genesis document for
+epoch 0). The members are in the receipt as well, but only to be compared: a receipt never says
+whom to trust. Canonical msgpack in a `.receipt` file; `to_json_value` for people and programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ledger.chain import merkle
+from ledger.chain.batch import digest_from_root
+from ledger.chain.block import Result, StoredBlock, result_leaf
+from ledger.chain.certificate import Certificate, certificate_from_value, verify_certificate
+from ledger.chain.hashes import (
+    HASH_BYTES,
+    SIGNED_TRANSACTION_TAG,
+    TRANSACTION_TAG,
+    tagged_hash,
+)
+from ledger.chain.header import Header, decode_header
+from ledger.encoding import Value, decode, encode
+from ledger.errors import Code, LocalError, Refused
+from ledger.keys import PUBLIC_KEY_BYTES
+
+FORMAT = "creditledger/receipt/1"
+MAX_RECEIPT_BYTES = 2 * 1024 * 1024
+_MAX_PATH = 64
+
+# The certifying members of an epoch, in order: (member id, public key of its node).
+Validators: TypeAlias = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A transaction's place in a certified block; `time_ms` is the batch's time (rule 15)."""
+
+    unsigned: bytes
+    signature: bytes
+    result: Result
+    index: int
+    time_ms: int
+    batch_path: tuple[bytes, ...]
+    result_path: tuple[bytes, ...]
+    header: Header
+    certificate: Certificate
+    validators: Validators
+
+    @property
+    def transaction_id(self) -> bytes:
+        """The 32-byte id of the transaction."""
+        return tagged_hash(TRANSACTION_TAG, self.unsigned)
+
+    def encoded(self) -> bytes:
+        """Return the canonical bytes of the file."""
+        return encode(
+            {
+                "format": FORMAT,
+                "transaction": (self.unsigned, self.signature),
+                "result": (self.result[0], self.result[1]),
+                "index": self.index,
+                "time_ms": self.time_ms,
+                "batch_path": self.batch_path,
+                "result_path": self.result_path,
+                "header": self.header.encoded(),
+                "certificate": self.certificate.to_value(),
+                "members": self.validators,
+            }
+        )
+
+    def to_json_value(self) -> dict[str, Any]:
+        """Return the receipt for JSON: bytes as hexadecimal, the header by its fields' names."""
+        value = {key: _json(item) for key, item in decode(self.encoded()).items()}
+        value["header"] = {
+            name: _json(getattr(self.header, name)) for name in self.header.__slots__
+        }
+        value["block_hash"] = self.header.hash().hex()
+        value["transaction_id"] = self.transaction_id.hex()
+        return value
+
+
+def _json(value: Value) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple | list):
+        return [_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _json(item) for key, item in value.items()}
+    return value
+
+
+def build_receipt(
+    block: StoredBlock, index: int, certificate: Certificate, validators: Validators
+) -> Receipt:
+    """Return the receipt of transaction `index` of a certified block."""
+    if not 0 <= index < len(block.transactions) or block.time_ms is None:
+        raise LocalError(
+            Code.RECEIPT_INVALID, f"block {block.header.height} has no transaction {index}"
+        )
+    batch_leaves = [merkle.leaf_hash(item) for item in block.hashes]
+    result_leaves = [result_leaf(item) for item in block.results]
+    return Receipt(
+        block.transactions[index].unsigned,
+        block.transactions[index].signature,
+        block.results[index],
+        index,
+        block.time_ms,
+        tuple(merkle.inclusion_path(batch_leaves, index)),
+        tuple(merkle.inclusion_path(result_leaves, index)),
+        block.header,
+        certificate,
+        validators,
+    )
+
+
+def decode_receipt(data: bytes) -> Receipt:
+    """Return the receipt of a file's bytes; raise `Refused` (10xx, 13xx), naming the field."""
+    value = decode(data, max_bytes=MAX_RECEIPT_BYTES)
+    if type(value) is not dict or value.get("format") != FORMAT:
+        raise Refused(Code.RECEIPT_INVALID, f"not a receipt: format is not {FORMAT}")
+    if set(value) != _FIELDS:
+        odd = ", ".join(sorted(set(value) ^ _FIELDS))
+        raise Refused(Code.RECEIPT_INVALID, f"receipt has missing or unknown fields: {odd}")
+    if type(value["header"]) is not bytes:
+        raise Refused(Code.RECEIPT_INVALID, "field header is not bytes")
+    unsigned, signature = _signed(value["transaction"])
+    code, data_value = _pair(value["result"])
+    return Receipt(
+        unsigned,
+        signature,
+        (code, data_value),
+        _natural(value, "index"),
+        _natural(value, "time_ms"),
+        _path(value, "batch_path"),
+        _path(value, "result_path"),
+        decode_header(value["header"]),
+        certificate_from_value(value["certificate"]),
+        _validators(value["members"]),
+    )
+
+
+_FIELDS = {
+    "format",
+    "transaction",
+    "result",
+    "index",
+    "time_ms",
+    "batch_path",
+    "result_path",
+    "header",
+    "certificate",
+    "members",
+}
+
+
+def _signed(value: Any) -> tuple[bytes, bytes]:
+    if type(value) is not tuple or [type(part) for part in value] != [bytes, bytes]:
+        raise Refused(Code.RECEIPT_INVALID, "field transaction is not bytes and a signature")
+    return value[0], value[1]
+
+
+def _pair(value: Any) -> Result:
+    if type(value) is not tuple or len(value) != 2 or type(value[0]) is not int:
+        raise Refused(Code.RECEIPT_INVALID, "field result is not a code and data")
+    return value[0], value[1]
+
+
+def _natural(value: dict[str, Any], name: str) -> int:
+    number = value[name]
+    if type(number) is not int or not 0 <= number < 2**63:
+        raise Refused(Code.RECEIPT_INVALID, f"field {name} is not a number from 0 to 2^63 - 1")
+    return number
+
+
+def _path(value: dict[str, Any], name: str) -> tuple[bytes, ...]:
+    path = value[name]
+    if type(path) is not tuple or len(path) > _MAX_PATH:
+        raise Refused(Code.RECEIPT_INVALID, f"field {name} is not a list of hashes")
+    if any(type(item) is not bytes or len(item) != HASH_BYTES for item in path):
+        raise Refused(Code.RECEIPT_INVALID, f"field {name} holds what is not a hash")
+    return path
+
+
+def _validators(value: Any) -> Validators:
+    if type(value) is not tuple:
+        raise Refused(Code.RECEIPT_INVALID, "field members is not a list")
+    for item in value:
+        if type(item) is not tuple or tuple(type(part) for part in item) != (str, bytes):
+            raise Refused(Code.RECEIPT_INVALID, "field members is not ids with keys")
+        if len(item[1]) != PUBLIC_KEY_BYTES:
+            raise Refused(Code.RECEIPT_INVALID, f"key of member {item[0]} is not 32 bytes")
+    return value
+
+
+def verify_receipt(
+    receipt: Receipt, chain_id: bytes, epoch: int, validators: Sequence[tuple[str, bytes]]
+) -> None:
+    """Raise `Refused` (1305) naming what is wrong, unless the anchor's members certify it all.
+
+    `chain_id`, `epoch` and `validators` come from the anchor: for a genesis document its hash, 0,
+    and its validators with their node keys in order. That the sender's key was the sender's is
+    what the result says: such a transaction would have been rejected (rule 17).
+    """
+    header = receipt.header
+    if header.chain_id != chain_id:
+        raise _invalid(f"header: is of chain {header.chain_id.hex()}, want {chain_id.hex()}")
+    if header.epoch != epoch or receipt.certificate.epoch != epoch:
+        raise _invalid(f"epoch: {header.epoch}, want {epoch}, the epoch of the anchor")
+    if tuple(receipt.validators) != tuple(validators):
+        raise _invalid("members: are not the members of the anchor")
+    if receipt.certificate.height != header.height:
+        raise _invalid(f"certificate: height {receipt.certificate.height}, want {header.height}")
+    if receipt.certificate.block_hash != header.hash():
+        raise _invalid("certificate: is for another block hash than the header's")
+    try:
+        verify_certificate(receipt.certificate, chain_id, [key for _, key in validators])
+    except Refused as error:
+        raise _invalid(f"certificate: {error.message}") from None
+    size = header.transaction_count
+    _verify_in_batch(receipt, size)
+    try:
+        merkle.verify_inclusion(
+            header.results_root,
+            size,
+            receipt.index,
+            result_leaf(receipt.result),
+            receipt.result_path,
+        )
+    except Refused as error:
+        raise _invalid(f"result of {receipt.transaction_id.hex()}: {error.message}") from None
+
+
+def _verify_in_batch(receipt: Receipt, size: int) -> None:
+    """Raise unless transaction, index, time and path lead to the header's batch digest."""
+    header = receipt.header
+    signed = tagged_hash(SIGNED_TRANSACTION_TAG, receipt.signature, receipt.unsigned)
+    leaf = merkle.leaf_hash(signed)
+    try:
+        root = merkle.root_from_inclusion(size, receipt.index, leaf, receipt.batch_path)
+    except Refused as error:
+        raise _invalid(f"transaction: {error.message}") from None
+    digest = digest_from_root(header.chain_id, header.height, receipt.time_ms, root)
+    if digest != header.batch_digest:
+        raise _invalid("transaction: bytes, signature, index, time and path miss the batch digest")
+
+
+def _invalid(text: str) -> Refused:
+    return Refused(Code.RECEIPT_INVALID, text)
