@@ -71,7 +71,7 @@ class FrameLink:
             if not data:
                 if self._buffer:
                     raise self._error(
-                        Code.FRAME_MALFORMED,
+                        Code.CONNECTION_LOST,
                         f"connection closed {len(self._buffer)} bytes into a frame",
                     )
                 return []

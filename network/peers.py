@@ -1,0 +1,393 @@
+"""Links to the other members' nodes: one session each, fair both ways (DESIGN 6, F69, F71).
+
+Of two members the one of lower index dials and the other listens, so two nodes never cross. A
+session begins with TLS (whom the certificate names is whom we meant) and a `Hello` each way (the
+same chain). A new session of a member replaces the old one: the old is half-open when an address
+has changed. A session that ends is dialled again after a delay that doubles up to a cap, with
+jitter from the caller's source; it starts anew once a session has lasted. A peer that breaks the
+protocol is charged: its session ends, and for a while it is neither dialled nor let in.
+
+`send` and `broadcast` queue and return at once; a member that is not connected gets nothing, since
+consensus repeats itself on reconnection (rule 28). `receive` gives (member, frame) pairs, one peer
+after the other. Keep-alives are exchanged here and never seen outside.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from ledger.errors import Code, CreditLedgerError, LocalError, Refused, RemoteError
+from network.frames import PEER_LINK, WRITE_BYTES, FrameLink, LinkLimits
+from network.queues import Inbox, Outbox, QueueLimits
+from network.tls import PEER_PROTOCOL, SecureStream, TlsEndpoint
+from network.wire import (
+    Hello,
+    PeerFrame,
+    Ping,
+    Pong,
+    decode_peer_frame,
+    encode_peer_frame,
+)
+
+log = logging.getLogger(__name__)
+
+Dial = Callable[[str, int], Awaitable[trio.abc.Stream]]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """One member of the epoch: its index, its id, and where its node listens."""
+
+    index: int
+    member: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLimits:
+    """Deadlines in seconds, and bounds of the queues."""
+
+    link: LinkLimits = PEER_LINK
+    queues: QueueLimits = field(default_factory=QueueLimits)
+    ping_s: float = 5.0
+    backoff_s: float = 0.05
+    backoff_s_max: float = 2.0
+    lasting_s: float = 5.0  # a session of this age was a good one: the delay starts anew
+    penalty_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.ping_s * 2 < self.link.idle_s:
+            raise LocalError(Code.CONFIG_INVALID, "ping_s must be below half of idle_s")
+        if not 0 < self.backoff_s <= self.backoff_s_max:
+            raise LocalError(Code.CONFIG_INVALID, "backoff_s must be within 0 and backoff_s_max")
+
+
+@dataclass(slots=True)
+class PeerCounters:
+    """What one peer cost and gave since the start; read by metrics."""
+
+    sessions: int = 0
+    failures: int = 0
+    frames_sent: int = 0
+    frames_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    dropped: int = 0
+    round_trip_ms: float | None = None
+    last_error: str = ""
+
+
+@dataclass(slots=True)
+class _Session:
+    """One live link; `error` is what ended it, if anything did."""
+
+    link: FrameLink
+    outbox: Outbox
+    scope: trio.CancelScope
+    error: CreditLedgerError | None = None
+    ping_number: int = 0
+    ping_sent: float = 0.0
+
+    def end(self, error: CreditLedgerError) -> None:
+        """Stop both directions; the first reason stays."""
+        self.error = self.error or error
+        self.scope.cancel()
+
+
+def _ignore_connect(_index: int, _hello: Hello) -> None:
+    """Do nothing on a connection."""
+
+
+def _ignore_disconnect(_index: int, _reason: str) -> None:
+    """Do nothing on a disconnection."""
+
+
+class PeerNetwork:
+    """This node's links to all other members of the epoch.
+
+    `jitter` gives factors (0.5 to 1.5, say) by which delays are multiplied; `nonce` gives 16 fresh
+    bytes; `head` is asked for the height that a Hello tells. Callbacks run in the network's task
+    and must return at once. Run `run` in a nursery; hand accepted streams to `serve`.
+    """
+
+    def __init__(
+        self,
+        *,
+        chain_id: bytes,
+        own: PeerAddress,
+        peers: Sequence[PeerAddress],
+        tls: TlsEndpoint,
+        head: Callable[[], int],
+        jitter: Callable[[], float],
+        nonce: Callable[[], bytes],
+        limits: PeerLimits | None = None,
+        dial: Dial = trio.open_tcp_stream,
+        on_connect: Callable[[int, Hello], None] = _ignore_connect,
+        on_disconnect: Callable[[int, str], None] = _ignore_disconnect,
+    ) -> None:
+        self._chain_id = chain_id
+        self._own = own
+        self._peers = {peer.index: peer for peer in peers if peer.index != own.index}
+        self._by_member = {peer.member: peer for peer in self._peers.values()}
+        self._tls = tls
+        self._head = head
+        self._jitter = jitter
+        self._nonce = nonce
+        self._limits = limits or PeerLimits()
+        self._dial = dial
+        self._on_connect = on_connect
+        self._on_disconnect = on_disconnect
+        self._sessions: dict[int, _Session] = {}
+        self._penalty_until: dict[int, float] = {}
+        self._inbox: Inbox[PeerFrame] = Inbox(self._peers, self._limits.queues)
+        self.counters: Mapping[int, PeerCounters] = {i: PeerCounters() for i in self._peers}
+
+    @property
+    def connected(self) -> frozenset[int]:
+        """The indices of the members with a session."""
+        return frozenset(self._sessions)
+
+    def send(self, index: int, frame: PeerFrame) -> bool:
+        """Queue a frame for one member; tell whether there is a session to take it."""
+        return self._put(index, encode_peer_frame(frame), is_bulk=frame.is_bulk)
+
+    def broadcast(self, frame: PeerFrame) -> int:
+        """Queue a frame, encoded once, for every connected member; return how many that are."""
+        data = encode_peer_frame(frame)
+        return sum(self._put(i, data, is_bulk=frame.is_bulk) for i in tuple(self._sessions))
+
+    def _put(self, index: int, data: bytes, *, is_bulk: bool) -> bool:
+        if len(data) > self._limits.link.max_frame_bytes:
+            raise LocalError(Code.FRAME_TOO_LARGE, f"frame of {len(data)} bytes is above the cap")
+        session = self._sessions.get(index)
+        if session is None:
+            return False
+        session.outbox.put(data, is_bulk=is_bulk)
+        return True
+
+    async def receive(self, most: int = 256) -> list[tuple[int, PeerFrame]]:
+        """Return 1 to `most` received (member, frame) pairs, fairly; one task may receive."""
+        return await self._inbox.take(most)
+
+    def charge(self, index: int, code: Code, reason: str) -> None:
+        """End a member's session for a breach found outside, and keep it away for a while."""
+        error = RemoteError(self._peers[index].member, code, reason)
+        self._penalise(index, error)
+        session = self._sessions.get(index)
+        if session is not None:
+            session.end(error)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep a session with every member of higher index, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for peer in self._peers.values():
+                if peer.index > self._own.index:
+                    nursery.start_soon(self._keep, peer)
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def _keep(self, peer: PeerAddress) -> None:
+        limits = self._limits
+        delay = limits.backoff_s
+        while True:
+            began = trio.current_time()
+            try:
+                await self._dial_session(peer)
+            except CreditLedgerError as error:
+                self._note(peer.index, error)
+            if trio.current_time() - began >= limits.lasting_s:
+                delay = limits.backoff_s
+            wait = delay * self._jitter()
+            penalty = self._penalty_until.get(peer.index, 0.0) - trio.current_time()
+            await trio.sleep(max(wait, penalty))
+            delay = min(delay * 2, limits.backoff_s_max)
+
+    async def _dial_session(self, peer: PeerAddress) -> None:
+        with trio.move_on_after(self._limits.link.handshake_s) as scope:
+            stream = await self._open(peer)
+            try:
+                secure = await self._tls.connect(stream, PEER_PROTOCOL, peer.member, peer.member)
+            except BaseException:
+                await trio.aclose_forcefully(stream)
+                raise
+        if scope.cancelled_caught:
+            raise RemoteError(peer.member, Code.TIMED_OUT, "no connection within the deadline")
+        await self._session(peer, secure)
+
+    async def _open(self, peer: PeerAddress) -> trio.abc.Stream:
+        try:
+            return await self._dial(peer.host, peer.port)
+        except OSError as error:
+            where = f"{peer.host}:{peer.port}"
+            raise RemoteError(
+                peer.member, Code.CONNECT_FAILED, f"cannot connect to {where}: {error.strerror}"
+            ) from None
+
+    async def serve(self, secure: SecureStream) -> None:
+        """Serve a stream that a member of lower index opened, until it ends; closes it."""
+        peer = self._by_member.get(secure.identity.member)
+        try:
+            if peer is None or peer.index > self._own.index:
+                raise RemoteError(
+                    secure.identity.member, Code.PEER_UNKNOWN, "not a member that dials this node"
+                )
+            if self._penalty_until.get(peer.index, 0.0) > trio.current_time():
+                raise RemoteError(peer.member, Code.PEER_PROTOCOL, "kept away after a breach")
+        except RemoteError as error:
+            log.warning("peer %s refused: %s", error.peer, error)
+            await trio.aclose_forcefully(secure.stream)
+            return
+        try:
+            await self._session(peer, secure)
+        except CreditLedgerError as error:
+            self._note(peer.index, error)
+
+    async def _session(self, peer: PeerAddress, secure: SecureStream) -> None:
+        """Greet, then send and receive until the link ends or a newer session replaces it."""
+        link = FrameLink(secure.stream, self._limits.link, peer.member)
+        session = _Session(link, Outbox(self._limits.queues), trio.CancelScope())
+        counters = self.counters[peer.index]
+        try:
+            hello, rest = await self._greet(peer, link)
+            self._install(peer.index, session, hello)
+            with session.scope:
+                await self._exchange(peer.index, session, rest)
+            if session.error is not None:
+                raise session.error
+        finally:
+            counters.bytes_sent += link.bytes_sent
+            counters.bytes_received += link.bytes_received
+            counters.dropped += session.outbox.dropped
+            if self._sessions.get(peer.index) is session:
+                del self._sessions[peer.index]
+                self._on_disconnect(peer.index, str(session.error or "stopped"))
+            await link.aclose()
+
+    async def _greet(self, peer: PeerAddress, link: FrameLink) -> tuple[Hello, list[bytes]]:
+        """Exchange hellos; return the peer's, and the frames that came behind it."""
+        own = Hello(self._chain_id, self._own.member, self._nonce(), self._head())
+        with trio.move_on_after(self._limits.link.handshake_s):
+            await link.send([encode_peer_frame(own)])
+            frames = await link.receive()
+            if not frames:
+                raise RemoteError(peer.member, Code.CONNECTION_LOST, "closed before its hello")
+            return self._checked_hello(peer, _decode(peer.member, frames[0])), frames[1:]
+        raise RemoteError(peer.member, Code.TIMED_OUT, "no hello within the deadline")
+
+    def _checked_hello(self, peer: PeerAddress, frame: PeerFrame) -> Hello:
+        if not isinstance(frame, Hello):
+            raise RemoteError(peer.member, Code.PEER_PROTOCOL, "first frame is not a hello")
+        if frame.chain_id != self._chain_id:
+            raise RemoteError(
+                peer.member,
+                Code.PEER_WRONG_CHAIN,
+                f"chain {frame.chain_id.hex()[:16]}, want {self._chain_id.hex()[:16]}",
+            )
+        if frame.member != peer.member:
+            raise RemoteError(
+                peer.member, Code.PEER_PROTOCOL, f"hello of {frame.member}, want {peer.member}"
+            )
+        return frame
+
+    def _install(self, index: int, session: _Session, hello: Hello) -> None:
+        previous = self._sessions.pop(index, None)
+        if previous is not None:
+            previous.scope.cancel()
+            self._on_disconnect(index, "replaced by a newer session")
+        self._sessions[index] = session
+        self.counters[index].sessions += 1
+        self._on_connect(index, hello)
+
+    async def _exchange(self, index: int, session: _Session, rest: Sequence[bytes]) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, index, session)
+            nursery.start_soon(self._ping, session)
+            try:
+                await self._take_in(index, session, rest)
+                while frames := await session.link.receive():
+                    await self._take_in(index, session, frames)
+                raise RemoteError(session.link.peer, Code.CONNECTION_LOST, "closed by the peer")
+            except CreditLedgerError as error:
+                session.end(error)
+
+    async def _take_in(self, index: int, session: _Session, frames: Sequence[bytes]) -> None:
+        """Decode frames of one read, answer keep-alives, and pass on the rest."""
+        counters = self.counters[index]
+        member = self._peers[index].member
+        counters.frames_received += len(frames)
+        items: list[tuple[PeerFrame, int]] = []
+        for data in frames:
+            frame = _decode(member, data)
+            if isinstance(frame, Ping):
+                session.outbox.put(encode_peer_frame(Pong(frame.number)), is_bulk=False)
+            elif isinstance(frame, Pong):
+                if frame.number == session.ping_number:
+                    counters.round_trip_ms = (trio.current_time() - session.ping_sent) * 1000
+            elif isinstance(frame, Hello):
+                raise RemoteError(member, Code.PEER_PROTOCOL, "a second hello")
+            else:
+                items.append((frame, len(data)))
+        await self._inbox.put(index, items)
+
+    async def _write(self, index: int, session: _Session) -> None:
+        counters = self.counters[index]
+        try:
+            while True:
+                await session.outbox.wait()
+                frames = session.outbox.take(WRITE_BYTES)
+                counters.frames_sent += len(frames)
+                await session.link.send(frames)
+        except CreditLedgerError as error:
+            session.end(error)
+
+    async def _ping(self, session: _Session) -> None:
+        while True:
+            await trio.sleep(self._limits.ping_s)
+            session.ping_number += 1
+            session.ping_sent = trio.current_time()
+            session.outbox.put(encode_peer_frame(Ping(session.ping_number)), is_bulk=False)
+
+    def _note(self, index: int, error: CreditLedgerError) -> None:
+        """Count and log a failed session; charge the peer if it was its doing."""
+        counters = self.counters[index]
+        counters.failures += 1
+        member = self._peers[index].member
+        if str(error) != counters.last_error:
+            log.warning("link to %s: %s", member, error)
+        counters.last_error = str(error)
+        if error.code in _BREACHES:
+            self._penalise(index, error)
+
+    def _penalise(self, index: int, error: CreditLedgerError) -> None:
+        self._penalty_until[index] = trio.current_time() + self._limits.penalty_s
+        log.warning("%s kept away: %s", self._peers[index].member, error)
+
+
+# What a correct node never does; a lost connection or a stale certificate is no breach.
+_BREACHES = frozenset(
+    (
+        Code.ENCODING_TYPE,
+        Code.ENCODING_RANGE,
+        Code.ENCODING_DEPTH,
+        Code.ENCODING_SIZE,
+        Code.ENCODING_MALFORMED,
+        Code.ENCODING_NOT_CANONICAL,
+        Code.ENVELOPE_MALFORMED,
+        Code.FRAME_TOO_LARGE,
+        Code.FRAME_MALFORMED,
+        Code.PEER_WRONG_CHAIN,
+        Code.PEER_PROTOCOL,
+    )
+)
+
+
+def _decode(member: str, data: bytes) -> PeerFrame:
+    try:
+        return decode_peer_frame(data)
+    except Refused as error:
+        raise RemoteError(member, error.code, error.message) from None
