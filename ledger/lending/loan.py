@@ -20,10 +20,10 @@ from enum import StrEnum
 from typing import Any
 
 from ledger.errors import Code, LocalError, Rejected
+from ledger.transactions.fields import MAX_AMOUNT_FEN
 
 DAY_COUNT = "ACT/360"
 _YEAR_UNITS = 10_000 * 360
-AMOUNT_FEN_MAX = 10**15
 TERM_DAYS_MAX = 3_650
 RATE_BP_MAX = 10_000
 OFFER_DAYS = 30
@@ -104,9 +104,9 @@ def check_amount(amount_fen: int, name: str = "amount_fen") -> None:
     """Raise `Rejected` (2409, 2410) unless 0 < amount ≤ 10^15 fen."""
     if amount_fen <= 0:
         raise Rejected(Code.AMOUNT_NOT_POSITIVE, f"{name} is {amount_fen}, want more than 0")
-    if amount_fen > AMOUNT_FEN_MAX:
+    if amount_fen > MAX_AMOUNT_FEN:
         raise Rejected(
-            Code.AMOUNT_TOO_LARGE, f"{name} is {amount_fen}, want at most {AMOUNT_FEN_MAX}"
+            Code.AMOUNT_TOO_LARGE, f"{name} is {amount_fen}, want at most {MAX_AMOUNT_FEN}"
         )
 
 
