@@ -1,0 +1,62 @@
+"""`creditledger`: the root of the command line, and the list of what it can do.
+
+Every noun is a module of this package, imported when it is used. `--net DIR` (or the variable
+CREDITLEDGER_NET) names the folder of a network: `genesis.bin`, `devnet.json` and a profile for
+each identity, `clients/ID/client.toml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from commands.frame import LazyGroup
+
+_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "keys": ("commands.keys", "make and show identities: keys and certificates"),
+    "genesis": ("commands.genesis", "build, show and verify a genesis document"),
+    "init": ("commands.init", "make the home of a node"),
+    "run": ("commands.run", "run a node"),
+    "devnet": ("commands.devnet", "a local network of real processes"),
+    "submit": ("commands.submit", "submit records from CSV, JSON Lines or Parquet"),
+    "tx": ("commands.tx", "the fate of transactions"),
+    "receipt": ("commands.receipt", "fetch the receipt of a transaction"),
+    "verify": ("commands.verify", "verify a receipt offline"),
+    "company": ("commands.company", "what is recorded about a company"),
+    "consent": ("commands.consent", "a company's authorisations"),
+    "product": ("commands.product", "products of lenders; rules are checked before they are sent"),
+    "scorecard": ("commands.scorecard", "scorecards in force"),
+    "loan": ("commands.loan", "apply for, accept, disburse and repay loans"),
+    "asset": ("commands.asset", "financing assets and their pledges"),
+    "exposure": ("commands.exposure", "what borrowers owe"),
+    "alerts": ("commands.alerts", "early warnings"),
+    "member": ("commands.member", "the members of the network"),
+    "status": ("commands.status", "why is it stuck? one screen"),
+    "audit": ("commands.audit", "replay a chain offline and judge it"),
+    "backup": ("commands.backup", "copy a node's home so that it is whole"),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--net",
+    "net",
+    metavar="DIR",
+    envvar="CREDITLEDGER_NET",
+    type=click.Path(path_type=Path),
+    help="Folder of the network (default: .devnet, else .demo, below the current folder).",
+)
+@click.version_option(package_name="creditledger", prog_name="creditledger")
+@click.pass_context
+def cli(context: click.Context, net: Path | None) -> None:
+    """A permissioned credit ledger: records of departments, loans by rule, a chain to audit.
+
+    Amounts are CNY (1,120,000.00), dates 2020-01-10, companies their 18-character code.
+    """
+    context.obj = net

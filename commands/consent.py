@@ -1,0 +1,143 @@
+"""`creditledger consent`: a company authorises a bank to see its records, and takes it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from commands.console import show_json, show_table
+from commands.frame import Group, identity_option, json_option
+from commands.session import open_session, report, transact
+from commands.values import COMPANY, DAY, day, moment
+from ledger.credit.consent import CAPS
+
+_MS_A_DAY = 86_400_000
+
+
+@click.group("consent", cls=Group)
+def command() -> None:
+    """Authorisations: granted by the company's own key, or by a counter for it."""
+
+
+@command.command(
+    "grant",
+    example="creditledger consent grant 91441300MA4DEMO01X icbc-gd "
+    "--categories C035,C044 --purpose lending --as 91441300MA4DEMO01X",
+)
+@click.argument("company", type=COMPANY)
+@click.argument("recipient")
+@click.option("--categories", required=True, help="Categories, separated by commas.")
+@click.option(
+    "--purpose",
+    default="lending",
+    show_default=True,
+    type=click.Choice(list(CAPS)),
+    help="What the records may be used for; it caps range, duration and looks.",
+)
+@click.option(
+    "--from",
+    "from_day",
+    type=DAY,
+    help="First day of the data (default: the earliest).",
+)
+@click.option("--to", "to_day", type=DAY, help="Last day of the data (default: today).")
+@click.option("--days", default=30, show_default=True, help="Days for which it is valid.")
+@click.option("--fetch", default="once", show_default=True, type=click.Choice(["once", "periodic"]))
+@click.option("--store-days", default=0, help="Days it may keep the data (0: view).")
+@identity_option
+@json_option
+@click.pass_context
+def grant(
+    context: click.Context,
+    company: str,
+    recipient: str,
+    categories: str,
+    purpose: str,
+    from_day: int | None,
+    to_day: int | None,
+    days: int,
+    fetch: str,
+    store_days: int,
+    identity: str,
+    as_json: bool,
+) -> None:
+    """Let RECIPIENT see categories of COMPANY's records for a purpose and a time."""
+    with open_session(context, identity) as session:
+        now = session.time_ms()
+        last = to_day if to_day is not None else now // _MS_A_DAY
+        first = last - CAPS[purpose].range_days_max + 1
+        body: dict[str, Any] = {
+            "company": company,
+            "recipient": recipient,
+            "categories": _split(categories),
+            "purpose": purpose,
+            "mode": "store" if store_days else "view",
+            "from_day": first if from_day is None else from_day,
+            "to_day": last,
+            "starts_ms": now,
+            "expires_ms": now + days * _MS_A_DAY,
+            "fetch": fetch,
+        }
+        if store_days:
+            body["data_life_days"] = store_days
+        outcome = session.send("consent.grant", body)
+    made = outcome.data.get("consent", "") if isinstance(outcome.data, dict) else ""
+    report(outcome, as_json, f"consent {made}: {recipient} may see {', '.join(body['categories'])}")
+
+
+def _split(text: str) -> list[str]:
+    return sorted({part.strip() for part in text.split(",") if part.strip()})
+
+
+def _step(name: str, sentence: str) -> Callable[..., None]:
+    @command.command(
+        name,
+        help=sentence,
+        example=f"creditledger consent {name} 5d0c9a3e11f04b7790aa52c3d4e5f607 --as D01",
+    )
+    @click.argument("consent")
+    @identity_option
+    @json_option
+    @click.pass_context
+    def step(context: click.Context, consent: str, identity: str, as_json: bool) -> None:
+        outcome = transact(context, identity, f"consent.{name}", {"consent": consent})
+        state = outcome.data.get("state", "") if isinstance(outcome.data, dict) else ""
+        report(outcome, as_json, f"consent {consent} is {state}")
+
+    return step
+
+
+accept = _step("accept", "Accept a CONSENT that a bank asked for.")
+pause = _step("pause", "Pause a CONSENT: it is no basis until it is resumed.")
+resume = _step("resume", "Resume a paused CONSENT.")
+revoke = _step("revoke", "Revoke a CONSENT for good.")
+
+
+@command.command("list", example="creditledger consent list 91441300MA4DEMO01X --as D01")
+@click.argument("company", type=COMPANY)
+@identity_option
+@json_option
+@click.pass_context
+def show_list(context: click.Context, company: str, identity: str, as_json: bool) -> None:
+    """List the authorisations of COMPANY that the caller may see."""
+    with open_session(context, identity) as session:
+        answer = session.query("consent.list", company=company)
+    if as_json:
+        show_json(answer)
+        return
+    rows = [
+        [
+            item["consent"],
+            item["recipient"],
+            item["state"],
+            item["purpose"],
+            ", ".join(item["categories"]),
+            f"{day(item['from_day'])} to {day(item['to_day'])}",
+            moment(item["expires_ms"]),
+        ]
+        for item in answer["consents"]
+    ]
+    headers = ["consent", "recipient", "state", "purpose", "categories", "data", "expires"]
+    show_table(f"authorisations of {company}", headers, rows)

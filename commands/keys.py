@@ -1,0 +1,137 @@
+"""`creditledger keys`: identities of members, nodes, clients and companies.
+
+A member's key signs its transactions and issues the certificates of its node and its clients; a
+node's key signs votes. A company has a key of its own, which the registrar binds to its code.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from commands.console import say, show_facts, show_json
+from commands.files import read_bytes
+from commands.frame import Group, json_option
+from commands.passwords import new_password, old_password
+from commands.values import moment
+from ledger.keys import SigningKey
+
+if TYPE_CHECKING:
+    from network.certificates import Identity
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group("keys", cls=Group)
+def command() -> None:
+    """Make and show identities: keys (encrypted PEM) and certificates."""
+
+
+@command.group("new", cls=Group)
+def new() -> None:
+    """Make a new key; the public key is printed, the private one stays in its file."""
+
+
+def _password_options(function: click.decorators.FC) -> click.decorators.FC:
+    function = click.option(
+        "--no-password", "is_plain", is_flag=True, help="Leave the key file unencrypted."
+    )(function)
+    return click.option(
+        "--password-file", type=_PATH, help="File with the password (or CREDITLEDGER_PASSWORD)."
+    )(function)
+
+
+@new.command("member", example="creditledger keys new member D02 --out keys/")
+@click.argument("member")
+@click.option("--out", type=_PATH, required=True, help="Folder for member.key and member.crt.")
+@_password_options
+def new_member(member: str, out: Path, password_file: Path | None, is_plain: bool) -> None:
+    """Make the key of MEMBER and the certificate of it that stands in genesis."""
+    from network import certificates
+
+    seed = certificates.new_seed()
+    certificate = certificates.make_member_certificate(seed, member, datetime.now(UTC))
+    certificates.save_key(out / "member.key", seed, new_password(password_file, is_plain))
+    certificates.save_certificate(out / "member.crt", certificate)
+    say(SigningKey(seed).public_key.hex())
+
+
+@new.command("node", example="creditledger keys new node D02 --member keys/ --out keys/")
+@click.argument("member")
+@click.option("--member", "issuer", type=_PATH, required=True, help="Folder of the member's key.")
+@click.option("--out", type=_PATH, required=True, help="Folder for node.key, tls.key, tls.crt.")
+@_password_options
+def new_node(
+    member: str, issuer: Path, out: Path, password_file: Path | None, is_plain: bool
+) -> None:
+    """Make the vote key of MEMBER's node, and its TLS key with a certificate by the member."""
+    from network import certificates
+
+    password = new_password(password_file, is_plain)
+    seed = certificates.new_seed()
+    certificates.save_key(out / "node.key", seed, password)
+    _issue(out, issuer, certificates.NodeIdentity(member), password)
+    say(SigningKey(seed).public_key.hex())
+
+
+@new.command(
+    "client", example="creditledger keys new client D02 intake --member keys/ --out intake/"
+)
+@click.argument("member")
+@click.argument("name")
+@click.option("--member", "issuer", type=_PATH, required=True, help="Folder of the member's key.")
+@click.option("--out", type=_PATH, required=True, help="Folder for tls.key and tls.crt.")
+@_password_options
+def new_client(
+    member: str, name: str, issuer: Path, out: Path, password_file: Path | None, is_plain: bool
+) -> None:
+    """Make the TLS key and certificate of MEMBER's client program NAME."""
+    from network import certificates
+
+    password = new_password(password_file, is_plain)
+    _issue(out, issuer, certificates.ClientIdentity(member, name), password)
+    say(str(out / "tls.crt"))
+
+
+def _issue(out: Path, issuer: Path, identity: Identity, password: bytes | None) -> None:
+    from network import certificates
+
+    certificates.issue_to_files(
+        out / "tls.crt",
+        out / "tls.key",
+        member_certificate=certificates.load_certificate(issuer / "member.crt"),
+        member_seed=certificates.load_key(issuer / "member.key", password),
+        identity=identity,
+        valid_from=datetime.now(UTC),
+        password=password,
+    )
+
+
+@command.command("show", example="creditledger keys show keys/member.crt")
+@click.argument("file", type=_PATH)
+@click.option(
+    "--password-file", type=_PATH, help="File with the password (or CREDITLEDGER_PASSWORD)."
+)
+@json_option
+def show(file: Path, password_file: Path | None, as_json: bool) -> None:
+    """Show the public key of a key or certificate FILE, and until when a certificate is valid."""
+    from network import certificates
+
+    if b"CERTIFICATE" in read_bytes(file):
+        der = certificates.load_certificate(file)
+        until = certificates.expires_at(der)
+        facts = {
+            "certificate": str(file),
+            "public_key": certificates.public_key_of(der).hex(),
+            "valid_until": moment(int(until.timestamp()) * 1000),
+        }
+    else:
+        seed = certificates.load_key(file, old_password(password_file))
+        facts = {"key": str(file), "public_key": SigningKey(seed).public_key.hex()}
+    if as_json:
+        show_json(facts)
+    else:
+        show_facts("", {name.replace("_", " "): text for name, text in facts.items()})

@@ -1,0 +1,175 @@
+"""A command's conversation with its network: which profile, which node, what came back.
+
+`open_session` finds the profile of `--as ID` under the network's folder (NET/clients/ID) and
+connects with the client SDK. `Session.send` signs a transaction, submits it, waits for its receipt
+and verifies that against genesis, so that a command never reports what no certificate proves. A
+result with a code other than 0 becomes `Rejected` here, and with it the command's error line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commands.console import say, show_json
+from commands.values import moment
+from ledger.errors import Code, LocalError, Rejected
+
+if TYPE_CHECKING:
+    from network.client import SyncClient
+
+DEFAULT_NETS = (Path(".devnet"), Path(".demo"))
+CLIENTS = "clients"
+GENESIS = "genesis.bin"
+RECEIPT_WAIT_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a certified receipt says of one transaction, and how long that took."""
+
+    id: bytes
+    code: int
+    data: Any
+    height: int
+    time_ms: int
+    seconds: float
+
+    def to_value(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "id": self.id,
+            "code": self.code,
+            "result": self.data,
+            "height": self.height,
+            "time_ms": self.time_ms,
+            "latency_ms": int(self.seconds * 1000),
+        }
+
+
+def find_net(given: Path | None) -> Path:
+    """Return the network's folder: as given, or the first default that is there."""
+    if given is not None:
+        if given.is_dir():
+            return given
+        raise LocalError(Code.INPUT_USAGE, f"no network in {given}: make one with devnet up")
+    for folder in DEFAULT_NETS:
+        if (folder / CLIENTS).is_dir():
+            return folder
+    raise LocalError(
+        Code.INPUT_USAGE,
+        "no network here: name its folder with --net DIR, or make one with devnet up",
+    )
+
+
+def net_of(context: click.Context) -> Path:
+    """Return the network's folder of a running command."""
+    return find_net(context.find_root().obj)
+
+
+def profile_folder(net: Path, identity: str) -> Path:
+    """Return the folder of an identity's profile; raise `LocalError` (8004) naming the others."""
+    folder = net / CLIENTS / identity
+    if folder.is_dir():
+        return folder
+    known = sorted(path.name for path in (net / CLIENTS).glob("*") if path.is_dir())
+    raise LocalError(
+        Code.INPUT_USAGE,
+        f"no profile {identity} in {net / CLIENTS}, want one of {', '.join(known) or 'none yet'}",
+    )
+
+
+class Session:
+    """One identity's open connection; every method raises the numbered errors of the SDK."""
+
+    def __init__(self, client: SyncClient) -> None:
+        self.client = client
+
+    def query(self, name: str, **params: Any) -> Any:
+        """Return the answer of a named query."""
+        return self.client.query(name, params)
+
+    def time_ms(self) -> int:
+        """Return the chain's time: that of its last block, in ms since 1970."""
+        return int(self.client.head()["time_ms"])
+
+    def day(self) -> int:
+        """Return the chain's date, in days since 1970-01-01."""
+        return self.time_ms() // 86_400_000
+
+    def send(
+        self, kind: str, body: Mapping[str, Any], attachments: Sequence[bytes] = ()
+    ) -> Outcome:
+        """Sign, submit and wait for the certified result, whatever its code."""
+        started = monotonic()
+        receipt = self.client.submit_kind(kind, dict(body), tuple(attachments))
+        code, data = receipt.result
+        return Outcome(
+            receipt.transaction_id,
+            code,
+            data,
+            receipt.header.height,
+            receipt.header.time_ms,
+            monotonic() - started,
+        )
+
+
+@contextmanager
+def open_session(
+    context: click.Context, identity: str, via: str | None = None
+) -> Iterator[Session]:
+    """Connect as `identity` for the length of the block, to `via`'s node alone if it is given."""
+    from network.client import Profile, SyncClient
+
+    profile = Profile.load(profile_folder(net_of(context), identity))
+    if via is not None:
+        profile = only_node(profile, via)
+    with SyncClient(profile) as client:
+        yield Session(client)
+
+
+def any_identity(net: Path) -> str:
+    """Return some identity of the network, for questions that anyone may ask."""
+    known = sorted(path.name for path in (net / CLIENTS).glob("*") if path.is_dir())
+    if not known:
+        raise LocalError(Code.INPUT_USAGE, f"no profile in {net / CLIENTS}")
+    return known[0]
+
+
+def check_outcome(outcome: Outcome) -> None:
+    """Raise `Rejected` with the result's code and sentence unless the transaction had effect."""
+    if outcome.code == Code.OK:
+        return
+    text = outcome.data.get("error", "") if isinstance(outcome.data, Mapping) else ""
+    try:
+        code = Code(outcome.code)
+    except ValueError:
+        code, text = Code.INTERNAL, f"result {outcome.code}: {text}"
+    raise Rejected(code, f"{text or code.name} [transaction {outcome.id.hex()}]")
+
+
+def report(outcome: Outcome, as_json: bool, sentence: str) -> None:
+    """Print what a transaction did, or raise its rejection."""
+    if as_json:
+        show_json(outcome.to_value())
+        check_outcome(outcome)
+        return
+    check_outcome(outcome)
+    say(sentence)
+    say(
+        f"  transaction {outcome.id.hex()}\n"
+        f"  in block {outcome.height} of {moment(outcome.time_ms)}, "
+        f"certified after {outcome.seconds * 1000:.0f} ms"
+    )
+
+
+def transact(context: click.Context, identity: str, kind: str, body: Mapping[str, Any]) -> Outcome:
+    """Send one transaction as `identity` and return its certified result."""
+    with open_session(context, identity) as session:
+        return session.send(kind, body)
