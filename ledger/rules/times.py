@@ -122,17 +122,20 @@ def _split(value: int) -> tuple[date, int, int]:
     return date.fromordinal(ordinal), seconds, nanoseconds
 
 
-_TIMESTAMP_FIELDS: dict[str, Callable[[date, int, int], int]] = {
-    "getFullYear": lambda day, second, nano: day.year,
-    "getMonth": lambda day, second, nano: day.month - 1,
-    "getDate": lambda day, second, nano: day.day,
-    "getDayOfMonth": lambda day, second, nano: day.day - 1,
-    "getDayOfWeek": lambda day, second, nano: day.isoweekday() % 7,
-    "getDayOfYear": lambda day, second, nano: day.toordinal() - date(day.year, 1, 1).toordinal(),
-    "getHours": lambda day, second, nano: second // 3600,
-    "getMinutes": lambda day, second, nano: second // 60 % 60,
-    "getSeconds": lambda day, second, nano: second % 60,
-    "getMilliseconds": lambda day, second, nano: nano // 10**6,
+_DATE_FIELDS: dict[str, Callable[[date], int]] = {
+    "getFullYear": lambda day: day.year,
+    "getMonth": lambda day: day.month - 1,
+    "getDate": lambda day: day.day,
+    "getDayOfMonth": lambda day: day.day - 1,
+    "getDayOfWeek": lambda day: day.isoweekday() % 7,
+    "getDayOfYear": lambda day: day.toordinal() - date(day.year, 1, 1).toordinal(),
+}
+# Nanoseconds of one, and how many make the next greater one.
+_CLOCK_FIELDS = {
+    "getHours": (3600 * SECOND, 24),
+    "getMinutes": (60 * SECOND, 60),
+    "getSeconds": (SECOND, 60),
+    "getMilliseconds": (10**6, 1000),
 }
 _DURATION_FIELDS: dict[str, tuple[int, int]] = {
     "getHours": (3600 * SECOND, 0),
@@ -140,16 +143,20 @@ _DURATION_FIELDS: dict[str, tuple[int, int]] = {
     "getSeconds": (SECOND, 0),
     "getMilliseconds": (10**6, 1000),
 }
-TIMESTAMP_FIELDS = frozenset(_TIMESTAMP_FIELDS)
+TIMESTAMP_FIELDS = frozenset({*_DATE_FIELDS, *_CLOCK_FIELDS})
 DURATION_FIELDS = frozenset(_DURATION_FIELDS)
 
 
 def get_timestamp_field(field: str) -> Callable[..., int]:
     """Return the function of a timestamp, and perhaps a numeric zone, that reads `field`."""
-    read = _TIMESTAMP_FIELDS[field]
+    unit, modulus = _CLOCK_FIELDS.get(field, (1, 1))
+    read_date = _DATE_FIELDS.get(field)
 
     def get(value: int, zone: str = "UTC") -> int:
-        return read(*_split(value + _zone_seconds(zone) * SECOND))
+        day, seconds, nanoseconds = _split(value + _zone_seconds(zone) * SECOND)
+        if read_date is not None:
+            return read_date(day)
+        return (seconds * SECOND + nanoseconds) // unit % modulus
 
     return get
 

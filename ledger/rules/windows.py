@@ -18,12 +18,15 @@ A correction is made by building the day's bucket again from its events (`build_
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
-from ledger.rules.units import FactValue
+from ledger.encoding import encode
+from ledger.rules.failures import ErrorKind, EvalError
+from ledger.rules.units import INT_MAX, INT_MIN, FactValue
 
 Bucket: TypeAlias = tuple[Any, ...]
 Event: TypeAlias = Mapping[str, FactValue]
@@ -55,12 +58,34 @@ class Stream:
     kind: StreamKind
     field: str  # "" when only counted
     by: str  # "" but for TOP
-    id: bytes  # 8 bytes
-    predicate: Callable[[Event], bool] = dataclasses.field(compare=False, repr=False)
+    predicate: Callable[[Event], bool] | None = dataclasses.field(compare=False, repr=False)
+    id: bytes = dataclasses.field(init=False)  # 8 bytes
+
+    def __post_init__(self) -> None:
+        definition = (
+            self.category,
+            self.record_schema,
+            self.where_source,
+            str(self.kind),
+            self.field,
+            self.by,
+        )
+        digest = hashlib.sha256(encode(definition)).digest()
+        object.__setattr__(self, "id", digest[:8])
 
     def matches(self, event: Event) -> bool:
-        """Return whether the event counts: its condition holds and its field is there."""
-        raise NotImplementedError
+        """Return whether the event counts: its condition holds and its fields are there.
+
+        A condition that errs, for a field it needs is absent, say, does not hold.
+        """
+        if self.field and self.field not in event or self.by and self.by not in event:
+            return False
+        if self.predicate is None:
+            return True
+        try:
+            return self.predicate(event)
+        except EvalError:
+            return False
 
 
 class WindowReader(Protocol):
@@ -80,24 +105,96 @@ class WindowReader(Protocol):
         """Return the latest day that a record or an attestation of the company covers."""
 
 
+_NEW: dict[StreamKind, Bucket] = {
+    StreamKind.SUM: (0, 0),
+    StreamKind.MIN: (0, None),
+    StreamKind.MAX: (0, None),
+    StreamKind.LAST: (0, 0, None),
+    StreamKind.DISTINCT: (0, {}),
+    StreamKind.TOP: (0, {}),
+}
+
+
 def new_bucket(kind: StreamKind) -> Bucket:
     """Return the bucket of a day without events."""
-    raise NotImplementedError
+    return _NEW[kind]
 
 
 def add_event(stream: Stream, bucket: Bucket, event: Event, order: int) -> Bucket:
     """Return `bucket` with one matching event more; `order` ranks the events of a day."""
-    raise NotImplementedError
+    return add_events(stream, bucket, ((order, event),))
 
 
 def add_events(stream: Stream, bucket: Bucket, events: Iterable[tuple[int, Event]]) -> Bucket:
     """Return `bucket` with many matching events more, each as (order, event)."""
-    raise NotImplementedError
+    match stream.kind:
+        case StreamKind.SUM:
+            return _add_to_sum(stream, bucket, events)
+        case StreamKind.MIN | StreamKind.MAX:
+            return _add_to_extreme(stream, bucket, events)
+        case StreamKind.LAST:
+            return _add_to_last(stream, bucket, events)
+        case _:
+            return _add_to_groups(stream, bucket, events)
 
 
 def build_bucket(stream: Stream, events: Iterable[tuple[int, Event]]) -> Bucket | None:
     """Return the bucket of those of a day's events that match, None if none does."""
-    raise NotImplementedError
+    matching = [(order, event) for order, event in events if stream.matches(event)]
+    if not matching:
+        return None
+    return add_events(stream, new_bucket(stream.kind), matching)
+
+
+def _add_to_sum(stream: Stream, bucket: Bucket, events: Iterable[tuple[int, Event]]) -> Bucket:
+    count, total = bucket
+    for _, event in events:
+        count += 1
+        if stream.field and total is not None:
+            total = _narrow(total + event[stream.field])
+    return count, total
+
+
+def _add_to_extreme(stream: Stream, bucket: Bucket, events: Iterable[tuple[int, Event]]) -> Bucket:
+    count, best = bucket
+    pick = min if stream.kind is StreamKind.MIN else max
+    for _, event in events:
+        count += 1
+        value = event[stream.field]
+        best = value if best is None else pick(best, value)
+    return count, best
+
+
+def _add_to_last(stream: Stream, bucket: Bucket, events: Iterable[tuple[int, Event]]) -> Bucket:
+    count, latest, value = bucket
+    for order, event in events:
+        if count == 0 or order >= latest:
+            latest, value = order, event[stream.field]
+        count += 1
+    return count, latest, value
+
+
+def _add_to_groups(stream: Stream, bucket: Bucket, events: Iterable[tuple[int, Event]]) -> Bucket:
+    count, groups = bucket
+    groups = dict(groups) if groups is not None else None
+    for _, event in events:
+        count += 1
+        if groups is None:
+            continue
+        if stream.kind is StreamKind.DISTINCT:
+            group, amount = str(event[stream.field]), 1
+        else:
+            group, amount = str(event[stream.by]), int(event[stream.field])
+        total = groups.get(group, 0)
+        groups[group] = None if total is None else _narrow(total + amount)
+        if len(groups) > MAX_GROUPS_A_DAY:
+            groups = None
+    return count, groups
+
+
+def _narrow(total: int) -> int | None:
+    """Return a total of 64 bits, None once it is wider: never wrapped."""
+    return total if INT_MIN <= total <= INT_MAX else None
 
 
 def evaluate(agg: str, buckets: Iterable[tuple[int, Bucket]]) -> FactValue | None:
@@ -105,4 +202,79 @@ def evaluate(agg: str, buckets: Iterable[tuple[int, Bucket]]) -> FactValue | Non
 
     Raises `EvalError` OVERFLOW for a total outside 64 bits, RANGE for too many groups.
     """
-    raise NotImplementedError
+    return _EVALUATORS[agg](buckets)
+
+
+def _evaluate_count(buckets: Iterable[tuple[int, Bucket]]) -> int | None:
+    count = 0
+    for _, bucket in buckets:
+        count += bucket[0]
+    return count or None
+
+
+def _evaluate_sum(buckets: Iterable[tuple[int, Bucket]]) -> int | None:
+    count = total = 0
+    for _, (events, part) in buckets:
+        if part is None:
+            raise EvalError(ErrorKind.OVERFLOW)
+        count += events
+        total += part
+    if not INT_MIN <= total <= INT_MAX:
+        raise EvalError(ErrorKind.OVERFLOW)
+    return total if count else None
+
+
+def _evaluate_min(buckets: Iterable[tuple[int, Bucket]]) -> int | None:
+    return min((bucket[1] for _, bucket in buckets if bucket[0]), default=None)
+
+
+def _evaluate_max(buckets: Iterable[tuple[int, Bucket]]) -> int | None:
+    return max((bucket[1] for _, bucket in buckets if bucket[0]), default=None)
+
+
+def _evaluate_last(buckets: Iterable[tuple[int, Bucket]]) -> FactValue | None:
+    latest: tuple[int, FactValue] | None = None
+    for day, (count, _, value) in buckets:
+        if count and (latest is None or day >= latest[0]):
+            latest = (day, value)
+    return latest[1] if latest is not None else None
+
+
+def _evaluate_distinct(buckets: Iterable[tuple[int, Bucket]]) -> int | None:
+    found: set[str] = set()
+    for _, (_, groups) in buckets:
+        if groups is None:
+            raise EvalError(ErrorKind.RANGE)
+        found.update(groups)
+        if len(found) > MAX_GROUPS_A_WINDOW:
+            raise EvalError(ErrorKind.RANGE)
+    return len(found) or None
+
+
+def _evaluate_top(buckets: Iterable[tuple[int, Bucket]]) -> int | None:
+    totals: dict[str, int] = {}
+    for _, (_, groups) in buckets:
+        if groups is None:
+            raise EvalError(ErrorKind.RANGE)
+        for group, total in groups.items():
+            if total is None:
+                raise EvalError(ErrorKind.OVERFLOW)
+            totals[group] = totals.get(group, 0) + total
+        if len(totals) > MAX_GROUPS_A_WINDOW:
+            raise EvalError(ErrorKind.RANGE)
+    top = max(totals.values(), default=None)
+    if top is not None and not INT_MIN <= top <= INT_MAX:
+        raise EvalError(ErrorKind.OVERFLOW)
+    return top
+
+
+_EVALUATORS: dict[str, Callable[[Iterable[tuple[int, Bucket]]], FactValue | None]] = {
+    "count": _evaluate_count,
+    "sum": _evaluate_sum,
+    "min": _evaluate_min,
+    "max": _evaluate_max,
+    "last": _evaluate_last,
+    "distinct": _evaluate_distinct,
+    "top": _evaluate_top,
+}
+AGGREGATES = tuple(_EVALUATORS)
