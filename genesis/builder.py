@@ -37,6 +37,8 @@ ROLES = ("department", "institution", "regulator", "observer")
 CAPABILITIES = ("registrar", "counter")
 MAX_CONSORTIUM_BYTES = 1024 * 1024
 DAY_MS = 86_400_000
+KEY_BYTES = 32
+_BYTES_SETTINGS = frozenset({"asset_salt"})
 _RULE_ORDER = ("schema", "scorecard", "alert")
 _TOP_KEYS = frozenset(
     [
@@ -158,11 +160,7 @@ def _node(place: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
         raise _bad(place, "a member with a node has both node_key and address")
     if "node_key" not in entry:
         return None
-    text = _text(place, entry, "node_key")
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        raise _bad(place, "node_key: want 64 hexadecimal digits") from None
+    key = _hex(place, "node_key", entry["node_key"])
     return {"public_key": key, "address": _address(place, _text(place, entry, "address"))}
 
 
@@ -267,13 +265,26 @@ def _rules(path: Path, consortium: Mapping[str, Any], network: Network) -> list[
 
 
 def _settings(place: str, consortium: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings; those in `_BYTES_SETTINGS` are written as hexadecimal digits."""
     settings = consortium.get("settings", {})
     if not isinstance(settings, dict):
         raise _bad(place, "settings: want a table")
+    result: dict[str, Any] = {}
     for name, value in settings.items():
         if type(value) not in (int, str, bool):
             raise _bad(place, f"settings.{name}: want text, a whole number or true or false")
-    return settings
+        result[name] = _hex(place, f"settings.{name}", value) if name in _BYTES_SETTINGS else value
+    return result
+
+
+def _hex(place: str, what: str, text: object) -> bytes:
+    try:
+        data = bytes.fromhex(text) if type(text) is str else b""
+    except ValueError:
+        data = b""
+    if len(data) != KEY_BYTES:
+        raise _bad(place, f"{what}: want {2 * KEY_BYTES} hexadecimal digits")
+    return data
 
 
 def _bad(place: str, sentence: str) -> Refused:
