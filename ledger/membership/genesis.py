@@ -66,7 +66,7 @@ class Genesis:
     categories: tuple[Category, ...]
     category_values: tuple[Mapping[str, Any], ...]
     rules: tuple[bytes, ...]
-    settings: Mapping[str, int | str | bool]
+    settings: Mapping[str, int | str | bool | bytes]
 
     def member(self, member_id: str) -> Member | None:
         """Return the member of that id, or None."""
@@ -196,7 +196,7 @@ def _rule(place: str, value: object) -> bytes:
     return value
 
 
-def _settings(reading: Reading) -> Mapping[str, int | str | bool]:
+def _settings(reading: Reading) -> Mapping[str, int | str | bool | bytes]:
     value = reading.raw("settings")
     if not isinstance(value, Mapping) or len(value) > 256:
         malformed("settings", name_type(value), "map of at most 256 keys")
@@ -204,6 +204,6 @@ def _settings(reading: Reading) -> Mapping[str, int | str | bool]:
     for key, item in value.items():
         if type(item) is str:
             settings.text(key, minimum=0)
-        elif type(item) not in (int, bool):
-            malformed(f"settings.{key}", name_type(item), "int, str or bool")
+        elif type(item) not in (int, bool, bytes):
+            malformed(f"settings.{key}", name_type(item), "int, str, bool or bytes")
     return dict(value)
