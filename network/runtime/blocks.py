@@ -1,0 +1,204 @@
+"""Executes what the replica orders, keeps certificates, and wakes those who wait for them.
+
+Blocks are executed one at a time in a worker thread: the pure ledger computes results, state and
+header, and everything is written as one synced batch before the replica hears `BatchExecuted`
+(rule 43). `ledger.execution` is handed in as `engine`, so that this module knows no rule of credit.
+Bodies that a proposal names and this node lacks are asked of the members that must have them, a
+different one each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+import trio
+
+from consensus import effects as fx
+from consensus.events import BatchExecuted, Event
+from ledger.chain.batch import Batch
+from ledger.chain.block import Result
+from ledger.chain.certificate import Certificate
+from ledger.chain.header import Header
+from ledger.errors import Code, LocalError
+from ledger.storage.chain_store import ChainStore, certificate_writes
+from ledger.storage.store import Store, WriteBatch
+from ledger.transactions.envelope import Transaction
+from network.peers import PeerNetwork
+from network.runtime.catch_up import CatchUp
+from network.runtime.door import Door
+from network.runtime.mempool import Mempool
+from network.wire import GetBodies
+
+ASK_HASHES = 1024
+log = structlog.get_logger()
+
+
+class Executed(Protocol):
+    """What the engine returns of a block."""
+
+    @property
+    def header(self) -> Header:
+        """The header of the block."""
+
+    @property
+    def results(self) -> Sequence[Result]:
+        """A result for each transaction."""
+
+    @property
+    def writes(self) -> WriteBatch:
+        """Everything to be stored, in one batch."""
+
+
+Digests = Sequence[tuple[bytes, ...] | None]
+Engine = Callable[[Header, Batch, Sequence[Transaction], Digests], Executed]
+
+
+class BlockKeeper:
+    """Owns the chain of this node: the only one that writes to its store."""
+
+    def __init__(
+        self,
+        store: Store,
+        chain: ChainStore,
+        engine: Engine,
+        mempool: Mempool,
+        door: Door,
+        peers: PeerNetwork,
+        catch_up: CatchUp,
+        post: Callable[[Event], None],
+    ) -> None:
+        head = chain.head()
+        if head is None:
+            raise LocalError(Code.HOME_INCOMPLETE, "the store holds no genesis block")
+        self._store = store
+        self._engine = engine
+        self._mempool = mempool
+        self._door = door
+        self._peers = peers
+        self._catch_up = catch_up
+        self._post = post
+        self._jobs, self._next = trio.open_memory_channel[fx.Execute](1)
+        self._asked = 0
+        self._certified = trio.Event()
+        last = chain.last_certificate()
+        self.head = head
+        self.certified_height = 0 if last is None else last.height
+        self.transactions_count = 0
+        self.blocks_count = 0
+        catch_up.bind(self)
+
+    async def run(self) -> None:
+        """Execute blocks until cancelled; an error of the disk ends the node."""
+        async for effect in self._next:
+            held = [self._mempool.get(item) for item in effect.batch.transactions]
+            found = [item for item in held if item is not None]
+            if len(found) != len(held):
+                raise LocalError(
+                    Code.INTERNAL, f"a body of block {effect.batch.height} is not held"
+                )
+            await self.execute(
+                effect.batch,
+                [item.transaction for item in found],
+                [item.digests for item in found],
+            )
+            self._post(
+                BatchExecuted(
+                    self.head.height,
+                    self.head.hash(),
+                    self.head.time_ms,
+                    effect.batch.transactions,
+                )
+            )
+
+    async def execute(
+        self,
+        batch: Batch,
+        transactions: Sequence[Transaction],
+        digests: Digests,
+        expected: Header | None = None,
+    ) -> None:
+        """Execute the next block in a worker thread and make it durable.
+
+        With `expected` (a certified header) a result that differs is never stored: this node has
+        diverged, and stops (rule 21).
+        """
+        executed = await trio.to_thread.run_sync(
+            self._execute, batch, transactions, digests, expected
+        )
+        self.head = executed.header
+        self.blocks_count += 1
+        self.transactions_count += len(transactions)
+
+    def _execute(
+        self,
+        batch: Batch,
+        transactions: Sequence[Transaction],
+        digests: Digests,
+        expected: Header | None,
+    ) -> Executed:
+        executed = self._engine(self.head, batch, transactions, digests)
+        if expected is not None and executed.header != expected:
+            raise LocalError(
+                Code.CONSENSUS_DIVERGED,
+                f"block {batch.height} gives {_first_difference(executed.header, expected)}: "
+                "stop this node and copy the home of another one",
+            )
+        self._store.write(executed.writes, sync=True)
+        return executed
+
+    def start_execution(self, effect: fx.Execute) -> None:
+        """Execute a batch in the background; the replica never asks for two at once."""
+        self._jobs.send_nowait(effect)
+
+    def store_certificate(self, effect: fx.StoreCertificate) -> None:
+        """Keep a certificate, and wake those who wait for its block's receipts."""
+        self.keep_certificate(effect.certificate)
+
+    def keep_certificate(self, certificate: Certificate) -> None:
+        """Keep a verified certificate beside its block."""
+        self._store.write(certificate_writes(certificate), sync=False)
+        if certificate.height > self.certified_height:
+            self.certified_height = certificate.height
+            self._certified.set()
+            self._certified = trio.Event()
+
+    async def wait_certified(self, above_height: int) -> None:
+        """Return when some block above `above_height` has a certificate."""
+        while self.certified_height <= above_height:
+            await self._certified.wait()
+
+    def flush(self) -> None:
+        """Make the certificates durable; blocking."""
+        self._store.write({}, sync=True)
+
+    def start_fetch(self, effect: fx.FetchBlocks) -> None:
+        """Catch up in the background."""
+        self._catch_up.start(effect)
+
+    def find_bodies(self, effect: fx.FetchRequests) -> None:
+        """Announce the bodies that are held, ask other members for the rest."""
+        missing = []
+        for signed_hash in effect.hashes:
+            held = self._mempool.get(signed_hash)
+            if held is None:
+                missing.append(signed_hash)
+            else:
+                self._door.announce(held, signed_hash, held.origin, is_local=False)
+        sources = [source for source in effect.sources if source in self._peers.connected]
+        if not missing or not sources:
+            return
+        source = sources[self._asked % len(sources)]
+        self._asked += 1
+        for start in range(0, len(missing), ASK_HASHES):
+            self._peers.send(source, GetBodies(tuple(missing[start : start + ASK_HASHES])))
+
+
+def _first_difference(ours: Header, certified: Header) -> str:
+    for name in Header.__slots__:
+        mine, theirs = getattr(ours, name), getattr(certified, name)
+        if mine != theirs:
+            shown = [item.hex() if isinstance(item, bytes) else item for item in (mine, theirs)]
+            return f"{name} {shown[0]}, certified {shown[1]}"
+    return "no difference"

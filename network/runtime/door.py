@@ -1,0 +1,198 @@
+"""The door: what every transaction passes before the replica hears of it (rules 17 and 52).
+
+Form, chain, expiry and size are checked at once; the signature and the attachments against the
+signed root in a worker thread, together with whatever else waits. What was refused is remembered by
+the hash of its signed bytes, and the same bytes get the same answer. A repeat of something known is
+no error: a client gets the id again, and its fate from the index. Clients of this node are told
+BUSY when its places are taken; another member's surplus is dropped and fetched when it is proposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from consensus.events import Event, Request, RequestReceived, RequestRefused
+from ledger.errors import Code, CreditLedgerError, Refused
+from ledger.keys import verify
+from ledger.storage.chain_store import ChainStore
+from ledger.transactions.envelope import Transaction, check_at_door, decode_transaction
+from ledger.transactions.records import check_attachments
+from network.methods import Accepted
+from network.runtime.mempool import Held, Mempool
+from network.runtime.verifier import ChunkWorker
+
+RETRY_AFTER_MS = 50
+# What execution costs beside its bytes, as a size (rule 22 counts places by size).
+_ENVELOPE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the worker thread found: digests of the attachments, or why it is refused.
+
+    `is_final`: the error lies in the signed bytes themselves. Attachments are outside the hash, so
+    a copy with other attachments must never condemn the hash it shares with the good one (F30).
+    """
+
+    digests: tuple[bytes, ...] = ()
+    error: CreditLedgerError | None = None
+    is_final: bool = False
+
+
+@dataclass(slots=True)
+class _Candidate:
+    wire: bytes
+    transaction: Transaction
+    signed_hash: bytes
+
+
+def check_thoroughly(transactions: Sequence[Transaction]) -> list[Verdict]:
+    """Check signatures and attachments; meant for a worker thread."""
+    return [_check_one(transaction) for transaction in transactions]
+
+
+def _check_one(transaction: Transaction) -> Verdict:
+    try:
+        verify(*transaction.signature_item())
+    except Refused as error:
+        return Verdict(error=error, is_final=True)
+    try:
+        return Verdict(check_attachments(transaction))
+    except Refused as error:
+        return Verdict(error=error)
+
+
+class Door:
+    """Admits transactions of clients and of other members to the mempool and the replica."""
+
+    def __init__(
+        self,
+        chain_id: bytes,
+        own_index: int,
+        chain: ChainStore,
+        mempool: Mempool,
+        clock_ms: Callable[[], int],
+        post: Callable[[Event], None],
+        has_places: Callable[[], bool],
+    ) -> None:
+        self._chain_id = chain_id
+        self._own = own_index
+        self._chain = chain
+        self._mempool = mempool
+        self._clock_ms = clock_ms
+        self._post = post
+        self._has_places = has_places
+        self._worker: ChunkWorker[Transaction, Verdict] = ChunkWorker(check_thoroughly)
+        self.refused_count = 0
+        self.busy_count = 0
+
+    @property
+    def checked_count(self) -> int:
+        """How many transaction signatures were checked."""
+        return self._worker.checked_count
+
+    async def run(self) -> None:
+        """Serve the worker thread until cancelled."""
+        await self._worker.run()
+
+    async def admit_local(self, wires: Sequence[bytes]) -> tuple[list[Accepted], list[bytes]]:
+        """Admit a client's transactions; return an answer each, and the wires to be spread."""
+        looks = [self._first_look(wire, self._own) for wire in wires]
+        candidates = [look for look in looks if isinstance(look, _Candidate)]
+        verdicts = await self._worker.check([item.transaction for item in candidates])
+        settled = iter(
+            [
+                self._settle(item, verdict, self._own, is_local=True)
+                for item, verdict in zip(candidates, verdicts, strict=True)
+            ]
+        )
+        answers = [look if isinstance(look, Accepted) else next(settled) for look in looks]
+        fresh = [
+            look.wire
+            for look, answer in zip(looks, answers, strict=True)
+            if isinstance(look, _Candidate) and answer.code == 0
+        ]
+        return answers, fresh
+
+    async def admit_remote(self, wires: Sequence[bytes], origin: int) -> int:
+        """Admit what came over the link of member `origin`; return how many broke rule 17."""
+        candidates = []
+        bad = 0
+        for wire in wires:
+            answer = self._first_look(wire, origin)
+            if isinstance(answer, _Candidate):
+                candidates.append(answer)
+            elif answer.code not in (0, Code.BUSY, Code.TX_EXPIRED_AT_DOOR):
+                bad += 1
+        verdicts = await self._worker.check([item.transaction for item in candidates])
+        for item, verdict in zip(candidates, verdicts, strict=True):
+            answer = self._settle(item, verdict, origin, is_local=False)
+            bad += answer.code != 0
+        return bad
+
+    def restore(self, wires: Sequence[bytes]) -> None:
+        """Take back bodies from the own vote log, which were checked before they were logged."""
+        for wire in wires:
+            transaction = decode_transaction(wire)
+            if self._chain.fate(transaction.id) is None:
+                digests = check_attachments(transaction)
+                candidate = _Candidate(wire, transaction, transaction.signed_hash)
+                self._settle(candidate, Verdict(digests), self._own, is_local=False)
+
+    def announce(self, held: Held, signed_hash: bytes, origin: int, *, is_local: bool) -> None:
+        """Tell the replica of a body that is held."""
+        size = len(held.wire) + _ENVELOPE_BYTES
+        expires_at_ms = held.transaction.expires_at_ms
+        request = Request(signed_hash, size, expires_at_ms, origin)
+        self._post(RequestReceived(request, is_local))
+
+    def _first_look(self, wire: bytes, origin: int) -> Accepted | _Candidate:
+        """Settle what needs no signature check: form, repeats, expiry, room."""
+        try:
+            transaction = decode_transaction(wire)
+        except Refused as error:
+            self.refused_count += 1
+            return Accepted(None, int(error.code), error.message)
+        signed_hash = transaction.signed_hash
+        known = self._known(transaction, signed_hash, origin)
+        if known is not None:
+            return known
+        try:
+            check_at_door(transaction, self._chain_id, self._clock_ms())
+        except Refused as error:
+            self.refused_count += 1
+            return Accepted(None, int(error.code), error.message)
+        is_local = origin == self._own
+        if not self._mempool.has_room(origin, len(wire)) or (is_local and not self._has_places()):
+            self.busy_count += 1
+            return Accepted(None, int(Code.BUSY), "the node is full, try again later")
+        return _Candidate(wire, transaction, signed_hash)
+
+    def _known(self, transaction: Transaction, signed_hash: bytes, origin: int) -> Accepted | None:
+        refusal = self._mempool.refusal(signed_hash)
+        if refusal is not None:
+            return Accepted(None, *refusal)
+        held = self._mempool.get(signed_hash)
+        if held is not None:
+            if origin not in (self._own, held.origin):
+                self.announce(held, signed_hash, origin, is_local=False)
+            return Accepted(transaction.id)
+        if self._chain.fate(transaction.id) is not None:
+            return Accepted(transaction.id)
+        return None
+
+    def _settle(
+        self, item: _Candidate, verdict: Verdict, origin: int, *, is_local: bool
+    ) -> Accepted:
+        if verdict.error is not None:
+            code, text = int(verdict.error.code), verdict.error.message
+            if verdict.is_final:
+                self._mempool.refuse(item.signed_hash, code, text)
+                self._post(RequestRefused(item.signed_hash))
+            self.refused_count += 1
+            return Accepted(None, code, text)
+        held = Held(item.transaction, item.wire, origin, verdict.digests)
+        self._mempool.add(item.signed_hash, held)
+        self.announce(held, item.signed_hash, origin, is_local=is_local)
+        return Accepted(item.transaction.id)

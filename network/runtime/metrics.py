@@ -1,0 +1,81 @@
+"""Metrics for Prometheus, and health over HTTP, on an address of the operator's choice.
+
+`/metrics` is prometheus-client's own page; `/health` answers 200 while the node makes progress or
+has nothing to do, and 503 with the reason otherwise. The server runs in a thread of its own and
+reads numbers only; it is never asked from outside to do work on the chain.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+Numbers = Callable[[], Mapping[str, float]]
+Health = Callable[[], str | None]
+
+_HELP = {
+    "height": "Height of the last executed block",
+    "certified_height": "Height of the last block with a certificate",
+    "view": "Current view",
+    "is_normal": "1 while the replica is in the normal case, 0 in a view change",
+    "peers_connected": "Members connected to this node",
+    "mempool_transactions": "Transactions that wait to be ordered",
+    "mempool_bytes": "Bytes of transactions that wait",
+    "clients_connected": "Clients connected to the gateway",
+    "transactions_total": "Transactions executed",
+    "blocks_total": "Blocks executed",
+    "signatures_checked_total": "Signatures verified",
+    "requests_refused_total": "Client transactions refused at the door",
+    "requests_busy_total": "Client requests answered with BUSY",
+    "view_changes_total": "View changes this node took part in",
+    "vote_syncs_total": "Synced writes of the vote log",
+    "disk_free_bytes": "Free bytes on the home's file system",
+}
+
+
+class _NodeCollector(Collector):
+    def __init__(self, numbers: Numbers) -> None:
+        self._numbers = numbers
+
+    def collect(self) -> Iterator[Metric]:
+        for name, value in self._numbers().items():
+            text = _HELP.get(name, name.replace("_", " "))
+            if name.endswith("_total"):
+                counter = CounterMetricFamily(
+                    f"creditledger_{name.removesuffix('_total')}", text, value=value
+                )
+                yield counter
+            else:
+                yield GaugeMetricFamily(f"creditledger_{name}", text, value=value)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    # The parent's parameter is called `format`; requests are not worth a log line each.
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: ARG002
+        return
+
+
+def start_metrics_server(address: tuple[str, int], numbers: Numbers, health: Health) -> WSGIServer:
+    """Serve `/metrics` and `/health` on `address` from a daemon thread; return the server."""
+    registry = CollectorRegistry()
+    registry.register(_NodeCollector(numbers))
+    metrics_app = make_wsgi_app(registry)
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") != "/health":
+            page: Iterable[bytes] = metrics_app(environ, start_response)
+            return page
+        reason = health()
+        status = "200 OK" if reason is None else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [(reason or "ok").encode() + b"\n"]
+
+    server = make_server(address[0], address[1], app, handler_class=_QuietHandler)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server

@@ -1,0 +1,225 @@
+"""What a node answers to its clients (the methods of `network.methods`).
+
+Submissions pass the door and are spread to all members at once; many clients' transactions share a
+frame. A receipt is given only for a certified block: acknowledged means certified (rule 38).
+Queries read a snapshot in a worker thread, with rule books of their own, and never touch what
+execution sees (rule 53).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from ledger.chain.certificate import Certificate
+from ledger.chain.receipt import Validators, build_receipt
+from ledger.encoding import Value
+from ledger.errors import Code, LocalError, Refused
+from ledger.storage.chain_store import ChainStore
+from network import methods as m
+from network.certificates import ClientIdentity
+from network.peers import PeerNetwork
+from network.runtime.blocks import BlockKeeper
+from network.runtime.door import RETRY_AFTER_MS, Door
+from network.runtime.ingress import chunked
+from network.runtime.mempool import Mempool
+from network.wire import Bodies, BodiesPurpose, Busy, Request
+
+QUERIES_AT_ONCE = 4
+# A block without a certificate of its own is proved by a later one (rule 18); that far it is looked
+# for before a client is told to wait.
+SPREAD_BYTES = 1024 * 1024
+
+RunQuery = Callable[[ClientIdentity, str, Mapping[str, Any]], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceParts:
+    """What the service is put together from."""
+
+    chain: ChainStore
+    keeper: BlockKeeper
+    door: Door
+    mempool: Mempool
+    peers: PeerNetwork
+    validators: Validators
+    clock_ms: Callable[[], int]
+    run_query: RunQuery
+    status: Callable[[], Mapping[str, Value]]
+
+
+class Service:
+    """The handler behind the gateway."""
+
+    def __init__(self, parts: ServiceParts) -> None:
+        self._parts = parts
+        self._spread_queue: list[bytes] = []
+        self._spread_wake = trio.Event()
+        self._query_limiter = trio.CapacityLimiter(QUERIES_AT_ONCE)
+        self._methods: Mapping[str, Callable[[ClientIdentity, Request], Awaitable[Value]]] = {
+            m.HEAD: self._head,
+            m.STATUS: self._status,
+            m.SUBMIT: self._submit,
+            m.SUBMIT_MANY: self._submit_many,
+            m.FATE: self._fate,
+            m.RECEIPT: self._receipt,
+            m.QUERY: self._query,
+            m.WATCH: self._watch,
+        }
+
+    async def handle(self, client: ClientIdentity, request: Request) -> Value:
+        """Answer one request; errors are raised with their number."""
+        return await self._methods[request.method](client, request)
+
+    async def run(self) -> None:
+        """Spread what clients submitted, until cancelled."""
+        while True:
+            await self._spread_wake.wait()
+            self._spread_wake = trio.Event()
+            wires, self._spread_queue = self._spread_queue, []
+            for chunk in chunked(wires):
+                self._parts.peers.broadcast(Bodies(chunk, BodiesPurpose.SPREAD))
+
+    async def _head(self, _client: ClientIdentity, _request: Request) -> Value:
+        header = self._parts.keeper.head
+        return m.Head(
+            header.height,
+            header.hash(),
+            header.time_ms,
+            self._parts.clock_ms(),
+            self._parts.keeper.certified_height,
+        ).to_value()
+
+    async def _status(self, _client: ClientIdentity, _request: Request) -> Value:
+        return dict(self._parts.status())
+
+    async def _submit(self, _client: ClientIdentity, request: Request) -> Value:
+        wire = _typed(request, "tx", bytes)
+        (answer,) = await self._admit((wire,))
+        if answer.code == Code.BUSY:
+            raise Busy(RETRY_AFTER_MS, answer.text)
+        if answer.code:
+            raise Refused(Code(answer.code), answer.text)
+        return {"id": answer.id}
+
+    async def _submit_many(self, _client: ClientIdentity, request: Request) -> Value:
+        wires = _typed(request, "txs", tuple)
+        if any(type(wire) is not bytes for wire in wires):
+            raise Refused(Code.REQUEST_MALFORMED, "txs are not a list of bytes")
+        answers = await self._admit(wires)
+        is_busy = any(answer.code == Code.BUSY for answer in answers)
+        return {
+            "items": tuple(answer.to_value() for answer in answers),
+            "retry_after_ms": RETRY_AFTER_MS if is_busy else 0,
+        }
+
+    async def _admit(self, wires: tuple[bytes, ...]) -> list[m.Accepted]:
+        answers, fresh = await self._parts.door.admit_local(wires)
+        if fresh:
+            self._spread_queue.extend(fresh)
+            self._spread_wake.set()
+        return answers
+
+    async def _fate(self, _client: ClientIdentity, request: Request) -> Value:
+        ids = _typed(request, "ids", tuple)
+        if len(ids) > m.FATES_MAX or any(type(item) is not bytes for item in ids):
+            raise Refused(Code.REQUEST_MALFORMED, "ids are not a list of at most 1000 byte strings")
+        return {"items": tuple(self._get_fate(item).to_value() for item in ids)}
+
+    def _get_fate(self, transaction_id: bytes) -> m.Fate:
+        known = self._parts.chain.fate(transaction_id)
+        if known is not None:
+            height, position, code = known
+            status = m.FateStatus.EXPIRED if code == Code.EXPIRED else m.FateStatus.COMMITTED
+            return m.Fate(transaction_id, status, code, height, position)
+        if self._parts.mempool.is_pending(transaction_id):
+            return m.Fate(transaction_id, m.FateStatus.PENDING)
+        return m.Fate(transaction_id, m.FateStatus.UNKNOWN)
+
+    async def _receipt(self, _client: ClientIdentity, request: Request) -> Value:
+        transaction_id = _typed(request, "id", bytes)
+        wait_ms = min(_typed(request, "wait_ms", int), m.WAIT_MS_MAX)
+        with trio.move_on_after(max(0, wait_ms) / 1000):
+            while True:
+                certified = self._parts.keeper.certified_height
+                receipt = self._find_receipt(transaction_id)
+                if receipt is not None:
+                    return {"receipt": receipt}
+                await self._parts.keeper.wait_certified(certified)
+        fate = self._get_fate(transaction_id)
+        if fate.status is m.FateStatus.UNKNOWN:
+            raise Refused(Code.NOT_FOUND, "this node does not know the transaction")
+        raise Refused(Code.TIMED_OUT, f"transaction is {fate.status}, not certified yet")
+
+    def _find_receipt(self, transaction_id: bytes) -> bytes | None:
+        fate = self._parts.chain.fate(transaction_id)
+        if fate is None or fate[0] > self._parts.keeper.certified_height:
+            return None
+        height, position, _ = fate
+        certificate: Certificate | None = self._parts.chain.certificate(height)
+        block = self._parts.chain.block(height)
+        if certificate is None or block is None:
+            return None
+        return build_receipt(block, position, certificate, self._parts.validators).encoded()
+
+    async def _query(self, client: ClientIdentity, request: Request) -> Value:
+        name = _typed(request, "name", str)
+        params = _typed(request, "params", dict)
+        return await self._run_query(client, name, params)
+
+    async def _run_query(
+        self, client: ClientIdentity, name: str, params: Mapping[str, Any]
+    ) -> Value:
+        return await trio.to_thread.run_sync(
+            self._parts.run_query, client, name, params, limiter=self._query_limiter
+        )
+
+    async def _watch(self, client: ClientIdentity, request: Request) -> Value:
+        stream = _typed(request, "stream", str)
+        cursor = _typed(request, "cursor", int)
+        limit = max(1, min(_typed(request, "limit", int), m.WATCH_ITEMS_MAX))
+        wait_ms = min(_typed(request, "wait_ms", int), m.WAIT_MS_MAX)
+        if stream not in set(m.WatchStream):
+            raise Refused(Code.REQUEST_MALFORMED, f"stream {stream[:32]} is unknown")
+        with trio.move_on_after(max(0, wait_ms) / 1000):
+            while True:
+                certified = self._parts.keeper.certified_height
+                found = await self._watched(client, stream, cursor, limit)
+                if found["items"]:
+                    return found
+                await self._parts.keeper.wait_certified(certified)
+        return {"items": (), "cursor": cursor}
+
+    async def _watched(
+        self, client: ClientIdentity, stream: str, cursor: int, limit: int
+    ) -> dict[str, Any]:
+        if stream == m.WatchStream.ALERTS:
+            found = await self._run_query(client, "alerts.list", {"after": cursor, "limit": limit})
+            if not isinstance(found, dict):
+                raise LocalError(Code.INTERNAL, "alerts.list gives no map")
+            return found
+        last = min(self._parts.keeper.certified_height, cursor + limit)
+        items = []
+        for height in range(cursor + 1, last + 1):
+            header = self._parts.chain.header(height)
+            if header is not None:
+                items.append(
+                    {
+                        "height": height,
+                        "hash": header.hash(),
+                        "time_ms": header.time_ms,
+                        "transactions": header.transaction_count,
+                    }
+                )
+        return {"items": tuple(items), "cursor": max(cursor, last)}
+
+
+def _typed(request: Request, name: str, kind: type) -> Any:
+    value = request.params.get(name)
+    if type(value) is not kind:
+        got = type(value).__name__
+        raise Refused(Code.REQUEST_MALFORMED, f"parameter {name}: got {got}, want {kind.__name__}")
+    return value

@@ -1,0 +1,53 @@
+"""The replica's timers: one task, one heap, each timer at most once (DESIGN 2)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import trio
+
+from consensus.events import Timer
+
+_NS = 1_000_000_000
+
+
+class TimerService:
+    """Sets, replaces and cancels timers; hands each expiry to `fire`, in order of time."""
+
+    def __init__(self, fire: Callable[[Timer], Awaitable[None]]) -> None:
+        self._fire = fire
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._current: dict[Timer, int] = {}
+        self._numbers = count()
+        self._changed = trio.Event()
+
+    def set(self, timer: Timer, after_ns: int) -> None:
+        """Start `timer`; an earlier setting of it is replaced."""
+        number = next(self._numbers)
+        self._current[timer] = number
+        heapq.heappush(self._heap, (trio.current_time() + after_ns / _NS, number, timer))
+        self._changed.set()
+
+    def cancel(self, timer: Timer) -> None:
+        """Stop `timer`; nothing happens where it does not run."""
+        self._current.pop(timer, None)
+
+    async def run(self) -> None:
+        """Fire timers until cancelled."""
+        while True:
+            self._changed = trio.Event()
+            deadline = self._next_deadline()
+            with trio.move_on_at(deadline):
+                await self._changed.wait()
+            while self._heap and self._heap[0][0] <= trio.current_time():
+                _, number, timer = heapq.heappop(self._heap)
+                if self._current.get(timer) == number:
+                    del self._current[timer]
+                    await self._fire(timer)
+
+    def _next_deadline(self) -> float:
+        while self._heap and self._current.get(self._heap[0][2]) != self._heap[0][1]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else float("inf")
