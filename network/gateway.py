@@ -154,6 +154,14 @@ class Gateway:
         self.counters.busy += 1
         return self._busy(request.id, "too many requests of this client or member in hand")
 
+    async def refuse(self, link: FrameLink, error: CreditLedgerError) -> None:
+        """Tell a client why its link ends, if there is anyone to tell, and raise that."""
+        if error.code not in (Code.CONNECTION_LOST, Code.TIMED_OUT):
+            self.counters.malformed += 1
+        if error.code != Code.CONNECTION_LOST:
+            await link.send_last(Response(0, None, error.code, error.message).encoded())
+        raise RemoteError(link.peer, error.code, error.message)
+
     @property
     def answers_bytes(self) -> int:
         """Unread bytes of answers above which a client is read no further."""
@@ -219,12 +227,10 @@ class _Connection:
             except (Refused, RemoteError) as error:
                 refusal = error
             nursery.cancel_scope.cancel()
-        if refusal is not None and self._error is None:
-            self._gateway.counters.malformed += 1
-            await self._link.send_last(Response(0, None, refusal.code, refusal.message).encoded())
-            raise RemoteError(self._link.peer, refusal.code, refusal.message)
         if self._error is not None:
             raise self._error
+        if refusal is not None:
+            await self._gateway.refuse(self._link, refusal)
 
     async def _take_in(self, nursery: trio.Nursery, frames: Sequence[bytes]) -> None:
         for data in frames:
