@@ -1,0 +1,200 @@
+"""The door: what is refused, remembered, taken twice, or too much (rules 17, 48, 52; F30, F31)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+
+from consensus.events import Event, RequestReceived, RequestRefused
+from ledger.encoding import decode, encode
+from ledger.errors import Code
+from ledger.keys import SigningKey
+from ledger.storage.chain_store import FATES, ChainStore
+from ledger.storage.memory import MemoryStore
+from ledger.transactions.envelope import Transaction, sign_transaction
+from ledger.transactions.records import Record, encode_record, record_digest, records_root
+from network.methods import Accepted
+from network.runtime.door import Door
+from network.runtime.mempool import Mempool, MempoolLimits
+
+CHAIN = bytes(range(32))
+KEY = SigningKey(bytes(32))
+NOW_MS = 1_577_836_800_000
+OWN, PEER, OTHER = 0, 1, 2
+
+
+def make(kind: str = "consent.revoke", nonce: int = 0, **changes: Any) -> Transaction:
+    fields: dict[str, Any] = {
+        "chain_id": CHAIN,
+        "sender": "D02",
+        "nonce": nonce.to_bytes(16, "big"),
+        "expires_at_ms": NOW_MS + 60_000,
+        "kind": kind,
+        "body": {"consent": "x"},
+    }
+    return sign_transaction(KEY, **{**fields, **changes})
+
+
+def make_records(fields: dict[str, Any]) -> Transaction:
+    attachment = encode_record(Record("91440300192185379H", 18_262, fields))
+    body = {"count": 1, "root": records_root([record_digest(attachment)])}
+    return make("records.submit", body=body, attachments=(attachment,))
+
+
+def broken_signature(item: Transaction) -> bytes:
+    return replace(item, signature=bytes((item.signature[0] ^ 1,)) + item.signature[1:]).encoded()
+
+
+class Bench:
+    """A door over an empty chain, with what it told the replica."""
+
+    def __init__(self, limits: MempoolLimits | None = None) -> None:
+        self.store = MemoryStore()
+        self.events: list[Event] = []
+        self.mempool = Mempool(limits)
+        self.has_places = True
+        self.door = Door(
+            CHAIN,
+            OWN,
+            ChainStore(self.store),
+            self.mempool,
+            lambda: NOW_MS,
+            self.events.append,
+            lambda: self.has_places,
+        )
+
+    def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        async def main() -> Any:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.door.run)
+                result = await work()
+                nursery.cancel_scope.cancel()
+            return result
+
+        return trio.run(main)
+
+    def submit(self, *wires: bytes) -> list[Accepted]:
+        answers: list[Accepted] = self.run(lambda: self.door.admit_local(wires))[0]
+        return answers
+
+    def receive(self, *wires: bytes, origin: int = PEER) -> int:
+        bad: int = self.run(lambda: self.door.admit_remote(wires, origin))
+        return bad
+
+
+def test_a_sound_transaction_is_held_announced_and_spread():
+    bench, item = Bench(), make()
+    answers, fresh = bench.run(lambda: bench.door.admit_local([item.encoded()]))
+    assert [answer.code for answer in answers] == [0]
+    assert answers[0].id == item.id
+    assert fresh == [item.encoded()]
+    assert item.signed_hash in bench.mempool
+    (event,) = bench.events
+    assert isinstance(event, RequestReceived)
+    assert event.is_local
+    assert event.request.origin == OWN
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (b"", Code.ENCODING_MALFORMED),
+        (encode(1), Code.ENVELOPE_MALFORMED),
+        (b"\x93\xc4", Code.ENCODING_MALFORMED),
+        (make(chain_id=bytes(32)).encoded(), Code.WRONG_CHAIN),
+        (make(expires_at_ms=NOW_MS).encoded(), Code.TX_EXPIRED_AT_DOOR),
+        (make(expires_at_ms=NOW_MS + 10**12).encoded(), Code.TX_EXPIRY_TOO_FAR),
+        (broken_signature(make()), Code.SIGNATURE_INVALID),
+        (make(attachments=(b"surplus",)).encoded(), Code.ATTACHMENT_MISMATCH),
+        (b"\xc4" + bytes(2_000_000), Code.TX_TOO_LARGE),
+    ],
+)
+def test_what_is_wrong_gets_its_number_and_leaves_nothing(wire, code):
+    bench = Bench()
+    (answer,) = bench.submit(wire)
+    assert answer.code == code
+    assert answer.id is None
+    assert len(bench.mempool) == 0
+    assert not any(isinstance(event, RequestReceived) for event in bench.events)
+
+
+def test_the_same_refused_bytes_get_the_same_answer_without_another_check():
+    bench = Bench()
+    wire = broken_signature(make())
+    first = bench.submit(wire)
+    checked = bench.door.checked_count
+    assert bench.submit(wire) == first
+    assert bench.door.checked_count == checked
+    assert [type(event) for event in bench.events] == [RequestRefused]
+
+
+def test_f30_a_copy_with_a_broken_signature_does_not_harm_the_good_one():
+    bench, item = Bench(), make()
+    assert bench.receive(broken_signature(item)) == 1
+    assert bench.submit(item.encoded())[0].code == 0
+
+
+def test_f30_a_copy_with_other_attachments_does_not_condemn_the_hash_they_share():
+    bench, good = Bench(), make_records({"grade": "A"})
+    other = make_records({"grade": "B"}).attachments
+    unsigned, signature, _ = decode(good.encoded())
+    assert bench.receive(encode((unsigned, signature, other))) == 1
+    assert bench.submit(good.encoded())[0].code == 0
+    assert not any(isinstance(event, RequestRefused) for event in bench.events)
+
+
+def test_f31_a_repeat_is_answered_with_its_id_and_held_once():
+    bench, item = Bench(), make()
+    assert bench.submit(item.encoded(), item.encoded())[0].id == item.id
+    assert bench.submit(item.encoded())[0].id == item.id
+    assert len(bench.mempool) == 1
+
+
+def test_a_relayed_copy_is_announced_again_under_its_link():
+    bench, item = Bench(), make()
+    bench.submit(item.encoded())
+    bench.receive(item.encoded(), origin=OTHER)
+    origins = [event.request.origin for event in bench.events if isinstance(event, RequestReceived)]
+    assert origins == [OWN, OTHER]
+
+
+def test_what_is_in_a_block_is_accepted_and_not_held_again():
+    bench, item = Bench(), make()
+    bench.store.write({FATES + item.id: encode((7, 0, 0))}, sync=False)
+    assert bench.submit(item.encoded())[0].id == item.id
+    assert len(bench.mempool) == 0
+
+
+def test_a_full_node_says_busy_and_takes_nothing():
+    bench = Bench(MempoolLimits(count=2, bytes=10**6))
+    answers = bench.submit(*(make(nonce=n).encoded() for n in range(2)))
+    assert [answer.code for answer in answers] == [0, 0]
+    assert bench.submit(make(nonce=9).encoded())[0].code == Code.BUSY
+    bench = Bench()
+    bench.has_places = False
+    assert bench.submit(make().encoded())[0].code == Code.BUSY
+    assert bench.receive(make().encoded()) == 0
+    assert len(bench.mempool) == 1
+
+
+def test_f69_one_member_cannot_take_the_places_of_another():
+    bench = Bench(MempoolLimits(count=3, bytes=10**6))
+    bench.receive(*(make(nonce=n).encoded() for n in range(9)), origin=PEER)
+    bench.receive(*(make(nonce=n).encoded() for n in range(10, 13)), origin=PEER)
+    assert len(bench.mempool) <= 9
+    assert bench.submit(make(nonce=99).encoded())[0].code == 0
+
+
+def test_forgetting_frees_the_places():
+    bench = Bench(MempoolLimits(count=1, bytes=10**6))
+    item = make()
+    bench.submit(item.encoded())
+    assert bench.mempool.is_pending(item.id)
+    bench.mempool.remove([item.signed_hash, b"unknown"])
+    assert not bench.mempool.is_pending(item.id)
+    assert bench.mempool.waiting_bytes == 0
+    assert bench.submit(make(nonce=1).encoded())[0].code == 0
