@@ -1,0 +1,223 @@
+"""A node's home: one folder that holds everything a node is, and serves one process.
+
+    config.toml    how this node runs; written last, so a home that has it was made to the end
+    genesis.bin    the genesis document; its hash is the chain id
+    keys/          the node's and the member's keys and certificates
+    db/            LevelDB: blocks, state, indexes
+    votes/         the vote log and its guard
+    lock           held by the process that uses the home; says its pid
+    log            what the node printed, where it was started in the background
+
+`open_home` refuses a home that is incomplete, that another process holds, or whose database belongs
+to another chain than its genesis document; each refusal says what to do.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from ledger.chain.hashes import GENESIS_TAG, tagged_hash
+from ledger.errors import Code, LocalError, StorageError
+from ledger.storage.chain_store import ChainStore
+from ledger.storage.files import DiskFiles, FileSystem, file_error
+from ledger.storage.leveldb import LevelStore
+from ledger.storage.store import WriteBatch
+from ledger.storage.vote_log import (
+    GUARD_NAME,
+    VoteLog,
+    create_vote_log,
+    log_identity,
+    open_vote_log,
+)
+
+NODE_KEY = "node.key"
+
+
+@dataclass(frozen=True, slots=True)
+class HomeLayout:
+    """Where everything lies below a home's folder."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration, TOML."""
+        return self.folder / "config.toml"
+
+    @property
+    def genesis(self) -> Path:
+        """The genesis document."""
+        return self.folder / "genesis.bin"
+
+    @property
+    def keys(self) -> Path:
+        """The folder of keys and certificates."""
+        return self.folder / "keys"
+
+    @property
+    def database(self) -> Path:
+        """The folder of the database."""
+        return self.folder / "db"
+
+    @property
+    def votes(self) -> Path:
+        """The folder of the vote log."""
+        return self.folder / "votes"
+
+    @property
+    def lock(self) -> Path:
+        """The lock file."""
+        return self.folder / "lock"
+
+    def parts(self) -> tuple[tuple[Path, str], ...]:
+        """Return what a whole home has, each with its name for people."""
+        return (
+            (self.config, "config.toml"),
+            (self.genesis, "genesis.bin"),
+            (self.keys / NODE_KEY, f"keys/{NODE_KEY}"),
+            (self.database / "CURRENT", "the database db/"),
+            (self.votes / GUARD_NAME, "the vote log votes/"),
+        )
+
+
+def check_home(folder: Path) -> HomeLayout:
+    """Return the layout of a complete home; raise `StorageError` (6103) naming what is missing."""
+    layout = HomeLayout(folder)
+    missing = [words for path, words in layout.parts() if not path.exists()]
+    if len(missing) == len(layout.parts()):
+        raise StorageError(
+            Code.HOME_INCOMPLETE, f"{folder} is no home: make one with creditledger init"
+        )
+    if missing:
+        raise StorageError(
+            Code.HOME_INCOMPLETE,
+            f"home {folder} lacks {', '.join(missing)}: restore it from a backup under a new key, "
+            "or make a new one with creditledger init",
+        )
+    return layout
+
+
+def create_home(
+    folder: Path,
+    *,
+    config: str,
+    genesis: bytes,
+    keys: Mapping[str, bytes],
+    node_public_key: bytes,
+    database: WriteBatch,
+) -> HomeLayout:
+    """Make a home: `keys` by file name, `database` the writes of genesis (`execute_genesis`).
+
+    Raise `StorageError` (6002, 6003), or `LocalError` (6103) when the folder holds anything.
+    """
+    layout, files = HomeLayout(folder), DiskFiles()
+    if files.names(folder):
+        raise LocalError(Code.HOME_INCOMPLETE, f"{folder} is not empty: a home needs a new folder")
+    files.make_folder(layout.keys)
+    for name, data in keys.items():
+        _write_file(files, layout.keys / name, data)
+    files.sync_folder(layout.keys)
+    _write_file(files, layout.genesis, genesis)
+    chain_id = tagged_hash(GENESIS_TAG, genesis)
+    create_vote_log(layout.votes, files, log_identity(chain_id, node_public_key)).close()
+    store = LevelStore(layout.database)
+    store.write(database, sync=True)
+    store.close()
+    _write_file(files, layout.config, config.encode())
+    files.sync_folder(folder)
+    return layout
+
+
+def _write_file(files: FileSystem, path: Path, data: bytes) -> None:
+    file = files.open(path)
+    file.write_at(0, data)
+    file.sync()
+    file.close()
+
+
+class HomeLock:
+    """The right to use a home, until `release` or the end of the process."""
+
+    def __init__(self, layout: HomeLayout) -> None:
+        """Take the lock; raise `StorageError` (6101) with the pid of who has it."""
+        try:
+            self._descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise file_error(error, layout.lock) from None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
+            os.close(self._descriptor)
+            raise StorageError(
+                Code.HOME_LOCKED,
+                f"home {layout.folder} is in use by process {holder or 'unknown'}: stop it first",
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give the home back; the file stays."""
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+
+@dataclass(slots=True)
+class OpenHome:
+    """A home in use by this process: its lock, its database, its genesis document."""
+
+    layout: HomeLayout
+    genesis: bytes
+    chain_id: bytes
+    store: LevelStore
+    lock: HomeLock
+
+    def open_votes(self, node_public_key: bytes) -> VoteLog:
+        """Open the vote log of this home's key; raise `StorageError` (6201, 6202)."""
+        identity = log_identity(self.chain_id, node_public_key)
+        return open_vote_log(self.layout.votes, DiskFiles(), identity)
+
+    def close(self) -> None:
+        """Close the database, then release the lock."""
+        self.store.close()
+        self.lock.release()
+
+    def __enter__(self) -> OpenHome:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_home(folder: Path) -> OpenHome:
+    """Lock and open a home; raise `StorageError` (6001, 6002, 6101, 6102, 6103)."""
+    layout = check_home(folder)
+    lock = HomeLock(layout)
+    try:
+        genesis = DiskFiles().read(layout.genesis) or b""
+        store = LevelStore(layout.database, create=False)
+    except StorageError:
+        lock.release()
+        raise
+    chain_id = tagged_hash(GENESIS_TAG, genesis)
+    stored = ChainStore(store).chain_id()
+    if stored != chain_id:
+        store.close()
+        lock.release()
+        shown = "no chain" if stored is None else f"chain {stored.hex()}"
+        raise StorageError(
+            Code.HOME_WRONG_CHAIN,
+            f"database of {folder} holds {shown}, genesis.bin is of chain {chain_id.hex()}: "
+            "put the right genesis document or database there",
+        )
+    return OpenHome(layout, genesis, chain_id, store, lock)
