@@ -30,6 +30,11 @@ class Access(StrEnum):
     AUTHORISED = "AUT"
     REGULATORS = "REG"
 
+    @property
+    def is_salted(self) -> bool:
+        """Tell whether records must be digested field by field, each field with a salt."""
+        return self is Access.AUTHORISED
+
 
 class FieldType(StrEnum):
     """The types of fields, as the catalogue writes them."""

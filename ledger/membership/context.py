@@ -105,6 +105,14 @@ class RuleBook(Protocol):
         """Return the references of a kind ("product", …) in order."""
         ...
 
+    def category(self, category_id: str) -> Any:
+        """Return the `Category` of `ledger.membership.catalogue`; `Rejected` (2101) if none."""
+        ...
+
+    def plan(self, category: str, schema: str, version: int) -> Any:
+        """Return the `RecordPlan` of `ledger.credit.rulebook`; `Rejected` (2101, 2109)."""
+        ...
+
     def register(self, kind: str, source: bytes, owner: str, height: int) -> Any:
         """Compile `source`, keep it under its reference, return it.
 

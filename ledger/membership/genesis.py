@@ -20,6 +20,7 @@ from ledger.keys import PUBLIC_KEY_BYTES, check_public_key
 from ledger.membership.catalogue import Category, category_from_value, read_name
 from ledger.membership.members import COUNTER, REGISTRAR, Member, Node, Role
 from ledger.membership.reading import Reading, invalid, malformed
+from ledger.transactions.envelope import check_name
 from ledger.transactions.fields import name_type
 
 FORMAT = "creditledger/genesis/1"
@@ -202,6 +203,10 @@ def _settings(reading: Reading) -> Mapping[str, int | str | bool | bytes]:
         malformed("settings", name_type(value), "map of at most 256 keys")
     settings = Reading("settings", value, tuple(value))
     for key, item in value.items():
+        try:
+            check_name("it", key)
+        except Refused:
+            invalid("settings", "a key is not a name of A-Z a-z 0-9 . _ -")
         if type(item) is str:
             settings.text(key, minimum=0)
         elif type(item) not in (int, bool, bytes):

@@ -22,7 +22,7 @@ from ledger.state.tables import COMPANY_KEYS, MEMBERS, SETTINGS
 COMPANY_CODE_LENGTH = 18
 REGISTRAR = "registrar"  # may bind company keys and accept legacy codes
 COUNTER = "counter"  # may act for a company that stands at its counter
-VALIDATORS_KEY = b"validators"
+VALIDATORS_KEY = b"~validators"
 
 
 class Role(StrEnum):

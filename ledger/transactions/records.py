@@ -87,6 +87,12 @@ def _is_reference(value: object) -> bool:
     return type(value[0]) is int and _is_bytes(value[1], HASH_BYTES)
 
 
+def encoded_fields(record: Record, data: bytes) -> bytes:
+    """Return the bytes of the fields alone, which end `data`, the record's own encoding."""
+    # A list of five has as short a header as the list of six that `data` is.
+    return data[len(encode((*record.head, record.salt))) :]
+
+
 def record_digest(data: bytes) -> bytes:
     """Return the 32-byte digest of an attachment's bytes; raise as `decode_record` does."""
     return compute_digest(decode_record(data), data)

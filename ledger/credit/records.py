@@ -1,0 +1,484 @@
+"""Records: submission in signed batches, duplicates, conflicts, corrections, attestations.
+
+RECORDS keeps what is known of each record and never its body: company ‖ schema ‖ day ‖ identity
+leads to the entries that share these, usually one. The identity is a hash of the schema's identity
+fields, or of the whole content where it has none, so one look-up tells three cases apart:
+
+    the same content is there       a duplicate: counted in the result, not stored (DOMAIN)
+    other content is current there  a conflict: stored and reported; it counts in no window
+    nothing current is there        a record: it counts
+
+A correction names the record it corrects by day and digest; that one is then superseded, and the
+windows of its day are built again from what remains. Every stored record, conflicts included, is a
+leaf of the company's log, and its position there is its `seq`. One bad record rejects the whole
+transaction, with the index of the record and the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from hashlib import sha256
+from typing import Any
+
+from ledger.chain.merkle import leaf_hash
+from ledger.credit.company import check_company_code
+from ledger.credit.rulebook import RecordPlan
+from ledger.credit.windows_state import (
+    DatedEvent,
+    day_key,
+    day_of_key,
+    get_coverage,
+    merge_interval,
+    process_events,
+    process_rebuilt_day,
+    put_coverage,
+    schema_key,
+)
+from ledger.encoding import Value, encode
+from ledger.errors import Code, Refused, Rejected, StorageError
+from ledger.membership.context import BodyReader, Context, Handler
+from ledger.state.overlay import Overlay
+from ledger.state.tables import LATEST_BY_KEY, RECORDS
+from ledger.transactions.envelope import MAX_ATTACHMENTS
+from ledger.transactions.fields import FIRST_DAY, Fields
+from ledger.transactions.records import (
+    Record,
+    Reference,
+    check_attachments,
+    decode_record,
+    encoded_fields,
+)
+
+MAX_COMPANIES = 1_000
+MAX_INTERVALS = 512
+HASH_KEY_BYTES = 16
+_DAY_KEY_BYTES = 4
+# A department's midnight is up to a day before UTC's.
+DAYS_AHEAD_MAX = 1
+
+
+class RecordStatus(IntEnum):
+    """Whether a stored record counts."""
+
+    CURRENT = 0
+    SUPERSEDED = 1
+    CONFLICT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEntry:
+    """What the state keeps of one record; the body is attachment (height, position, index)."""
+
+    seq: int
+    version: int
+    digest: bytes
+    content: bytes
+    height: int
+    position: int
+    index: int
+    status: RecordStatus
+    corrects: int | None  # seq of the record it corrects
+    corrected_by: int | None  # seq of its correction
+
+    def to_value(self) -> tuple[Any, ...]:
+        """Return the canonical value that RECORDS holds a list of."""
+        return (
+            self.seq,
+            self.version,
+            self.digest,
+            self.content,
+            self.height,
+            self.position,
+            self.index,
+            int(self.status),
+            self.corrects,
+            self.corrected_by,
+        )
+
+
+def _entry_from_value(value: Any) -> RecordEntry:
+    seq, version, digest, content, height, position, index, status, corrects, corrected_by = value
+    return RecordEntry(
+        seq,
+        version,
+        digest,
+        content,
+        height,
+        position,
+        index,
+        RecordStatus(status),
+        corrects,
+        corrected_by,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRecord:
+    """A stored record and where it stands: record schema ("C044/line") and day."""
+
+    full_name: str
+    day: int
+    entry: RecordEntry
+
+
+def get_records(
+    state: Overlay, company: str, full_name: str, first_day: int | None, last_day: int | None
+) -> Iterator[PlacedRecord]:
+    """Yield the records of one schema of a company by day, from `first_day` to `last_day`."""
+    prefix = company.encode() + schema_key(full_name)
+    start = b"" if first_day is None else day_key(first_day)
+    stop = None if last_day is None else day_key(last_day + 1)
+    for key, value in state.scan(RECORDS, prefix, start=start, stop=stop):
+        day = day_of_key(key[len(prefix) : len(prefix) + _DAY_KEY_BYTES])
+        for item in value:
+            yield PlacedRecord(full_name, day, _entry_from_value(item))
+
+
+def find_by_digest(
+    state: Overlay, company: str, full_name: str, day: int, digest: bytes
+) -> PlacedRecord | None:
+    """Return the record of that digest among the records of one day, or None."""
+    for placed in get_records(state, company, full_name, day, day):
+        if placed.entry.digest == digest:
+            return placed
+    return None
+
+
+def find_by_identity(
+    state: Overlay, company: str, full_name: str, day: int, identity: Sequence[Any]
+) -> RecordEntry | None:
+    """Return the current record whose identity fields (in the schema's order) have these values."""
+    key = _record_key(company.encode(), schema_key(full_name), day, _hash16(encode(identity)))
+    for item in state.get(RECORDS, key) or ():
+        entry = _entry_from_value(item)
+        if entry.status is RecordStatus.CURRENT:
+            return entry
+    return None
+
+
+def find_latest(
+    state: Overlay, company: str, full_name: str, key: str, value: str
+) -> tuple[int, int, int, int] | None:
+    """Return (day, height, position, index) of the latest current record whose `key` is `value`.
+
+    Kept only for the fields that asset features of a registered schema look up; the body is read
+    with `read_fields`.
+    """
+    found = state.get(
+        LATEST_BY_KEY, _lookup_key(company.encode(), schema_key(full_name), key, value)
+    )
+    return None if found is None else (found[0], *found[2:])
+
+
+def read_fields(bodies: BodyReader, height: int, position: int, index: int) -> Mapping[str, Any]:
+    """Return the fields of a stored record; raise `StorageError` when its body is gone (6103)."""
+    return _read_body(bodies, height, position, index).fields
+
+
+def _read_body(bodies: BodyReader, height: int, position: int, index: int) -> Record:
+    data = bodies.body(height, position, index)
+    if data is None:
+        raise StorageError(
+            Code.HOME_INCOMPLETE,
+            f"body {index} of transaction {position} of block {height} is gone",
+        )
+    return decode_record(data)
+
+
+def _hash16(data: bytes) -> bytes:
+    return sha256(data).digest()[:HASH_KEY_BYTES]
+
+
+def _record_key(company: bytes, schema: bytes, day: int, identity: bytes) -> bytes:
+    return company + schema + day_key(day) + identity
+
+
+def _lookup_key(company: bytes, schema: bytes, field_name: str, value: str) -> bytes:
+    return company + schema + _hash16(encode((field_name, value)))
+
+
+@dataclass(slots=True)
+class _CompanyPart:
+    """What one transaction says about one company, applied to windows and coverage at its end."""
+
+    company: bytes
+    seq: int
+    leaves: list[bytes] = field(default_factory=list)
+    events: list[DatedEvent] = field(default_factory=list)
+    rebuilt_days: set[int] = field(default_factory=set)
+    conflict_count: int = 0
+    first_day: int | None = None
+    last_day: int | None = None
+
+
+class _Submission:
+    """One `records.submit` while it is processed."""
+
+    def __init__(self, context: Context, plan: RecordPlan) -> None:
+        self._context = context
+        self._state = context.state
+        self._plan = plan
+        self._tx_id = context.transaction.id
+        self._parts: dict[str, _CompanyPart] = {}
+        self.duplicates: list[int] = []
+        self.conflicts: list[int] = []
+
+    def process(self, index: int, data: bytes, digest: bytes) -> None:
+        """Check and keep one record; raise `Rejected`."""
+        record = decode_record(data)
+        self._check(record)
+        part = self._part(record.company)
+        content = _hash16(encode(record.supersedes) + encoded_fields(record, data))
+        key = _record_key(part.company, self._plan.key, record.day, self._identity(record, content))
+        present = [_entry_from_value(item) for item in self._state.get(RECORDS, key) or ()]
+        if any(entry.content == content for entry in present):
+            self.duplicates.append(index)
+            return
+        corrects = None
+        if record.supersedes is not None:
+            corrects = self._supersede(record.company, part, record.supersedes)
+            present = [_entry_from_value(item) for item in self._state.get(RECORDS, key) or ()]
+        is_conflict = any(entry.status is RecordStatus.CURRENT for entry in present)
+        entry = RecordEntry(
+            part.seq,
+            self._plan.schema.version,
+            digest,
+            content,
+            self._context.height,
+            self._context.position,
+            index,
+            RecordStatus.CONFLICT if is_conflict else RecordStatus.CURRENT,
+            corrects,
+            None,
+        )
+        self._state.put(RECORDS, key, tuple(item.to_value() for item in (*present, entry)))
+        self._note(part, record, entry)
+
+    def finish(self) -> None:
+        """Bring logs, windows and coverage up to date, once for each company."""
+        for company, part in self._parts.items():
+            if not part.leaves:
+                continue
+            self._state.append_company_log(company, part.leaves)
+            self._update_windows(company, part)
+            self._update_coverage(part)
+            schema = self._plan.schema
+            self._context.notes.touch(company, schema.category, schema.name)
+
+    def _check(self, record: Record) -> None:
+        check_company_code(self._state, record.company)
+        plan = self._plan
+        if not FIRST_DAY <= record.day <= self._context.day + DAYS_AHEAD_MAX:
+            raise Rejected(
+                Code.RECORD_DATE, f"day {record.day} is before 1900 or after the block's day"
+            )
+        if plan.is_salted and record.salt is None:
+            raise Rejected(Code.RECORD_FIELD_MISSING, "salt is missing, want 16 bytes")
+        plan.checks.check(record.fields)
+        date_field = plan.schema.date_field
+        if date_field and record.fields[date_field] != record.day:
+            raise Rejected(
+                Code.RECORD_DATE,
+                f"field {date_field}: got {record.fields[date_field]}, want the day {record.day}",
+            )
+
+    def _part(self, company: str) -> _CompanyPart:
+        part = self._parts.get(company)
+        if part is None:
+            part = _CompanyPart(company.encode(), self._state.company_log_size(company))
+            self._parts[company] = part
+        return part
+
+    def _identity(self, record: Record, content: bytes) -> bytes:
+        names = self._plan.schema.identity
+        if not names:
+            return content
+        return _hash16(encode([record.fields.get(name) for name in names]))
+
+    def _supersede(self, company: str, part: _CompanyPart, reference: Reference) -> int:
+        """Mark the corrected record, and return its seq; raise `Rejected` (2108)."""
+        day, digest = reference
+        if not FIRST_DAY <= day <= self._context.day + DAYS_AHEAD_MAX:
+            raise Rejected(Code.RECORD_SUPERSEDES_UNKNOWN, "record to correct has no such day")
+        prefix = part.company + self._plan.key + day_key(day)
+        for key, value in self._state.scan(RECORDS, prefix):
+            entries = [_entry_from_value(item) for item in value]
+            for place, entry in enumerate(entries):
+                if entry.digest != digest:
+                    continue
+                if entry.corrected_by is not None:
+                    raise Rejected(
+                        Code.RECORD_SUPERSEDES_UNKNOWN,
+                        f"record was corrected already by number {entry.corrected_by}",
+                    )
+                entries[place] = replace(
+                    entry, status=RecordStatus.SUPERSEDED, corrected_by=part.seq
+                )
+                self._state.put(RECORDS, key, tuple(item.to_value() for item in entries))
+                self._forget_lookups(part, entry)
+                part.rebuilt_days.add(day)
+                return entry.seq
+        raise Rejected(
+            Code.RECORD_SUPERSEDES_UNKNOWN,
+            f"company {company} has no record {digest.hex()} on day {day}",
+        )
+
+    def _note(self, part: _CompanyPart, record: Record, entry: RecordEntry) -> None:
+        schema = self._plan.schema
+        item = (schema.category, schema.name, record.day, entry.digest, self._tx_id, entry.index)
+        part.leaves.append(leaf_hash(encode(item)))
+        part.seq += 1
+        part.first_day = record.day if part.first_day is None else min(part.first_day, record.day)
+        part.last_day = record.day if part.last_day is None else max(part.last_day, record.day)
+        if entry.status is RecordStatus.CONFLICT:
+            self.conflicts.append(entry.index)
+            part.conflict_count += 1
+            return
+        if self._plan.streams:
+            part.events.append((record.day, entry.seq, record.fields))
+        for name in self._plan.lookups:
+            self._keep_lookup(part, record, entry, name)
+
+    def _keep_lookup(
+        self, part: _CompanyPart, record: Record, entry: RecordEntry, name: str
+    ) -> None:
+        value = record.fields.get(name)
+        if type(value) is not str:
+            return
+        key = _lookup_key(part.company, self._plan.key, name, value)
+        present = self._state.get(LATEST_BY_KEY, key)
+        if present is None or (record.day, entry.seq) >= (present[0], present[1]):
+            pointer = (record.day, entry.seq, entry.height, entry.position, entry.index)
+            self._state.put(LATEST_BY_KEY, key, pointer)
+
+    def _forget_lookups(self, part: _CompanyPart, corrected: RecordEntry) -> None:
+        """Drop pointers to a corrected record; its correction sets its own.
+
+        An earlier record of the same key is not looked for: the feature is then missing, and what
+        is missing is referred to a person.
+        """
+        if not self._plan.lookups:
+            return
+        old = self._read(corrected)
+        for name in self._plan.lookups:
+            value = old.fields.get(name)
+            if type(value) is not str:
+                continue
+            key = _lookup_key(part.company, self._plan.key, name, value)
+            present = self._state.get(LATEST_BY_KEY, key)
+            if present is not None and present[1] == corrected.seq:
+                self._state.delete(LATEST_BY_KEY, key)
+
+    def _read(self, entry: RecordEntry) -> Record:
+        return _read_body(self._context.bodies, entry.height, entry.position, entry.index)
+
+    def _update_windows(self, company: str, part: _CompanyPart) -> None:
+        streams = self._plan.streams
+        if not streams:
+            return
+        fresh = [event for event in part.events if event[0] not in part.rebuilt_days]
+        process_events(self._state, part.company, streams, fresh)
+        name = self._plan.schema.full_name
+        for day in sorted(part.rebuilt_days):
+            events = [
+                (day, placed.entry.seq, self._read(placed.entry).fields)
+                for placed in get_records(self._state, company, name, day, day)
+                if placed.entry.status is RecordStatus.CURRENT
+            ]
+            events.sort(key=lambda event: event[1])
+            process_rebuilt_day(self._state, part.company, streams, day, events)
+
+    def _update_coverage(self, part: _CompanyPart) -> None:
+        coverage = get_coverage(self._state, part.company, self._plan.key)
+        first_days = [day for day in (coverage.first_day, part.first_day) if day is not None]
+        last_days = [day for day in (coverage.last_day, part.last_day) if day is not None]
+        coverage = replace(
+            coverage,
+            first_day=min(first_days),
+            last_day=max(last_days),
+            record_count=coverage.record_count + len(part.leaves),
+            conflict_count=coverage.conflict_count + part.conflict_count,
+        )
+        put_coverage(self._state, part.company, self._plan.key, coverage)
+
+
+def handle_submit(context: Context) -> Value:
+    """`records.submit` {category, schema, version, count, root} with the records attached."""
+    body = Fields(context.body)
+    category = body.identifier("category")
+    schema = body.identifier("schema") if body.text("schema", minimum=0) else ""
+    version = body.integer("version", minimum=1)
+    count = body.integer("count")
+    body.bytes32("root")
+    body.done()
+    if not 1 <= count <= MAX_ATTACHMENTS:
+        code = Code.BATCH_TOO_LARGE if count else Code.BATCH_EMPTY
+        raise Rejected(code, f"got {count} records, want 1 to {MAX_ATTACHMENTS}")
+    plan = _owned_plan(context, category, schema, version)
+    digests = context.digests
+    if digests is None:
+        digests = _compute_digests(context)
+    submission = _Submission(context, plan)
+    for index, data in enumerate(context.transaction.attachments):
+        try:
+            submission.process(index, data, digests[index])
+        except Rejected as error:
+            raise Rejected(error.code, f"record {index}, {error.message}") from None
+    submission.finish()
+    return {
+        "accepted": count - len(submission.duplicates),
+        "duplicates": tuple(submission.duplicates),
+        "conflicts": tuple(submission.conflicts),
+    }
+
+
+def _owned_plan(context: Context, category: str, schema: str, version: int) -> RecordPlan:
+    plan: RecordPlan = context.rules.plan(category, schema, version)
+    if context.sender.id != plan.owner:
+        raise Rejected(
+            Code.CATEGORY_NOT_OWNED, f"category {category} is {plan.owner}'s, not the sender's"
+        )
+    return plan
+
+
+def _compute_digests(context: Context) -> tuple[bytes, ...]:
+    try:
+        return check_attachments(context.transaction)
+    except Refused as error:
+        raise Rejected(error.code, error.message) from None
+
+
+def handle_attest(context: Context) -> Value:
+    """`records.attest` {category, schema, companies, from_day, to_day}: all was supplied."""
+    body = Fields(context.body)
+    category = body.identifier("category")
+    schema = body.identifier("schema") if body.text("schema", minimum=0) else ""
+    companies = body.texts("companies", maximum=MAX_COMPANIES)
+    first_day, last_day = body.day("from_day"), body.day("to_day")
+    body.done()
+    if last_day < first_day or last_day > context.day + DAYS_AHEAD_MAX:
+        raise Rejected(
+            Code.RECORD_DATE, f"days {first_day} to {last_day} are out of order or in the future"
+        )
+    versions = [v for name, v in context.rules.category(category).schemas if name == schema]
+    plan = _owned_plan(context, category, schema, max(versions, default=1))
+    for company in companies:
+        check_company_code(context.state, company)
+        key = company.encode()
+        coverage = get_coverage(context.state, key, plan.key)
+        intervals = merge_interval(coverage.intervals, first_day, last_day)
+        if len(intervals) > MAX_INTERVALS:
+            raise Rejected(
+                Code.RECORD_DATE, f"company {company} has {MAX_INTERVALS} attested spans already"
+            )
+        put_coverage(context.state, key, plan.key, replace(coverage, intervals=intervals))
+        context.notes.touch(company, category, schema)
+    return {"companies": len(companies)}
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "records.submit": handle_submit,
+    "records.attest": handle_attest,
+}

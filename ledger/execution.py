@@ -1,0 +1,319 @@
+"""Execution: a parent header, a batch and its transactions in; results, a header, writes out.
+
+`execute_block` is pure: it reads the state of the parent, runs each transaction's handler in an
+overlay, looks at alerts for the companies that were touched, folds the changes into the tree, and
+returns everything the shell has to write as one synced batch. A transaction that breaks a rule
+stays in the block with its code and leaves nothing else (rules 14, 17). An exception inside one is
+INTERNAL and is noted for a report, so that a poison transaction cannot stop the chain; only what
+says that this machine cannot be trusted now, out of memory, the operating system, the disk, goes
+up to the caller, before anything is signed (rule 54).
+
+Transactions must have passed `check_attachments` and the signature check: what depends on their
+bytes alone is a batch's validity and is not asked here again.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ledger.chain.batch import Batch
+from ledger.chain.block import Result, result_leaf
+from ledger.chain.hashes import ZERO_HASH
+from ledger.chain.header import HEADER_VERSION, Header
+from ledger.chain.merkle import EMPTY_ROOT, compute_root
+from ledger.credit import company, records
+from ledger.credit.rulebook import RuleCache, Rules
+from ledger.encoding import Value
+from ledger.errors import Code, LocalError, Refused, Rejected, StorageError
+from ledger.membership.context import BlockNotes, Context, Failure, Handler
+from ledger.membership.genesis import Genesis
+from ledger.membership.members import (
+    VALIDATORS_KEY,
+    compute_members_root,
+    resolve_sender,
+)
+from ledger.membership.settings import put_settings
+from ledger.rules.documents import load_kind
+from ledger.state.overlay import Overlay
+from ledger.state.tables import MEMBERS, SETTINGS
+from ledger.state.tree import NodeCache, StateTree
+from ledger.storage.chain_store import ChainStore, block_writes, genesis_writes
+from ledger.storage.store import Reader, WriteBatch
+from ledger.transactions.envelope import Transaction
+
+MAX_ERROR_TEXT = 1_000
+_INTERNAL_TEXT = "the ledger failed on this transaction; it had no effect"
+_GENESIS_OWNER = "genesis"
+
+
+def merge_handlers(*groups: Mapping[str, Handler]) -> dict[str, Handler]:
+    """Return all handlers by kind; raise `LocalError` when two claim one kind."""
+    merged: dict[str, Handler] = {}
+    for group in groups:
+        for kind, handler in group.items():
+            if kind in merged:
+                raise LocalError(Code.INTERNAL, f"kind {kind} has two handlers")
+            merged[kind] = handler
+    return merged
+
+
+HANDLERS: Mapping[str, Handler] = merge_handlers(records.HANDLERS, company.HANDLERS)
+
+
+@dataclass(slots=True)
+class ExecutionCaches:
+    """What execution may remember between blocks: pure things, keyed by hashes (rule 53)."""
+
+    rules: RuleCache = field(default_factory=RuleCache)
+    nodes: NodeCache = field(default_factory=NodeCache)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutedBlock:
+    """A block as executed; `writes` must be durable before its CHECKPOINT is sent (rule 43)."""
+
+    header: Header
+    batch: Batch
+    transactions: tuple[Transaction, ...]
+    results: tuple[Result, ...]
+    writes: WriteBatch
+    notes: BlockNotes
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisResult:
+    """The header of height 0 and everything an empty store must hold before the first block."""
+
+    header: Header
+    writes: WriteBatch
+
+
+class _BlockBodies:
+    """Bodies of the chain and of the block that is being executed."""
+
+    __slots__ = ("_chain", "_height", "_transactions")
+
+    def __init__(self, chain: ChainStore, height: int, transactions: Sequence[Transaction]) -> None:
+        self._chain = chain
+        self._height = height
+        self._transactions = transactions
+
+    def body(self, height: int, position: int, index: int) -> bytes | None:
+        """Return attachment `index` of transaction `position` of block `height`, or None."""
+        if height != self._height:
+            return self._chain.body(height, position, index)
+        attachments = self._transactions[position].attachments
+        return attachments[index] if index < len(attachments) else None
+
+
+class _Block:
+    """One block while it is executed."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        height: int,
+        time_ms: int,
+        transactions: Sequence[Transaction],
+        rules: RuleCache,
+    ) -> None:
+        self.state = Overlay(reader)
+        self.notes = BlockNotes()
+        self._height = height
+        self._time_ms = time_ms
+        self._chain = ChainStore(reader)
+        self._bodies = _BlockBodies(self._chain, height, transactions)
+        self._rules = Rules(self.state, rules)
+        self._seen: dict[bytes, int] = {}
+
+    def run(
+        self, position: int, transaction: Transaction, digests: tuple[bytes, ...] | None
+    ) -> tuple[Result, bytes]:
+        """Execute one transaction; return its result and the result's leaf hash."""
+        tx_id = transaction.id
+        late = self._check_once(tx_id, position, transaction.expires_at_ms)
+        if late is not None:
+            return late, result_leaf(late)
+        self.state.begin()
+        try:
+            result: Result = (int(Code.OK), self._handle(position, transaction, digests))
+            leaf = result_leaf(result)
+            self.state.commit()
+        except Rejected as error:
+            self._drop()
+            result = _rejection(error.code, error.message)
+            return result, result_leaf(result)
+        except (MemoryError, OSError, StorageError):
+            raise
+        except Exception:  # noqa: BLE001 (rule 54: whatever it is, the chain goes on)
+            self._drop()
+            self.notes.failures.append(Failure(position, tx_id, traceback.format_exc()))
+            result = _rejection(Code.INTERNAL, _INTERNAL_TEXT)
+            return result, result_leaf(result)
+        self.notes.commit()
+        return result, leaf
+
+    def _drop(self) -> None:
+        self.state.rollback()
+        self.notes.rollback()
+
+    def _check_once(self, tx_id: bytes, position: int, expires_at_ms: int) -> Result | None:
+        """Return the result of a repeated or late transaction (rule 14)."""
+        first = self._seen.get(tx_id)
+        if first is not None:
+            return _rejection(Code.DUPLICATE, _repeat_text(self._height, first))
+        fate = self._chain.fate(tx_id)
+        if fate is not None:
+            return _rejection(Code.DUPLICATE, _repeat_text(fate[0], fate[1]))
+        self._seen[tx_id] = position
+        if self._time_ms >= expires_at_ms:
+            return _rejection(
+                Code.EXPIRED,
+                f"transaction expired at {expires_at_ms}, the block's time is {self._time_ms}",
+            )
+        return None
+
+    def _handle(
+        self, position: int, transaction: Transaction, digests: tuple[bytes, ...] | None
+    ) -> Value:
+        sender = resolve_sender(self.state, transaction.sender, transaction.public_key)
+        handler = HANDLERS.get(transaction.kind)
+        if handler is None:
+            raise Rejected(Code.KIND_UNKNOWN, f"kind {transaction.kind} is not known")
+        return handler(
+            Context(
+                self.state,
+                transaction,
+                sender,
+                self._height,
+                position,
+                self._time_ms,
+                self._bodies,
+                self._rules,
+                self.notes,
+                digests,
+            )
+        )
+
+
+def _repeat_text(height: int, position: int) -> str:
+    return f"transaction was executed in block {height} at position {position}"
+
+
+def _rejection(code: Code, text: str) -> Result:
+    return int(code), {"error": text[:MAX_ERROR_TEXT]}
+
+
+def execute_block(
+    reader: Reader,
+    parent: Header,
+    batch: Batch,
+    transactions: Sequence[Transaction],
+    *,
+    digests: Mapping[bytes, tuple[bytes, ...]] | None = None,
+    caches: ExecutionCaches | None = None,
+) -> ExecutedBlock:
+    """Execute the block after `parent`, whose state `reader` holds; return results and writes.
+
+    `transactions` are those of the batch, in order. `digests` may give, by signed hash, what
+    `check_attachments` returned for a transaction at the door; the others are computed here.
+    """
+    if batch.height != parent.height + 1:
+        raise LocalError(Code.INTERNAL, f"batch {batch.height} after block {parent.height}")
+    if tuple(item.signed_hash for item in transactions) != batch.transactions:
+        raise LocalError(Code.INTERNAL, f"transactions are not those of batch {batch.height}")
+    caches = ExecutionCaches() if caches is None else caches
+    known = {} if digests is None else digests
+    time_ms = parent.time_ms if batch.time_ms is None else max(parent.time_ms, batch.time_ms)
+    block = _Block(reader, batch.height, time_ms, transactions, caches.rules)
+    results: list[Result] = []
+    leaves: list[bytes] = []
+    for position, transaction in enumerate(transactions):
+        of_this = known.get(batch.transactions[position])
+        result, leaf = block.run(position, transaction, of_this)
+        results.append(result)
+        leaves.append(leaf)
+    changes = block.state.finish()
+    tree = StateTree(reader, parent.state_root, caches.nodes).update(changes.leaves)
+    header = _next_header(parent, batch, time_ms, compute_root(leaves), tree.root)
+    writes = block_writes(header, batch, transactions, results)
+    writes.update(changes.writes)
+    writes.update(tree.writes)
+    return ExecutedBlock(header, batch, tuple(transactions), tuple(results), writes, block.notes)
+
+
+def _next_header(
+    parent: Header, batch: Batch, time_ms: int, results_root: bytes, state_root: bytes
+) -> Header:
+    return Header(
+        HEADER_VERSION,
+        parent.chain_id,
+        batch.height,
+        parent.hash(),
+        time_ms,
+        batch.digest(parent.chain_id),
+        results_root,
+        state_root,
+        # No transaction changes the members yet, so the set in force is the parent's (rule 2).
+        parent.members_root,
+        parent.epoch,
+        len(batch.transactions),
+    )
+
+
+class _Nothing:
+    """The reader of an empty store."""
+
+    def get(self, key: bytes) -> bytes | None:  # noqa: ARG002
+        """Return None."""
+        return None
+
+    def scan(
+        self,
+        start: bytes,  # noqa: ARG002
+        end: bytes,  # noqa: ARG002
+        *,
+        reverse: bool = False,  # noqa: ARG002
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield nothing."""
+        return iter(())
+
+
+def execute_genesis(genesis: Genesis) -> GenesisResult:
+    """Return the header of height 0 and the first writes; raise `Refused` 7002 for a bad rule."""
+    reader = _Nothing()
+    state = Overlay(reader)
+    state.begin()
+    for member in genesis.members:
+        state.put(MEMBERS, member.id.encode(), member.to_value())
+    state.put(SETTINGS, VALIDATORS_KEY, genesis.validators)
+    put_settings(state, genesis.chain_id, genesis.settings)
+    rules = Rules(state, RuleCache())
+    rules.put_categories(genesis.category_values)
+    for index, source in enumerate(genesis.rules):
+        try:
+            rules.register(load_kind(source), source, _GENESIS_OWNER, 0)
+        except (Rejected, Refused) as error:
+            raise Refused(Code.GENESIS_INVALID, f"rules[{index}]: {error.message}") from None
+    state.commit()
+    changes = state.finish()
+    tree = StateTree(reader, cache=NodeCache()).update(changes.leaves)
+    header = Header(
+        HEADER_VERSION,
+        genesis.chain_id,
+        0,
+        ZERO_HASH,
+        genesis.time_ms,
+        ZERO_HASH,
+        EMPTY_ROOT,
+        tree.root,
+        compute_members_root(0, genesis.validator_keys()),
+        0,
+        0,
+    )
+    writes = genesis_writes(genesis.data, header)
+    writes.update(changes.writes)
+    writes.update(tree.writes)
+    return GenesisResult(header, writes)

@@ -1,0 +1,33 @@
+"""Settings of the chain: what the genesis document fixed beside members and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from ledger.state.overlay import Overlay
+from ledger.state.tables import SETTINGS
+
+Setting: TypeAlias = int | str | bool | bytes
+
+# Keys that begin with "~" are the ledger's own: no setting has such a name.
+_CHAIN_KEY = b"~chain"
+
+
+def put_settings(state: Overlay, chain_id: bytes, settings: Mapping[str, Setting]) -> None:
+    """Keep the settings of the genesis document, and the chain id."""
+    state.put(SETTINGS, _CHAIN_KEY, chain_id)
+    for name, value in settings.items():
+        state.put(SETTINGS, name.encode(), value)
+
+
+def get_setting(state: Overlay, name: str, default: Setting | None = None) -> Setting | None:
+    """Return a setting of the genesis document, or `default`."""
+    value: Setting | None = state.get(SETTINGS, name.encode())
+    return default if value is None else value
+
+
+def get_chain_id(state: Overlay) -> bytes:
+    """Return the 32-byte chain id: public, and different for each network."""
+    chain_id: bytes = state.get(SETTINGS, _CHAIN_KEY)
+    return chain_id
