@@ -16,7 +16,8 @@ import trio
 
 from consensus.config import ReplicaConfig
 from consensus.events import Event, MessageReceived
-from consensus.messages import Message, check_message, signature_items
+from consensus.messages import Message
+from consensus.verification import check_message, signature_items
 from consensus.wire import decode_message
 from ledger.errors import Code, CreditLedgerError
 from network.peers import PeerNetwork
