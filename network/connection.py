@@ -176,9 +176,13 @@ async def open_connection(
     nursery.start_soon(connection.run)
     try:
         await connection.call(HELLO, {"chain_id": chain_id}, timeout_s)
-    except CreditLedgerError:
+    except CreditLedgerError as error:
         connection.close()
-        raise
+        if error.code != Code.CONNECTION_LOST:
+            raise
+        # A TLS 1.3 client learns of its certificate's refusal by the link's end alone.
+        text = "node closed the link at once: did it refuse this client's certificate, or stop?"
+        raise RemoteError(node.member, Code.TLS_REFUSED, text) from None
     return connection
 
 

@@ -31,7 +31,7 @@ from ledger.chain.receipt import Validators
 from ledger.errors import Code, LocalError, Refused
 from ledger.keys import SigningKey
 from ledger.membership.genesis import Genesis, parse_genesis
-from network.certificates import load_key
+from network.certificates import load_key, public_key_of
 from network.tls import Anchors, TlsEndpoint
 
 CONFIG_FILE = "client.toml"
@@ -108,7 +108,15 @@ class Profile:
 
 
 def anchors_of(genesis: Genesis) -> Anchors:
-    """Return the TLS trust anchors of a genesis document: member id to its certificates (DER)."""
+    """Return the TLS trust anchors of a genesis document: member id to its certificates (DER).
+
+    Raises `Refused` (7002) for a certificate that is not of its member's key.
+    """
+    for member in genesis.members:
+        if public_key_of(member.certificate) != member.public_key:
+            raise Refused(
+                Code.GENESIS_INVALID, f"certificate of {member.id} is not of its public key"
+            )
     return {member.id: (member.certificate,) for member in genesis.members}
 
 

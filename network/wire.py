@@ -311,6 +311,8 @@ class Response:
     retry_after_ms: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.code, Code):
+            object.__setattr__(self, "code", int(self.code))
         _check_int("response id", self.id)
         _check_int("code", self.code)
         _check_int("delay", self.retry_after_ms)
