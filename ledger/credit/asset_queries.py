@@ -1,7 +1,7 @@
 """What may be asked of the registry of assets, and who is told what.
 
-Owner, debtor, counters and regulators see an asset; another lender learns whether the document is
-pledged, in one of three words, and never to whom (DOMAIN.md, Financing assets).
+Owner, debtor, who registered it, and regulators see an asset; another lender learns whether the
+document is pledged, in one of three words, and never to whom (DOMAIN.md, Financing assets).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from ledger.credit.ids import read_id
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.membership.context import Query, QueryContext, Role
-from ledger.membership.members import COUNTER
 from ledger.state.tables import COMPANY_ASSETS
 from ledger.transactions.fields import Fields
 
@@ -33,12 +32,11 @@ MAX_LISTED = 500
 
 
 def _may_see(context: QueryContext, asset: Asset, pledge: Pledge | None) -> bool:
-    """Owner, debtor, counters, regulators, and the lender that holds it."""
+    """Owner, debtor, who registered it, regulators, and the lender that holds it."""
     caller = context.caller
     return (
-        caller.id in (asset.company, asset.counterparty)
+        caller.id in (asset.company, asset.counterparty, asset.registered_by)
         or caller.role is Role.REGULATOR
-        or caller.has_capability(COUNTER)
         or (pledge is not None and pledge.lender == caller.id)
     )
 

@@ -364,21 +364,20 @@ def process_revoke(context: Context) -> Value:
 
 
 def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
-    """List a company's consents: all for the company, a counter and regulators, else one's own."""
+    """List a company's consents: all for the company and regulators, else what concerns one."""
     reader = Fields(body)
     company = reader.identifier("company")
     reader.done()
     caller = context.caller
-    sees_all = (
-        caller.id == company or caller.role is Role.REGULATOR or caller.has_capability("counter")
-    )
+    sees_all = caller.id == company or caller.role is Role.REGULATOR
     items: list[Value] = []
     for shelf in (_LIVE, _DEAD):
-        prefix = company.encode() + shelf if sees_all else _shelf(company, shelf, caller.id)
-        for key, _ in context.state.scan(COMPANY_CONSENTS, prefix):
+        for key, _ in context.state.scan(COMPANY_CONSENTS, company.encode() + shelf):
             consent_id = key[-CONSENT_ID_BYTES:]
             consent = get_consent(context.state, consent_id)
-            if consent is not None and len(items) < MAX_LISTED:
+            if consent is None or len(items) >= MAX_LISTED:
+                continue
+            if sees_all or caller.id in (consent.recipient, consent.granted_by):
                 items.append(_describe(consent_id, consent, context.time_ms))
     return {"company": company, "consents": items}
 

@@ -1,1 +1,29 @@
-"""Lending: products, applications, decisions, loans, exposure; all by rule, all on the chain."""
+"""Lending: products, applications, decisions, loans, exposure, alerts; all by rule, on the chain.
+
+`HANDLERS` and `QUERIES` are everything of this package and of the consents and assets it stands on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ledger.credit import asset_queries, assets, consent
+from ledger.lending import alerts, applications, loans, pledges, products, queries
+from ledger.membership.context import Handler, Query
+
+HANDLERS: Mapping[str, Handler] = {
+    **consent.HANDLERS,
+    **assets.HANDLERS,
+    **products.HANDLERS,
+    **applications.HANDLERS,
+    **pledges.HANDLERS,
+    **loans.HANDLERS,
+    **alerts.HANDLERS,
+}
+QUERIES: Mapping[str, Query] = {
+    **consent.QUERIES,
+    **asset_queries.QUERIES,
+    **products.QUERIES,
+    **queries.QUERIES,
+    **alerts.QUERIES,
+}
