@@ -186,6 +186,11 @@ class MessageLog:
         """Keep a batch until its height is stable and executed."""
         self.batches.setdefault(batch.height, {})[digest] = batch
 
+    def get_voted_transactions(self) -> set[bytes]:
+        """Return the hashes in all batches kept: their bodies are kept with them (rule 20)."""
+        known = (batch for table in self.batches.values() for batch in table.values())
+        return {digest for batch in known for digest in batch.transactions}
+
     def add_proof(self, proof: PreparedProof) -> None:
         """Keep a prepared certificate if it is of the highest view for its height (rule 24)."""
         known = self.proofs.get(proof.height)

@@ -1,4 +1,4 @@
-"""What replicas say to each other, what of it is signed, and which signatures prove a message.
+"""What replicas say to each other, and what of it is signed.
 
 Every message names its epoch; every vote names its signer, and the signature covers the chain, the
 kind, the epoch, every field and the signer (rule 5), so none is valid in another role or on another
@@ -8,9 +8,8 @@ the requests and replies are answers to one peer: the session authenticates them
 they say is ever counted as a vote.
 
 Messages validate their form when made (F72): numbers in range, hashes of 32 bytes, signatures of
-64, signers increasing. `check_message` holds them against the epoch (signers are members, rule
-25's conditions), `signature_items` lists what has to be verified, and the shell does both before
-it delivers a message. The byte form is in `consensus.wire`.
+64, signers increasing. What must hold of them in an epoch, and which signatures prove them, is in
+`consensus.verification`; the byte form is in `consensus.wire`.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from consensus.config import ReplicaConfig
 from ledger.chain.batch import Batch
-from ledger.chain.certificate import MAX_MEMBERS, Certificate, checkpoint_signing_input
+from ledger.chain.certificate import MAX_MEMBERS, Certificate
 from ledger.chain.hashes import HASH_BYTES, tagged_hash
 from ledger.encoding import encode
 from ledger.errors import Code, Refused
@@ -36,8 +34,6 @@ COMMIT_KIND = "commit"
 VIEW_CHANGE_KIND = "view-change"
 NEW_VIEW_KIND = "new-view"
 VIEW_CHANGE_TAG = b"creditledger/view-change/1"
-
-SignatureItem: TypeAlias = tuple[bytes, bytes, bytes]
 
 
 def malformed(text: str) -> Refused:
@@ -412,162 +408,3 @@ def new_view_input(chain_id: bytes, message: NewView) -> bytes:
     proposals = tuple((item.height, item.digest, item.signature) for item in message.proposals)
     payload = encode((message.epoch, message.view, message.view_changes, proposals, message.signer))
     return signing_input(VOTE_DOMAIN, chain_id, NEW_VIEW_KIND, payload)
-
-
-def check_message(message: Message, config: ReplicaConfig) -> None:
-    """Raise `Refused` (4001) for what no member of this epoch can rightly say (rules 7, 25, 48).
-
-    These are the cheap checks, made before any signature is verified; they also bound how many
-    signatures `signature_items` lists. A message of another epoch passes: it is never counted.
-    """
-    signer = getattr(message, "signer", 0)
-    if signer >= config.size:
-        raise malformed(f"signer {signer} of {config.size} members")
-    if isinstance(message, PrePrepare | NewView) and signer != config.primary(message.view):
-        raise malformed(f"member {signer} is not the primary of view {message.view}")
-    if isinstance(message, Prepare) and signer == config.primary(message.view):
-        raise malformed("prepare from the primary of its view")
-    if isinstance(message, NewView):
-        _check_new_view(message, config)
-    elif isinstance(message, ViewChange):
-        _check_view_change(message, config)
-    elif isinstance(message, StableCertificate):
-        _check_certificate(message.certificate, config)
-
-
-def _check_certificate(certificate: Certificate, config: ReplicaConfig) -> None:
-    if certificate.epoch != config.epoch or certificate.height < 1:
-        raise malformed("certificate is not of this epoch, or of genesis")
-    if len(certificate.votes) != config.quorum:
-        raise malformed(f"certificate has {len(certificate.votes)} votes, want {config.quorum}")
-    if certificate.votes[-1][0] >= config.size:
-        raise malformed("certificate signer is no member")
-
-
-def _check_view_change(message: ViewChange, config: ReplicaConfig) -> None:
-    if message.view < 1:
-        raise malformed("view change to view 0")
-    certificate = message.certificate
-    if (certificate.height if certificate else 0) != message.stable_height:
-        raise malformed("checkpoint height of a view change differs from its certificate's")
-    if certificate is not None:
-        _check_certificate(certificate, config)
-    for proof in message.prepared:
-        if proof.height > message.stable_height + config.limits.window:
-            raise malformed("proof in a view change is outside the window")
-        if len(proof.prepares) != config.quorum - 1:
-            raise malformed(f"proof has {len(proof.prepares)} prepares, want {config.quorum - 1}")
-        signers = [signer for signer, _ in proof.prepares]
-        if signers[-1] >= config.size or config.primary(proof.view) in signers:
-            raise malformed("prepare in a proof is not from a backup of its view")
-
-
-def _check_new_view(message: NewView, config: ReplicaConfig) -> None:
-    if message.view < 1:
-        raise malformed("new view 0")
-    if len(message.view_changes) != config.quorum:
-        raise malformed(
-            f"new view names {len(message.view_changes)} view changes, want {config.quorum}"
-        )
-    if message.view_changes[-1][0] >= config.size:
-        raise malformed("view change named in a new view is from no member")
-    if len(message.proposals) > config.limits.window:
-        raise malformed("new view proposes more than a window")
-
-
-def signature_items(message: Message, config: ReplicaConfig) -> list[SignatureItem]:
-    """Return every (public key, signature, signed bytes) that must verify before delivery.
-
-    Raises `Refused` (4001) as `check_message` does. A message of another epoch has none, because
-    it is never counted (rule 2). The shell may skip triples that it has verified before.
-    """
-    check_message(message, config)
-    if message.epoch != config.epoch:
-        return []
-    keys, chain_id = config.members, config.chain_id
-    if isinstance(message, Prepare | Commit | PrePrepare):
-        return [(keys[message.signer], message.signature, _vote_bytes(message, chain_id))]
-    if isinstance(message, Checkpoint):
-        signed = checkpoint_signing_input(
-            chain_id, message.epoch, message.height, message.block_hash, message.signer
-        )
-        return [(keys[message.signer], message.signature, signed)]
-    if isinstance(message, StableCertificate):
-        return certificate_items(message.certificate, config)
-    if isinstance(message, ViewChange):
-        return _view_change_items(message, config)
-    if isinstance(message, NewView):
-        return _new_view_items(message, config)
-    return []
-
-
-def _vote_bytes(message: Prepare | Commit | PrePrepare, chain_id: bytes) -> bytes:
-    kind = _VOTE_KINDS[type(message)]
-    return vote_input(
-        chain_id,
-        kind,
-        message.epoch,
-        message.view,
-        message.height,
-        message.digest,
-        message.signer,
-    )
-
-
-_VOTE_KINDS: dict[type, str] = {
-    PrePrepare: PRE_PREPARE_KIND,
-    Prepare: PREPARE_KIND,
-    Commit: COMMIT_KIND,
-}
-
-
-def certificate_items(certificate: Certificate, config: ReplicaConfig) -> list[SignatureItem]:
-    """Return the signatures of a certificate of this epoch (rule 18)."""
-    epoch, height, digest = certificate.epoch, certificate.height, certificate.block_hash
-    return [
-        (
-            config.members[signer],
-            signature,
-            checkpoint_signing_input(config.chain_id, epoch, height, digest, signer),
-        )
-        for signer, signature in certificate.votes
-    ]
-
-
-def _view_change_items(message: ViewChange, config: ReplicaConfig) -> list[SignatureItem]:
-    signed = view_change_input(config.chain_id, message)
-    items = [(config.members[message.signer], message.signature, signed)]
-    if message.certificate is not None:
-        items += certificate_items(message.certificate, config)
-    for proof in message.prepared:
-        items += _proof_items(proof, config)
-    return items
-
-
-def _proof_items(proof: PreparedProof, config: ReplicaConfig) -> list[SignatureItem]:
-    chain_id, epoch = config.chain_id, config.epoch
-    vote = (proof.view, proof.height, proof.digest)
-    primary = config.primary(proof.view)
-    signed = vote_input(chain_id, PRE_PREPARE_KIND, epoch, *vote, primary)
-    items = [(config.members[primary], proof.pre_prepare_signature, signed)]
-    for signer, signature in proof.prepares:
-        signed = vote_input(chain_id, PREPARE_KIND, epoch, *vote, signer)
-        items.append((config.members[signer], signature, signed))
-    return items
-
-
-def _new_view_items(message: NewView, config: ReplicaConfig) -> list[SignatureItem]:
-    key, chain_id = config.members[message.signer], config.chain_id
-    items = [(key, message.signature, new_view_input(chain_id, message))]
-    for item in message.proposals:
-        signed = vote_input(
-            chain_id,
-            PRE_PREPARE_KIND,
-            message.epoch,
-            message.view,
-            item.height,
-            item.digest,
-            message.signer,
-        )
-        items.append((key, item.signature, signed))
-    return items

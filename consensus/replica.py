@@ -1,16 +1,66 @@
-"""One replica: the single entry through which events go in and effects come out."""
+"""One replica: the single entry through which events go in and effects come out (DESIGN 2).
+
+`handle` runs one event to completion: it goes to the sub-protocol that it concerns, and then
+`_settle` does what has become possible, until nothing more is: start a view change if the primary
+is suspected, begin the view that was entered, execute, catch up, propose. The sub-protocols share
+`State`, the log and the pool, and do not know each other's owner. What is legal in which phase is
+the table in `consensus.state`; the steps of a height are the table in `consensus.normal_case`.
+
+`restore` is the only way to make one. It rebuilds from the vote records what this member has said
+(rule 44): the view is that of the last VIEW-CHANGE sent or NEW-VIEW entered, accepted proposals of
+that view give back the same PREPARE, prepared certificates the same COMMIT, executed blocks the
+same CHECKPOINT, because the same bytes are signed alike.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Any
 
+from consensus.checkpoint import Checkpoints
 from consensus.config import ReplicaConfig
-from consensus.effects import Effect
-from consensus.events import ChainHead, Clock, Event
-from consensus.log import VoteRecord
+from consensus.effects import Effect, ForgetRequests, SetTimer
+from consensus.events import (
+    BatchExecuted,
+    BlockInstalled,
+    ChainHead,
+    Clock,
+    Event,
+    FetchFailed,
+    MessageReceived,
+    PeerConnected,
+    RequestReceived,
+    RequestRefused,
+    Timer,
+    TimerExpired,
+)
+from consensus.execution import Execution
+from consensus.log import MessageLog, VoteRecord
+from consensus.messages import (
+    BatchReply,
+    BatchRequest,
+    Checkpoint,
+    Commit,
+    NewView,
+    Prepare,
+    PrePrepare,
+    StableCertificate,
+    Status,
+    ViewChange,
+    ViewChangeRequest,
+)
+from consensus.normal_case import NormalCase
+from consensus.proposing import Proposing
+from consensus.recovery import recover
+from consensus.requests import RequestPool
+from consensus.state import Phase, Signer, State
+from consensus.state_transfer import CatchUp
+from consensus.status import StatusExchange
+from consensus.view_change import ViewChanges
+from consensus.watch import Watch
 
-Signer: TypeAlias = Callable[[bytes], bytes]
+# In a view change only these are listened to (rule 23); STATUS and its answers belong to catch-up.
+_IN_NORMAL_ONLY = (BatchReply,)
 
 
 class Replica:
@@ -20,10 +70,41 @@ class Replica:
     called only for bytes that begin with the vote domain (rule 5).
     """
 
-    def __init__(self, config: ReplicaConfig, sign: Signer, head: ChainHead) -> None:
-        self._config = config
-        self._sign = sign
-        self._head = head
+    def __init__(self, config: ReplicaConfig, sign: Signer, head: ChainHead, now: Clock) -> None:
+        self._state = State.at_head(config, sign, head, now)
+        self._log = MessageLog()
+        self._pool = RequestPool(config)
+        self._normal = NormalCase(self._state, self._log, self._pool)
+        self._proposing = Proposing(self._state, self._log, self._pool, self._normal)
+        self._watch = Watch(self._state, self._pool)
+        self._checkpoints = Checkpoints(self._state, self._log, self._pool)
+        self._view_changes = ViewChanges(self._state, self._log)
+        self._execution = Execution(self._state, self._log, self._pool, self._checkpoints)
+        self._catch_up = CatchUp(self._state, self._log)
+        self._status = StatusExchange(self._state, self._log, self._checkpoints, self._view_changes)
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            RequestReceived: self._on_request_received,
+            RequestRefused: self._on_request_refused,
+            MessageReceived: self._on_message_received,
+            PeerConnected: self._on_peer_connected,
+            TimerExpired: self._on_timer_expired,
+            BatchExecuted: self._execution.on_batch_executed,
+            BlockInstalled: self._execution.on_block_installed,
+            FetchFailed: self._on_fetch_failed,
+        }
+        self._receivers: dict[type, Callable[[int, Any], None]] = {
+            PrePrepare: self._normal.on_pre_prepare,
+            Prepare: self._normal.on_prepare,
+            Commit: self._normal.on_commit,
+            Checkpoint: self._checkpoints.on_checkpoint,
+            ViewChange: self._view_changes.on_view_change,
+            NewView: self._view_changes.on_new_view,
+            Status: self._status.on_status,
+            StableCertificate: self._on_stable_certificate,
+            ViewChangeRequest: self._view_changes.on_view_change_request,
+            BatchRequest: self._normal.on_batch_request,
+            BatchReply: self._normal.on_batch_reply,
+        }
 
     @classmethod
     def restore(
@@ -39,37 +120,168 @@ class Replica:
         It can contradict nothing that follows from `records` (rule 44). The shell then delivers
         `RequestReceived` for every body that it holds and that is not in a block.
         """
-        raise NotImplementedError
+        replica = cls(config, sign, head, now)
+        for block in head.recent:
+            replica._log.executed_digests[block.height] = block.batch_digest
+            replica._checkpoints.vote(block.height, block.block_hash)
+        recover(records, replica._state, replica._log, replica._normal, replica._view_changes)
+        replica._start()
+        return replica, replica._take_effects()
+
+    def _start(self) -> None:
+        state, timers = self._state, self._state.config.timers
+        state.emit(SetTimer(Timer.STATUS, timers.status_ns))
+        self._watch.set_idle_timer(timers.idle_ns)
+        own_change = self._view_changes.by_signer.get(state.index)
+        if own_change is not None:
+            state.broadcast(own_change[0])
+        state.broadcast(self._status.build())
+        self._settle()
 
     def handle(self, event: Event, now: Clock) -> list[Effect]:
         """Process one event to completion and return what is to be done, in order."""
-        raise NotImplementedError
+        self._state.now = now
+        if self._state.phase is Phase.HALTED:
+            return []
+        self._handlers[type(event)](event)
+        self._settle()
+        return self._take_effects()
+
+    def _take_effects(self) -> list[Effect]:
+        effects, self._state.effects = self._state.effects, []
+        return effects
+
+    def _settle(self) -> None:
+        """Do what the event has made possible."""
+        state = self._state
+        if state.suspicion is not None and state.phase is Phase.NORMAL:
+            self._view_changes.start(state.view + 1, state.suspicion)
+        opened = self._view_changes.pop_opened()
+        if opened is not None:
+            message, opening = opened
+            if opening.certificate is not None:
+                self._checkpoints.process_certificate(opening.certificate)
+            self._normal.enter_view(message.proposals)
+            self._watch.start_view()
+            self._watch.set_idle_timer(state.config.timers.idle_ns)
+            self._normal.replay_later()
+            self._settle()
+            return
+        self._execution.advance()
+        self._catch_up.advance()
+        self._proposing.advance()
+
+    # Requests
+
+    def _on_request_received(self, event: RequestReceived) -> None:
+        state, request = self._state, event.request
+        digest = request.hash
+        is_known = digest in self._pool.pending
+        if not self._pool.add(request, event.is_local):
+            state.emit(ForgetRequests((digest,)))
+            return
+        self._normal.on_body(digest)
+        if not is_known:
+            self._watch.process_request(digest, event.is_local)
+
+    def _on_request_refused(self, event: RequestRefused) -> None:
+        self._normal.on_refused_body(event.hash)
+
+    # Messages
+
+    def _on_message_received(self, event: MessageReceived) -> None:
+        state, message = self._state, event.message
+        if message.epoch != state.config.epoch:
+            state.drop(event.sender, message, "message of another epoch")
+            if state.certificate is not None:
+                certificate = StableCertificate(state.config.epoch, state.certificate)
+                state.send(event.sender, certificate)
+            return
+        if isinstance(message, _IN_NORMAL_ONLY) and not state.is_normal:
+            state.drop(event.sender, message, "not in the normal case")
+            return
+        self._receivers[type(message)](event.sender, message)
+
+    def _on_stable_certificate(self, sender: int, message: StableCertificate) -> None:
+        del sender
+        self._checkpoints.process_certificate(message.certificate)
+
+    def _on_peer_connected(self, event: PeerConnected) -> None:
+        self._state.send(event.peer, self._status.build())
+
+    # Timers
+
+    def _on_timer_expired(self, event: TimerExpired) -> None:
+        if event.timer is Timer.BATCH:
+            self._proposing.on_batch_timer()
+        elif event.timer is Timer.REQUEST:
+            self._watch.on_request_timer()
+        elif event.timer is Timer.NEW_VIEW:
+            self._view_changes.on_new_view_timer()
+        elif event.timer is Timer.STATUS:
+            self._on_status_timer()
+        elif event.timer is Timer.IDLE:
+            if self._watch.on_idle_timer():
+                self._proposing.propose_empty()
+        elif event.timer is Timer.HELD:
+            self._normal.on_held_timer()
+        else:
+            self._catch_up.on_timer()
+
+    def _on_status_timer(self) -> None:
+        state, pool = self._state, self._pool
+        state.emit(SetTimer(Timer.STATUS, state.config.timers.status_ns))
+        state.broadcast(self._status.build())
+        if state.is_normal:
+            self._normal.ask_again()
+        self._view_changes.ask_again()
+        expired = pool.get_expired(state.now.wall_ms)
+        if expired:
+            voted = self._log.get_voted_transactions()
+            gone = tuple(digest for digest in expired if digest not in voted)
+            pool.remove(gone)
+            state.emit(ForgetRequests(gone))
+
+    def _on_fetch_failed(self, event: FetchFailed) -> None:
+        self._catch_up.on_fetch_failed(event.to_height)
+
+    # What the shell and the operator may look at
 
     @property
     def view(self) -> int:
         """Return the current view, or the one that a view change is for."""
-        raise NotImplementedError
+        return self._state.view
+
+    @property
+    def primary(self) -> int:
+        """Return the member that leads `view`."""
+        return self._state.primary
 
     @property
     def is_normal(self) -> bool:
         """Tell whether the replica is in the normal case of its view."""
-        raise NotImplementedError
+        return self._state.is_normal
+
+    @property
+    def is_halted(self) -> bool:
+        """Tell whether the replica has stopped for good."""
+        return self._state.phase is Phase.HALTED
 
     @property
     def executed_height(self) -> int:
         """Return the height of the last executed or installed block."""
-        raise NotImplementedError
+        return self._state.executed_height
 
     @property
     def stable_height(self) -> int:
         """Return the height of the last stable checkpoint."""
-        raise NotImplementedError
+        return self._state.stable_height
 
     @property
     def pending_count(self) -> int:
         """Return how many requests are held and not executed."""
-        raise NotImplementedError
+        return len(self._pool.pending)
 
     def free_places(self, member: int) -> int:
         """Return how many places `member` has left; the gateway answers BUSY at none (rule 22)."""
-        raise NotImplementedError
+        return self._pool.free_places(member)

@@ -1,0 +1,125 @@
+"""STATUS: saying what one holds, so that peers send again what was lost (rule 28, F13, F20).
+
+Every second, and when a link comes up, a replica tells where it is and whose votes it holds. A
+peer answers with its own votes that are missing there, as long as their heights are not stable;
+with NEW-VIEW or its VIEW-CHANGE when the sender's view is behind; and with a certificate when the
+sender's checkpoint is: blocks are then fetched by the sender itself. Nothing in a STATUS is
+counted, so a lie in it costs the liar some traffic and nobody else anything.
+"""
+
+from __future__ import annotations
+
+from consensus.checkpoint import Checkpoints
+from consensus.log import MessageLog, Slot
+from consensus.messages import SlotStatus, StableCertificate, Status
+from consensus.quorum import bitmap, is_in_bitmap
+from consensus.state import Phase, State
+from consensus.view_change import ViewChanges
+
+
+class StatusExchange:
+    """Makes and answers STATUS for one replica."""
+
+    def __init__(
+        self,
+        state: State,
+        log: MessageLog,
+        checkpoints: Checkpoints,
+        view_changes: ViewChanges,
+    ) -> None:
+        self._state = state
+        self._log = log
+        self._checkpoints = checkpoints
+        self._view_changes = view_changes
+
+    def build(self) -> Status:
+        """Return the STATUS of this replica."""
+        state, size = self._state, self._state.config.size
+        slots = tuple(
+            SlotStatus(
+                height,
+                slot.pre_prepare is not None,
+                bitmap(slot.prepares, size),
+                bitmap(slot.commits, size),
+            )
+            for height, slot in sorted(self._log.slots.items())
+            if height > state.stable_height
+        )
+        checkpoints = tuple(
+            (height, bitmap(votes, size))
+            for height, votes in sorted(self._checkpoints.votes.items())
+            if height > state.stable_height
+        )
+        changes = (
+            signer
+            for signer, (change, _) in self._view_changes.by_signer.items()
+            if change.view >= state.view
+        )
+        return Status(
+            state.config.epoch,
+            state.view,
+            state.is_normal,
+            state.stable_height,
+            state.executed_height,
+            slots,
+            checkpoints,
+            bitmap(changes, size),
+            self._checkpoints.get_uncertified(),
+        )
+
+    def on_status(self, sender: int, message: Status) -> None:
+        """Send `sender` what it lacks and this replica has."""
+        self._answer_checkpoints(sender, message)
+        if message.view < self._state.view:
+            self._answer_old_view(sender)
+        elif message.view == self._state.view:
+            self._answer_same_view(sender, message)
+
+    def _answer_checkpoints(self, sender: int, message: Status) -> None:
+        state, checkpoints = self._state, self._checkpoints
+        if message.stable_height < state.stable_height and state.certificate is not None:
+            state.send(sender, StableCertificate(state.config.epoch, state.certificate))
+        for height in message.uncertified[: state.config.limits.window]:
+            certificate = checkpoints.certificates.get(height)
+            if certificate is not None and height != state.stable_height:
+                state.send(sender, StableCertificate(state.config.epoch, certificate))
+        held = dict(message.checkpoints)
+        for height in sorted(checkpoints.votes):
+            own = checkpoints.votes[height].get(state.index)
+            if own is None or height <= message.stable_height:
+                continue
+            if not is_in_bitmap(held.get(height, b""), state.index):
+                state.send(sender, own)
+
+    def _answer_old_view(self, sender: int) -> None:
+        """Show the way to the current view: its NEW-VIEW, or the own VIEW-CHANGE for it."""
+        state, changes = self._state, self._view_changes
+        if state.is_normal and changes.entered is not None:
+            state.send(sender, changes.entered)
+        elif state.phase is Phase.VIEW_CHANGE and state.index in changes.by_signer:
+            state.send(sender, changes.by_signer[state.index][0])
+
+    def _answer_same_view(self, sender: int, message: Status) -> None:
+        state = self._state
+        if state.is_normal and message.is_normal:
+            known = {slot.height: slot for slot in message.slots}
+            for height, slot in sorted(self._log.slots.items()):
+                if height > message.stable_height:
+                    self._answer_slot(sender, slot, known.get(height))
+            return
+        lacks_change = not is_in_bitmap(message.view_changes, state.index)
+        if state.is_normal or (not message.is_normal and lacks_change):
+            self._answer_old_view(sender)
+
+    def _answer_slot(self, sender: int, slot: Slot, known: SlotStatus | None) -> None:
+        """Send the own votes on one height that `known` does not show."""
+        state, index = self._state, self._state.index
+        own = slot.pre_prepare
+        is_known = known is not None and known.has_pre_prepare
+        if own is not None and own.signer == index and slot.is_accepted and not is_known:
+            state.send(sender, own)
+        prepare, commit = slot.prepares.get(index), slot.commits.get(index)
+        if prepare is not None and not is_in_bitmap(known.prepares if known else b"", index):
+            state.send(sender, prepare)
+        if commit is not None and not is_in_bitmap(known.commits if known else b"", index):
+            state.send(sender, commit)

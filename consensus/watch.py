@@ -1,0 +1,168 @@
+"""How a backup watches its primary (rules 22, 36 and 49).
+
+It watches what it has relayed to the primary with its body, at most R places at a time: within T
+of the relay it must be pre-prepared, and then blocks must go on being executed; after T/2 without
+a PRE-PREPARE it is relayed again. What a client gave to this node is spread to all members at
+once, which is its relay. What came from another member is relayed only when it is not pre-prepared
+within T/2: so the crash of its origin loses nothing, and a member that shows its requests to some
+replicas only makes them bring it to the primary, not depose it.
+
+When there is nothing to order, the primary still owes an empty batch each idle period.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heapify, heappop, heappush, heapreplace
+
+from consensus.effects import RelayRequests, SetTimer
+from consensus.events import Timer
+from consensus.requests import RequestPool
+from consensus.state import State
+
+
+class Watch:
+    """The timers of one replica on its primary; idle while it is the primary itself."""
+
+    def __init__(self, state: State, pool: RequestPool) -> None:
+        self._state = state
+        self._pool = pool
+        self._to_relay: list[tuple[int, bytes]] = []
+        self._again: deque[tuple[int, bytes]] = deque()
+        self._deadlines: list[tuple[int, bytes]] = []
+        self._is_timer_set = False
+
+    def process_request(self, digest: bytes, is_local: bool) -> None:
+        """Begin to watch for a request that has come in."""
+        state, now_ns = self._state, self._state.now.monotonic_ns
+        if not state.is_normal or state.primary == state.index:
+            return
+        if not is_local:
+            heappush(self._to_relay, (now_ns + state.timeout_ns // 2, digest))
+        elif not self._watch(digest):
+            heappush(self._to_relay, (now_ns, digest))
+        if not self._is_timer_set:
+            self._set_timer()
+
+    def start_view(self) -> None:
+        """At the entry into a view: relay what this node took in, oldest first."""
+        state, pool, now_ns = self._state, self._pool, self._state.now.monotonic_ns
+        self._to_relay, self._deadlines = [], []
+        self._again.clear()
+        self._is_timer_set = False
+        if state.primary == state.index:
+            return
+        relayed = []
+        for digest, request in pool.pending.items():
+            is_local = request.origin == state.index
+            if is_local and self._watch(digest):
+                if digest in pool.ready:
+                    relayed.append(digest)
+            else:
+                due_ns = now_ns if is_local else now_ns + state.timeout_ns // 2
+                heappush(self._to_relay, (due_ns, digest))
+        if relayed:
+            state.emit(RelayRequests(tuple(relayed), state.primary))
+        self._set_timer()
+
+    def _watch(self, digest: bytes) -> bool:
+        """Run T for a request that is relayed now; False: R places are watched already."""
+        pool, now_ns = self._pool, self._state.now.monotonic_ns
+        request = pool.pending.get(digest)
+        if request is None or digest in pool.watched:
+            return True
+        cost = pool.places(request)
+        if pool.watched_places and pool.watched_places + cost > self._state.config.limits.places:
+            return False
+        pool.watched.add(digest)
+        pool.watched_places += cost
+        timeout_ns = self._state.timeout_ns
+        self._again.append((now_ns + timeout_ns // 2, digest))
+        heappush(self._deadlines, (now_ns + timeout_ns, digest))
+        return True
+
+    def _set_timer(self) -> None:
+        due_ns = [queue[0][0] for queue in (self._deadlines, self._again) if queue]
+        if self._to_relay and self._pool.watched_places < self._state.config.limits.places:
+            due_ns.append(self._to_relay[0][0])
+        if due_ns:
+            self._is_timer_set = True
+            after_ns = max(min(due_ns) - self._state.now.monotonic_ns, 0)
+            self._state.emit(SetTimer(Timer.REQUEST, after_ns))
+
+    def on_request_timer(self) -> None:
+        """Suspect the primary if T has run out for a request; relay what is due."""
+        self._is_timer_set = False
+        state = self._state
+        if not state.is_normal or state.primary == state.index:
+            return
+        if state.is_behind:
+            self._postpone_deadlines()
+        if self._is_overdue():
+            state.suspect("request timeout")
+            return
+        hashes = self._collect_relays()
+        if hashes:
+            state.emit(RelayRequests(tuple(hashes), state.primary))
+        self._set_timer()
+
+    def _postpone_deadlines(self) -> None:
+        """Give the primary another T for all that is watched: this node itself is behind."""
+        due_ns = self._state.now.monotonic_ns + self._state.timeout_ns
+        self._deadlines = [(max(due, due_ns), digest) for due, digest in self._deadlines]
+        heapify(self._deadlines)
+
+    def _is_overdue(self) -> bool:
+        """Tell whether T has run out for a watched request that the primary could have ordered.
+
+        One that is pre-prepared gets T from the last block executed: the primary has done its
+        part, and a backlog that is worked off is no reason to leave a primary (rule 49).
+        """
+        state, pool, deadlines = self._state, self._pool, self._deadlines
+        now_ns, worked_off_ns = state.now.monotonic_ns, state.progress_ns + state.timeout_ns
+        while deadlines and deadlines[0][0] <= now_ns:
+            digest = deadlines[0][1]
+            request = pool.pending.get(digest)
+            if request is None or digest not in pool.watched:
+                heappop(deadlines)
+            elif request.expires_at_ms <= state.now.wall_ms + state.config.limits.skew_ms:
+                heappop(deadlines)
+                pool.watched.discard(digest)
+                pool.watched_places -= pool.places(request)
+            elif digest in pool.in_batch and worked_off_ns > now_ns:
+                heapreplace(deadlines, (worked_off_ns, digest))
+            else:
+                return True
+        return False
+
+    def _collect_relays(self) -> list[bytes]:
+        """Return what is to be relayed now: due for the first time, or again after T/2."""
+        pool, now_ns = self._pool, self._state.now.monotonic_ns
+        hashes: list[bytes] = []
+        while self._to_relay and self._to_relay[0][0] <= now_ns:
+            digest = self._to_relay[0][1]
+            if digest in pool.ready and digest not in pool.watched:
+                if not self._watch(digest):
+                    break
+                hashes.append(digest)
+            heappop(self._to_relay)
+        while self._again and self._again[0][0] <= now_ns:
+            digest = self._again.popleft()[1]
+            if digest in pool.ready and digest in pool.watched and digest not in hashes:
+                hashes.append(digest)
+        return hashes
+
+    def on_idle_timer(self) -> bool:
+        """Suspect a primary that lets time stand; True: the own empty batch is due (rule 36)."""
+        state, patience_ns = self._state, self._state.config.timers.idle_ns
+        if not state.is_primary:
+            patience_ns += state.timeout_ns
+        left_ns = state.progress_ns + patience_ns - state.now.monotonic_ns
+        self.set_idle_timer(left_ns if left_ns > 0 else state.config.timers.idle_ns)
+        if left_ns <= 0 and not state.is_primary and not state.is_behind:
+            state.suspect("no batch, not even an empty one")
+        return left_ns <= 0 and state.is_primary
+
+    def set_idle_timer(self, after_ns: int) -> None:
+        """Look at the idle period again after `after_ns`."""
+        self._state.emit(SetTimer(Timer.IDLE, after_ns))
