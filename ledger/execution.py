@@ -27,7 +27,9 @@ from ledger.credit import company, records
 from ledger.credit.rulebook import RuleCache, Rules
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, Rejected, StorageError
-from ledger.membership.context import BlockNotes, Context, Failure, Handler
+from ledger.lending import HANDLERS as LENDING_HANDLERS
+from ledger.lending.alerts import Watch, process_company_alerts
+from ledger.membership.context import MS_A_DAY, BlockNotes, Context, Failure, Handler
 from ledger.membership.genesis import Genesis
 from ledger.membership.members import (
     VALIDATORS_KEY,
@@ -59,7 +61,9 @@ def merge_handlers(*groups: Mapping[str, Handler]) -> dict[str, Handler]:
     return merged
 
 
-HANDLERS: Mapping[str, Handler] = merge_handlers(records.HANDLERS, company.HANDLERS)
+HANDLERS: Mapping[str, Handler] = merge_handlers(
+    records.HANDLERS, company.HANDLERS, LENDING_HANDLERS
+)
 
 
 @dataclass(slots=True)
@@ -155,6 +159,21 @@ class _Block:
         self.notes.commit()
         return result, leaf
 
+    def watch(self) -> None:
+        """Look at alerts for what the block touched; a failure stays with its company (rule 54)."""
+        day = self._time_ms // MS_A_DAY
+        watch = Watch(self.state, self._rules, self._bodies, self._height, day)
+        for name in sorted(self.notes.touched):
+            self.state.begin()
+            try:
+                process_company_alerts(watch, name, self.notes.touched[name])
+                self.state.commit()
+            except (MemoryError, OSError, StorageError):
+                raise
+            except Exception:  # noqa: BLE001 (rule 54: whatever it is, the chain goes on)
+                self.state.rollback()
+                self.notes.failures.append(Failure(-1, b"", traceback.format_exc()))
+
     def _drop(self) -> None:
         self.state.rollback()
         self.notes.rollback()
@@ -235,6 +254,7 @@ def execute_block(
         result, leaf = block.run(position, transaction, of_this)
         results.append(result)
         leaves.append(leaf)
+    block.watch()
     changes = block.state.finish()
     tree = StateTree(reader, parent.state_root, caches.nodes).update(changes.leaves)
     header = _next_header(parent, batch, time_ms, compute_root(leaves), tree.root)

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.credit import asset_queries, consent
 from ledger.errors import Code, LocalError
-from ledger.lending import products
-from ledger.lending import queries as lending_queries
+from ledger.lending import QUERIES as LENDING_QUERIES
 from ledger.membership.context import Query
 
 
@@ -24,6 +22,4 @@ def _merged(*groups: Mapping[str, Query]) -> dict[str, Query]:
     return merged
 
 
-QUERIES: Mapping[str, Query] = _merged(
-    asset_queries.QUERIES, consent.QUERIES, products.QUERIES, lending_queries.QUERIES
-)
+QUERIES: Mapping[str, Query] = _merged(LENDING_QUERIES)
