@@ -113,6 +113,14 @@ class RuleBook(Protocol):
         """Return the `RecordPlan` of `ledger.credit.rulebook`; `Rejected` (2101, 2109)."""
         ...
 
+    def owner(self, kind: str, ref: str) -> tuple[str, int]:
+        """Return (member, height) of a registration; `Rejected` (2401, 2503–2505) if none."""
+        ...
+
+    def source(self, kind: str, ref: str) -> bytes:
+        """Return the source as registered; `Rejected` (2401, 2503–2505) if none."""
+        ...
+
     def register(self, kind: str, source: bytes, owner: str, height: int) -> Any:
         """Compile `source`, keep it under its reference, return it.
 

@@ -55,6 +55,11 @@ class Overlay:
         self._logs: dict[str, list[bytes]] = {}
         self._pending_logs: dict[str, list[bytes]] = {}
 
+    @property
+    def base(self) -> Reader:
+        """The committed state that reads fall through to."""
+        return self._base
+
     def get(self, table: Table, key: bytes) -> Any:
         """Return the decoded value, or None when there is none."""
         physical = table.prefix + key

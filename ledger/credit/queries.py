@@ -1,0 +1,285 @@
+"""Questions about companies, members, categories and rules, answered from a snapshot.
+
+Each takes the caller into account: what it may not read is left out of a summary and refused when
+it is asked for by name. Answers are canonical values; lists come in pages with a cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ledger.credit.access import Basis, find_read_basis, may_read
+from ledger.credit.company import check_company_code
+from ledger.credit.profile import compute_features
+from ledger.credit.records import PlacedRecord, RecordStatus, get_records
+from ledger.credit.rulebook import KINDS
+from ledger.credit.windows_state import get_all_coverage
+from ledger.encoding import Value, decode
+from ledger.errors import Code, Rejected
+from ledger.membership.context import Query, QueryContext
+from ledger.membership.members import get_company_key, get_members, get_validators
+from ledger.rules.schema import FeatureSource, Schema
+from ledger.state.overlay import leaf_key
+from ledger.state.tables import CATEGORIES, COMPANIES, MEMBERS, RULES, SETTINGS, Table
+from ledger.state.tree import StateTree
+from ledger.transactions.fields import FIRST_DAY, LAST_DAY, Fields
+from ledger.transactions.records import decode_record
+
+MAX_PAGE = 500
+_PROVABLE: Mapping[str, Table] = {
+    table.name: table for table in (MEMBERS, CATEGORIES, RULES, SETTINGS, COMPANIES)
+}
+
+
+def _company(context: QueryContext, fields: Fields) -> str:
+    company = fields.text("company")
+    check_company_code(context.state, company)
+    return company
+
+
+def query_company_show(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`company.show` {company}: key, log size, counts and days of each readable record schema."""
+    fields = Fields(params)
+    company = _company(context, fields)
+    fields.done()
+    bound = get_company_key(context.state, company)
+    summary: list[Value] = []
+    for full_name, coverage in get_all_coverage(context.state, company.encode()):
+        category = context.rules.category(full_name.partition("/")[0])
+        if not may_read(context, company, category):
+            continue
+        summary.append(
+            {
+                "schema": full_name,
+                "category_name": category.name,
+                "owner": category.owner,
+                "access": category.access.value,
+                "is_negative": category.is_negative,
+                "record_count": coverage.record_count,
+                "conflict_count": coverage.conflict_count,
+                "first_day": coverage.first_day,
+                "last_day": coverage.last_day,
+                "attested": coverage.intervals,
+            }
+        )
+    log = context.state.company_log(company)
+    return {
+        "company": company,
+        "name": None if bound is None else bound.name,
+        "public_key": None if bound is None else bound.public_key,
+        "log_size": log.size,
+        "log_root": log.root(),
+        "schemas": summary,
+    }
+
+
+def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`company.records` {company, category, schema?, from_day?, to_day?, limit?, cursor?}.
+
+    Returns records by day with their fields; `cursor` of a page with more to come is the number of
+    records to skip.
+    """
+    fields = Fields(params)
+    company = _company(context, fields)
+    category_id = fields.identifier("category")
+    schema = fields.optional_identifier("schema") or ""
+    first_day = fields.optional_day("from_day")
+    last_day = fields.optional_day("to_day")
+    limit = fields.optional_integer("limit", minimum=1, maximum=MAX_PAGE) or MAX_PAGE
+    skip = fields.optional_integer("cursor") or 0
+    fields.done()
+    category = context.rules.category(category_id)
+    basis = find_read_basis(context, company, category)
+    low, high = _bounded(basis, first_day, last_day)
+    full_name = f"{category_id}/{schema}" if schema else category_id
+    page: list[Value] = []
+    cursor: int | None = None
+    for number, placed in enumerate(get_records(context.state, company, full_name, low, high)):
+        if number < skip:
+            continue
+        if len(page) == limit:
+            cursor = number
+            break
+        page.append(_describe(context, placed))
+    return {"records": page, "cursor": cursor, "basis": basis.reason, "consent": basis.consent}
+
+
+def _bounded(
+    basis: Basis, first_day: int | None, last_day: int | None
+) -> tuple[int | None, int | None]:
+    """Return the days asked for, within those that the basis allows."""
+    low = max(item for item in (first_day, basis.first_day, FIRST_DAY) if item is not None)
+    high = min(item for item in (last_day, basis.last_day, LAST_DAY) if item is not None)
+    return low, max(low - 1, high)
+
+
+def _describe(context: QueryContext, placed: PlacedRecord) -> Value:
+    entry = placed.entry
+    data = context.chain.body(entry.height, entry.position, entry.index)
+    record = None if data is None else decode_record(data)
+    return {
+        "number": entry.seq,
+        "day": placed.day,
+        "digest": entry.digest,
+        "status": RecordStatus(entry.status).name,
+        "corrects": entry.corrects,
+        "corrected_by": entry.corrected_by,
+        "height": entry.height,
+        "position": entry.position,
+        "index": entry.index,
+        "fields": None if record is None else record.fields,
+        "source_digest": None if record is None else record.source_digest,
+        "body": data,
+    }
+
+
+def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`company.features` {company, schema, names?}: record features, as rules would see them now.
+
+    Features over categories that the caller may not read are named in `withheld`.
+    """
+    fields = Fields(params)
+    company = _company(context, fields)
+    ref = fields.text("schema")
+    names = fields.texts("names") if fields.has("names") else None
+    fields.done()
+    schema: Schema = context.rules.schema(ref)
+    allowed: list[str] = []
+    withheld: list[str] = []
+    for name in schema.features if names is None else names:
+        feature = schema.features.get(name)
+        if feature is None:
+            raise Rejected(Code.RULE_NAME, f"schema {ref} has no feature {name}")
+        if feature.source is FeatureSource.RECORDS:
+            readable = _is_readable(context, company, schema, name)
+            (allowed if readable else withheld).append(name)
+    facts = compute_features(context.state, context.rules, company, ref, allowed, context.day)
+    missing = [name for name in allowed if name not in facts]
+    return {
+        "as_of": context.day,
+        "facts": facts,
+        "missing": tuple(missing),
+        "withheld": tuple(withheld),
+    }
+
+
+def _is_readable(context: QueryContext, company: str, schema: Schema, name: str) -> bool:
+    feature = schema.features[name]
+    if feature.of:
+        return all(_is_readable(context, company, schema, part) for part in feature.of)
+    if not feature.category:
+        return True
+    return may_read(context, company, context.rules.category(feature.category))
+
+
+def query_tx_fate(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`tx.fate` {tx_id}: UNKNOWN, or COMMITTED with place and code; the data for its sender."""
+    fields = Fields(params)
+    tx_id = fields.bytes32("tx_id")
+    fields.done()
+    fate = context.chain.fate(tx_id)
+    if fate is None:
+        return {"fate": "UNKNOWN"}
+    height, position, code = fate
+    answer: dict[str, Value] = {
+        "fate": "COMMITTED",
+        "height": height,
+        "position": position,
+        "code": code,
+    }
+    block = context.chain.block(height)
+    if block is not None:
+        sender = decode(block.transactions[position].unsigned)[2]
+        if sender == context.caller.id:
+            answer["data"] = block.results[position][1]
+    return answer
+
+
+def query_members_list(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`members.list` {}: every member, and the place of the validators in their order."""
+    Fields(params).done()
+    order = {name: index for index, (name, _) in enumerate(get_validators(context.state))}
+    return [
+        {
+            "id": member.id,
+            "name": member.name,
+            "name_zh": member.name_zh,
+            "role": member.role.value,
+            "capabilities": tuple(sorted(member.capabilities)),
+            "public_key": member.public_key,
+            "node": None if member.node is None else member.node.address,
+            "validator": order.get(member.id),
+        }
+        for member in get_members(context.state)
+    ]
+
+
+def query_categories_list(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`categories.list` {category?}: the catalogue as genesis holds it, or one category of it."""
+    fields = Fields(params)
+    wanted = fields.optional_identifier("category")
+    fields.done()
+    if wanted is not None:
+        context.rules.category(wanted)
+        one: Value = context.state.get(CATEGORIES, wanted.encode())
+        return [one]
+    return [value for _, value in context.state.scan(CATEGORIES, b"")]
+
+
+def query_rules_list(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`rules.list` {kind?}: references, owners and heights of what is registered."""
+    fields = Fields(params)
+    kinds = (fields.choice("kind", KINDS),) if fields.has("kind") else KINDS
+    fields.done()
+    rules = context.rules
+    items: list[Value] = []
+    for kind in kinds:
+        for ref in rules.references(kind):
+            owner, height = rules.owner(kind, ref)
+            items.append({"kind": kind, "ref": ref, "owner": owner, "height": height})
+    return items
+
+
+def query_rules_show(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`rules.show` {kind, ref}: the source as its author registered it."""
+    fields = Fields(params)
+    kind, ref = fields.choice("kind", KINDS), fields.text("ref")
+    fields.done()
+    rules = context.rules
+    owner, height = rules.owner(kind, ref)
+    return {"source": rules.source(kind, ref), "owner": owner, "height": height}
+
+
+def query_state_proof(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`state.proof` {table, key}: the value of a state entry with its proof under the head's root.
+
+    Only tables that every member may read; `companies` gives size, peaks and fold of a log.
+    """
+    fields = Fields(params)
+    table = _PROVABLE[fields.choice("table", _PROVABLE)]
+    key = fields.bytes_("key", maximum=128)
+    fields.done()
+    head = context.chain.head()
+    if head is None:
+        raise Rejected(Code.NOT_FOUND, "the store holds no block")
+    reader = context.state.base
+    proof = StateTree(reader, head.state_root).prove(leaf_key(table, key))
+    return {
+        "header": head.encoded(),
+        "value": reader.get(table.prefix + key),
+        "proof": proof.encoded(),
+    }
+
+
+QUERIES: Mapping[str, Query] = {
+    "company.show": query_company_show,
+    "company.records": query_company_records,
+    "company.features": query_company_features,
+    "tx.fate": query_tx_fate,
+    "members.list": query_members_list,
+    "categories.list": query_categories_list,
+    "rules.list": query_rules_list,
+    "rules.show": query_rules_show,
+    "state.proof": query_state_proof,
+}
