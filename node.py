@@ -419,14 +419,23 @@ def _chain_head(chain: ChainStore) -> ChainHead:
     return ChainHead(head.height, head.hash(), head.time_ms, certificate, tuple(recent))
 
 
-async def _run_until_signal(node: Node) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(node.run)
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for number in signals:
-                log.info("stopping", signal=signal.Signals(number).name)
-                nursery.cancel_scope.cancel()
-                return
+async def _run_until_signal(home: OpenHome, settings: NodeSettings, password: bytes | None) -> None:
+    node = Node(home, settings, password)
+    server = None
+    if settings.metrics is not None:
+        server = start_metrics_server(settings.metrics, node.numbers, node.health)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(node.run)
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async for number in signals:
+                    log.info("stopping", signal=signal.Signals(number).name)
+                    nursery.cancel_scope.cancel()
+                    return
+    finally:
+        node.close()
+        if server is not None:
+            server.shutdown()
 
 
 def run(folder: Path) -> None:
@@ -435,20 +444,23 @@ def run(folder: Path) -> None:
     configure_logs(settings.log_format, settings.log_level)
     sys.setswitchinterval(SWITCH_SECONDS)
     password = os.environ.get(PASSWORD_VARIABLE)
+    key_password = None if password is None else password.encode()
     with open_home(folder) as home:
-        node = Node(home, settings, None if password is None else password.encode())
-        server = None
-        if settings.metrics is not None:
-            server = start_metrics_server(settings.metrics, node.numbers, node.health)
         try:
-            trio.run(_run_until_signal, node, strict_exception_groups=False)
-        except CreditLedgerError as error:
+            trio.run(_run_until_signal, home, settings, key_password)
+        except BaseExceptionGroup as group:
+            known, _ = group.split(CreditLedgerError)
+            if known is None:
+                raise
+            error = _first_error(known)
             log.critical("node stops", error=int(error.code), text=error.message)
-            raise
-        finally:
-            node.close()
-            if server is not None:
-                server.shutdown()
+            raise error from None
+
+
+def _first_error(group: BaseExceptionGroup[CreditLedgerError]) -> CreditLedgerError:
+    """Return the one error that stopped the node, out of the groups that nurseries made of it."""
+    first = group.exceptions[0]
+    return _first_error(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def main() -> None:
