@@ -96,7 +96,7 @@ def made_up_code(name: str, region: str = "440000") -> str:
     """Return the code of a made-up company `E1`, `P204`, …: a letter and up to seven digits.
 
     The code is 91, the region, the letter, the number in seven digits, and the two check
-    characters: E1 of the published invoices is 91440000E0000001 and its checks. Raises
+    characters: E1 of the published invoices is 91440000E00000010Y. Raises
     `LocalError` 8003 for another form of name.
     """
     letter, digits = name[:1], name[1:]
