@@ -169,9 +169,10 @@ class _Checker:
         variable = self._environment.variables[name]
         if variable.constant is not None:
             return Constant(BOOL, True) if is_test else Constant(variable.type, variable.constant)
+        key = variable.fact or name
         if is_test:
-            return HasFact(BOOL, name)
-        return Fact(variable.type, name, variable.minimum, variable.maximum)
+            return HasFact(BOOL, key)
+        return Fact(variable.type, key, variable.minimum, variable.maximum, variable.values)
 
     def _has_declared_prefix(self, tree: Name | Select) -> bool:
         part: Syntax = tree
@@ -230,8 +231,8 @@ class _Checker:
                 operation, kind = unit_rules.type_of_arithmetic(operator, left.type, right.type)
             else:
                 operation, kind = unit_rules.type_of_comparison(operator, left.type, right.type)
-                self._check_enumeration(left, ((tree.right, right),))
-                self._check_enumeration(right, ((tree.left, left),))
+                self._check_enumeration(tree.left, left, ((tree.right, right),))
+                self._check_enumeration(tree.right, right, ((tree.left, left),))
         except Mismatch as mismatch:
             self._refuse_pair(tree, (tree.left, left), (tree.right, right), mismatch)
         return Apply(kind, operation, (left, right))
@@ -243,7 +244,8 @@ class _Checker:
         unit_rules.join(left.type, right.type.inner[0])
         if isinstance(tree.right, ListOf) and isinstance(right, Constant):
             items = (Constant(STRING, value) for value in right.value)
-            self._check_enumeration(left, tuple(zip(tree.right.items, items, strict=True)))
+            pairs = tuple(zip(tree.right.items, items, strict=True))
+            self._check_enumeration(tree.left, left, pairs)
         return Apply(BOOL, "in", (left, right))
 
     def _check_index(self, tree: Binary, left: Tree, right: Tree) -> Tree:
@@ -259,19 +261,18 @@ class _Checker:
             tree,
         )
 
-    def _check_enumeration(self, fact: Tree, against: tuple[tuple[Syntax, Tree], ...]) -> None:
+    def _check_enumeration(
+        self, named: Syntax, fact: Tree, against: tuple[tuple[Syntax, Tree], ...]
+    ) -> None:
         """Refuse comparing a fact with a text that it can never be."""
-        if not isinstance(fact, Fact):
-            return
-        values = self._environment.variables[fact.name].values
-        if values is None:
+        if not isinstance(fact, Fact) or fact.values is None:
             return
         for syntax, tree in against:
-            if isinstance(tree, Constant) and tree.value not in values:
-                listed = ", ".join(sorted(values)[:12])
-                near = suggest(str(tree.value), values)
-                message = f"{fact.name} is never '{tree.value}'{near} (it is one of {listed})"
-                self._refuse(Code.RULE_TYPE, message, syntax)
+            if isinstance(tree, Constant) and tree.value not in fact.values:
+                listed = ", ".join(sorted(fact.values)[:12])
+                near = suggest(str(tree.value), sorted(fact.values))
+                shown = f"{dotted(named)} is never '{tree.value}'"
+                self._refuse(Code.RULE_TYPE, f"{shown}{near} (it is one of {listed})", syntax)
 
     def _check_conditional(self, tree: Conditional) -> Tree:
         condition = self.check(tree.condition)

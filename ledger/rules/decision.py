@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ledger.errors import Code, Refused
 from ledger.rules.units import FactValue
 
 
@@ -17,6 +18,9 @@ class Outcome(StrEnum):
     REFER = "REFER"
 
 
+FAIL = "FAIL"
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """A condition that did not hold: FAIL, or the kind of error that kept it from being known."""
@@ -25,6 +29,10 @@ class Reason:
     condition: str
     result: str
     inputs: tuple[tuple[str, FactValue | None], ...]
+
+    def to_value(self) -> tuple[Any, ...]:
+        """Return it as a canonical value."""
+        return self.code, self.condition, self.result, self.inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +55,68 @@ class Decision:
     features_digest: bytes
 
     def to_value(self) -> tuple[Any, ...]:
-        """Return it as a canonical value."""
-        raise NotImplementedError
+        """Return it as a canonical value: the fields in their order."""
+        return (
+            str(self.outcome),
+            tuple(reason.to_value() for reason in self.reasons),
+            self.missing,
+            self.score,
+            self.score_reasons,
+            self.limit_fen,
+            self.amount_fen,
+            self.rate_bp,
+            self.product,
+            self.rule_hash,
+            self.schema,
+            self.scorecard,
+            self.as_of,
+            self.features_digest,
+        )
 
     @classmethod
     def from_value(cls, value: Any) -> Decision:
         """Return the decision of `to_value`; raise `Refused` if it is malformed."""
-        raise NotImplementedError
+        try:
+            outcome, reasons, missing, score, score_reasons, *rest = value
+            decision = cls(
+                Outcome(outcome),
+                tuple(Reason(*reason) for reason in reasons),
+                tuple(missing),
+                score,
+                tuple(score_reasons),
+                *rest,
+            )
+        except (TypeError, ValueError):
+            raise Refused(Code.ENCODING_MALFORMED, "not the value of a decision") from None
+        _check_types(decision)
+        return decision
+
+
+def _check_types(decision: Decision) -> None:
+    numbers = (
+        decision.score,
+        decision.limit_fen,
+        decision.amount_fen,
+        decision.rate_bp,
+        decision.as_of,
+    )
+    texts = (decision.product, decision.schema, decision.scorecard)
+    names = (*decision.missing, *decision.score_reasons)
+    hashes = (decision.rule_hash, decision.features_digest)
+    is_sound = (
+        all(number is None or type(number) is int for number in numbers)
+        and all(type(text) is str for text in (*texts, *names))
+        and all(type(item) is bytes and len(item) == 32 for item in hashes)
+        and all(_is_sound_reason(reason) for reason in decision.reasons)
+    )
+    if not is_sound:
+        raise Refused(Code.ENCODING_MALFORMED, "a decision's field has a wrong type")
+
+
+def _is_sound_reason(reason: Reason) -> bool:
+    texts = (reason.code, reason.condition, reason.result)
+    return (
+        all(type(text) is str for text in texts)
+        and type(reason.inputs) is tuple
+        and all(type(item) is tuple and len(item) == 2 for item in reason.inputs)
+    )

@@ -1,14 +1,70 @@
-"""Products: conditions, limit and rate of a loan, decided by rule (RULES.md, "A product")."""
+"""Products: conditions, limit and rate of a loan, decided by rule (RULES.md, "A product").
+
+A condition that is false declines, whatever else is unknown; one that is missing or in error
+refers; only when all hold are score, limit and rate looked at. The bands of the rate give lower
+bounds only, and a product is refused whose bands leave a score without an answer.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger.rules.decision import Decision
+from ledger.encoding import encode
+from ledger.rules.checker import Environment
+from ledger.rules.compiler import Checked, Expression, check_expression, compile_together
+from ledger.rules.decision import FAIL, Decision, Outcome, Reason
+from ledger.rules.documents import MAX_VERSION, Table, hash_source, load_document, read_parameters
+from ledger.rules.failures import ErrorKind, EvalError
+from ledger.rules.features import AS_OF, Feature, accept_facts
+from ledger.rules.limits import MAX_BANDS, MAX_CONDITIONS
+from ledger.rules.quantities import parse_quantity
 from ledger.rules.schema import Schema
-from ledger.rules.scorecard import Scorecard
-from ledger.rules.units import FactValue
+from ledger.rules.scorecard import (
+    Score,
+    Scorecard,
+    check_cost,
+    check_schema_ref,
+    check_unique,
+)
+from ledger.rules.units import INT_MAX, INT_MIN, FactValue, Unit
+
+AMOUNT = "ap.amount"
+DECLINE_WORD = "DECLINE"
+_MAX_REQUIRED = 32
+_MAX_RATE_BP = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition and the code of its failure."""
+
+    id: str
+    when: Expression
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """From which score on what rate holds, or which reason declines."""
+
+    lower: int
+    rate_bp: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much may be lent: rounded down to a step, and not below a minimum (fen)."""
+
+    amount: Expression
+    step_fen: int
+    minimum_fen: int
+    reason: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +75,8 @@ class Product:
     version: int
     source_hash: bytes
     name: str
+    name_zh: str
+    text: str
     lender: str
     line: str
     schema_ref: str
@@ -27,8 +85,13 @@ class Product:
     effective_to: int | None
     requires: tuple[str, ...]
     asset: str  # the kind of asset an application must name, "" for none
-    inputs: frozenset[str]
     params: Mapping[str, int]
+    conditions: tuple[Condition, ...]
+    limit: Limit
+    bands: tuple[Band, ...]
+    scorecard: Scorecard
+    features: tuple[Feature, ...]
+    inputs: frozenset[str]
     cost: int
 
     @property
@@ -43,9 +106,234 @@ class Product:
 
     def decide(self, facts: Mapping[str, FactValue]) -> Decision:
         """Return the decision on these facts; never fails: what is not known is referred."""
-        raise NotImplementedError
+        known = accept_facts(self.features, facts)
+        score = self.scorecard.score_accepted(known)
+        reasons, missing = self._check_conditions(known)
+        if any(reason.result == FAIL for reason in reasons):
+            return self._close(known, score, Outcome.DECLINE, reasons, missing)
+        if score.is_referred:
+            absent = self.scorecard.inputs - known.keys()
+            inputs = (("missing", score.missing_count),)
+            reasons.append(
+                Reason(self.scorecard.refer_reason, "score", str(ErrorKind.MISSING), inputs)
+            )
+            missing |= absent
+        if reasons:
+            return self._close(known, score, Outcome.REFER, reasons, missing)
+        return self._decide_terms(known, score)
+
+    def _check_conditions(
+        self, known: Mapping[str, FactValue]
+    ) -> tuple[list[Reason], set[str]]:
+        """Return a reason for each condition that does not hold, and the facts that lack."""
+        reasons: list[Reason] = []
+        missing: set[str] = set()
+        for condition in self.conditions:
+            try:
+                if condition.when.evaluate(known):
+                    continue
+                result = FAIL
+            except EvalError as error:
+                result = str(error.kind)
+                if error.kind is ErrorKind.MISSING:
+                    missing |= condition.when.reads - known.keys()
+            inputs = _inputs_of(condition.when, known)
+            reasons.append(Reason(condition.reason, condition.id, result, inputs))
+        return reasons, missing
+
+    def _decide_terms(self, known: Mapping[str, FactValue], score: Score) -> Decision:
+        """Decide on score, limit and amount, all conditions holding."""
+        index = bisect_right(self.bands, score.points, key=lambda band: band.lower)
+        band = self.bands[max(index - 1, 0)]
+        if band.rate_bp is None:
+            reason = Reason(band.reason, "score", FAIL, (("score", score.points),))
+            return self._close(known, score, Outcome.DECLINE, [reason], set())
+        limit = self._compute_limit(known)
+        if isinstance(limit, Reason):
+            outcome = Outcome.DECLINE if limit.result == FAIL else Outcome.REFER
+            missing = set(self.limit.amount.reads) if outcome is Outcome.REFER else set()
+            return self._close(known, score, outcome, [limit], missing - known.keys())
+        asked = known.get(AMOUNT)
+        if asked is None or int(asked) <= 0:
+            kind = ErrorKind.MISSING if asked is None else ErrorKind.RANGE
+            reason = Reason(self.limit.reason, "amount", str(kind), ((AMOUNT, asked),))
+            return self._close(known, score, Outcome.REFER, [reason], {AMOUNT} - known.keys())
+        terms = (limit, min(int(asked), limit), band.rate_bp)
+        return self._close(known, score, Outcome.GRANT, [], set(), terms)
+
+    def _compute_limit(self, known: Mapping[str, FactValue]) -> int | Reason:
+        """Return the limit in fen, or the reason why there is none."""
+        inputs = _inputs_of(self.limit.amount, known)
+        try:
+            raw: int = self.limit.amount.evaluate(known)
+        except EvalError as error:
+            return Reason(self.limit.reason, "limit", str(error.kind), inputs)
+        limit = max(raw, 0) // self.limit.step_fen * self.limit.step_fen
+        if limit < self.limit.minimum_fen:
+            return Reason(self.limit.reason, "limit", FAIL, inputs)
+        return limit
+
+    def _close(
+        self,
+        known: Mapping[str, FactValue],
+        score: Score,
+        outcome: Outcome,
+        reasons: list[Reason],
+        missing: set[str],
+        terms: tuple[int, int, int] | None = None,
+    ) -> Decision:
+        limit_fen, amount_fen, rate_bp = terms or (None, None, None)
+        as_of = known.get(AS_OF)
+        return Decision(
+            outcome=outcome,
+            reasons=tuple(reasons),
+            missing=tuple(sorted(missing)),
+            score=score.points,
+            score_reasons=score.reasons,
+            limit_fen=limit_fen,
+            amount_fen=amount_fen,
+            rate_bp=rate_bp,
+            product=self.ref,
+            rule_hash=self.source_hash,
+            schema=self.schema_ref,
+            scorecard=self.scorecard_ref,
+            as_of=None if as_of is None else int(as_of),
+            features_digest=hashlib.sha256(encode(known)).digest(),
+        )
+
+
+def _inputs_of(
+    expression: Expression, known: Mapping[str, FactValue]
+) -> tuple[tuple[str, FactValue | None], ...]:
+    return tuple((name, known.get(name)) for name in sorted(expression.reads))
 
 
 def load_product(source: bytes, schema: Schema, scorecard: Scorecard) -> Product:
     """Return the product that `source` declares; raise `RuleSourceError`."""
-    raise NotImplementedError
+    root = load_document(source, "product")
+    check_schema_ref(root, schema)
+    _check_scorecard_ref(root, scorecard, schema)
+    if AMOUNT not in schema.features or schema.features[AMOUNT].unit is not Unit.FEN:
+        root.refuse("schema", f"{schema.ref} has no {AMOUNT} in fen, which a grant needs")
+    params = read_parameters(root)
+    environment = Environment({**schema.variables, **params})
+    tables = root.tables("condition", MAX_CONDITIONS)
+    limit_table, rate_table = root.table("limit"), root.table("rate")
+    checked = [
+        check_expression(table.expression("when"), environment, Unit.FLAG) for table in tables
+    ]
+    checked.append(check_expression(limit_table.expression("amount"), environment, Unit.FEN))
+    check_cost(root, checked)
+    *when, amount = compile_together(checked)
+    conditions = tuple(map(_read_condition, tables, when))
+    check_unique(tables, [condition.id for condition in conditions])
+    inputs = _compute_inputs(checked, schema, scorecard)
+    effective_from, effective_to = _read_period(root)
+    product = Product(
+        id=root.id("id"),
+        version=root.integer("version", 1, MAX_VERSION),
+        source_hash=hash_source(source),
+        name=root.text("name", ""),
+        name_zh=root.text("name_zh", ""),
+        text=root.text("text", ""),
+        lender=root.id("lender"),
+        line=root.id("line", ""),
+        schema_ref=schema.ref,
+        scorecard_ref=scorecard.ref,
+        effective_from=effective_from,
+        effective_to=effective_to,
+        requires=tuple(root.texts("requires", _MAX_REQUIRED, ())),
+        asset=root.id("asset", ""),
+        params={name: int(variable.constant or 0) for name, variable in params.items()},
+        conditions=conditions,
+        limit=_read_limit(limit_table, amount),
+        bands=_read_rate(rate_table, scorecard),
+        scorecard=scorecard,
+        features=tuple(schema.features[name] for name in sorted(inputs)),
+        inputs=inputs,
+        cost=sum(item.cost for item in checked) + scorecard.cost,
+    )
+    root.finish()
+    return product
+
+
+def _check_scorecard_ref(root: Table, scorecard: Scorecard, schema: Schema) -> None:
+    ref = root.ref("scorecard")
+    if ref != scorecard.ref:
+        root.refuse("scorecard", f"scorecard {ref}, want {scorecard.ref}")
+    if scorecard.schema_ref != schema.ref:
+        root.refuse("scorecard", f"{ref} is for schema {scorecard.schema_ref}, not {schema.ref}")
+
+
+def _compute_inputs(
+    checked: list[Checked], schema: Schema, scorecard: Scorecard
+) -> frozenset[str]:
+    """Return all facts a decision rests on; the day and the amount asked are always among them."""
+    always = {AS_OF, AMOUNT} & schema.features.keys()
+    return frozenset(always).union(scorecard.inputs, *(item.reads for item in checked))
+
+
+def _read_condition(table: Table, when: Expression) -> Condition:
+    condition = Condition(table.id("id"), when, table.reason("reason"), table.text("text"))
+    table.finish()
+    return condition
+
+
+def _read_period(root: Table) -> tuple[int, int | None]:
+    start = root.day("effective_from")
+    if "effective_to" not in root:
+        return start, None
+    end = root.day("effective_to")
+    if end < start:
+        root.refuse("effective_to", "effective_to is before effective_from")
+    return start, end
+
+
+def _read_limit(table: Table, amount: Expression) -> Limit:
+    limit = Limit(
+        amount,
+        table.quantity("step", Unit.FEN),
+        table.quantity("minimum", Unit.FEN),
+        table.reason("reason"),
+        table.text("text", ""),
+    )
+    if limit.step_fen == 0:
+        table.refuse("step", "the step is zero")
+    if limit.minimum_fen == 0:
+        table.refuse("minimum", "the minimum is zero: a grant must be of something")
+    table.finish()
+    return limit
+
+
+def _read_rate(table: Table, scorecard: Scorecard) -> tuple[Band, ...]:
+    """Return the bands; refuse them if the scorecard can give a score below a first rate."""
+    table.choice("on", ("score",))
+    bands: list[Band] = []
+    for index, row in enumerate(table.rows("bands", MAX_BANDS)):
+        bands.append(_read_band(table, row, index))
+        if index and bands[-1].lower <= bands[-2].lower:
+            table.refuse("bands", "lower bounds must increase", index)
+    first = bands[0]
+    if first.rate_bp is not None and scorecard.lowest < first.lower:
+        message = (
+            f"the bands start at {first.lower} and {scorecard.ref} can give {scorecard.lowest}: "
+            f'start with [{scorecard.lowest}, "DECLINE", "R301"]'
+        )
+        table.refuse("bands", message, 0)
+    table.finish()
+    return tuple(bands)
+
+
+def _read_band(table: Table, row: list[object], index: int) -> Band:
+    form = 'a band is [score, "7.20%"] or [score, "DECLINE", "R301"]'
+    if len(row) not in (2, 3) or not all(isinstance(item, str) for item in row[1:]):
+        table.refuse("bands", form, index)
+    lower = table.check_integer(row[0], "bands", INT_MIN, INT_MAX, index, 0)
+    if len(row) == 3:
+        if row[1] != DECLINE_WORD or not row[2]:
+            table.refuse("bands", form, index)
+        return Band(lower, None, str(row[2]))
+    parsed = parse_quantity(str(row[1]))
+    if parsed is None or parsed[0] is not Unit.BP or parsed[1] > _MAX_RATE_BP:
+        table.refuse("bands", form, index, 1)
+    return Band(lower, parsed[1], "")

@@ -1,65 +1,49 @@
-"""Feature schemas: what a rule may know, and how every replica computes it (RULES.md)."""
+"""Feature schemas: what a rule may know, and how every replica computes it (RULES.md).
+
+A feature comes from committed records (an aggregate over a window, or two of them combined), from
+the application, from the registered asset that it names, or from the loan book. `Schema.compute`
+answers the first sort from daily buckets; the others are handed in by their owners.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-from ledger.rules.units import FactValue, Unit
-from ledger.rules.windows import Stream, WindowReader
+from ledger.errors import Code
+from ledger.rules.aggregates import (
+    EventField,
+    EventTypes,
+    check_unit,
+    find_fields,
+    read_field,
+    read_stream,
+)
+from ledger.rules.documents import MAX_VERSION, Table, hash_source, load_document
+from ledger.rules.features import AS_OF, Computation, Feature, FeatureSource, streams_of
+from ledger.rules.limits import MAX_FEATURES
+from ledger.rules.names import suggest
+from ledger.rules.types import Variable
+from ledger.rules.units import DECLARABLE, FactValue, Unit
+from ledger.rules.windows import AGGREGATES, MAX_WINDOW_DAYS, Stream, WindowReader
 
+__all__ = [
+    "EventField",
+    "EventTypes",
+    "Feature",
+    "FeatureSource",
+    "Schema",
+    "load_schema",
+]
 
-@dataclass(frozen=True, slots=True)
-class EventField:
-    """A field of a record schema, as rules see it; `values` for an enumeration."""
-
-    unit: Unit
-    values: frozenset[str] | None = None
-
-
-# Record schema ("C044", "C044/line") → field → what it is.
-EventTypes = Mapping[str, Mapping[str, EventField]]
-
-
-class FeatureSource(StrEnum):
-    """Where a feature's value comes from."""
-
-    RECORDS = "records"
-    APPLICATION = "application"
-    ASSET = "asset"
-    LEDGER = "ledger"
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """One declared fact; empty strings, zeros and None where a key does not apply."""
-
-    name: str
-    unit: Unit
-    source: FeatureSource
-    category: str = ""
-    record_schema: str = ""
-    agg: str = ""
-    field: str = ""
-    by: str = ""
-    where_source: str = ""
-    days: int = 0
-    offset_days: int = 0
-    fresh_days: int | None = None
-    minimum: int | None = None
-    maximum: int | None = None
-    values: frozenset[str] | None = None
-    of: tuple[str, ...] = ()
-    kind: str = ""  # the kind of asset, for source "asset" and "ledger"
-    key: str = ""  # the field that equals the asset's document number
-    stream: Stream | None = None
-
-    @property
-    def stream_id(self) -> bytes | None:
-        """The id of the stream it is computed from, if any."""
-        return self.stream.id if self.stream is not None else None
-
+_NAME = re.compile(r"as_of|[a-z][a-z0-9_]{0,31}(\.[a-z][a-z0-9_]{0,47})+")
+_RESERVED_PREFIXES = ("p.", "e.", "math.")
+_CATEGORY = re.compile(r"[A-Z][0-9A-Z_]{1,15}")
+_RECORD_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_DERIVED = {"ratio_bp": 2, "days_since": 1}
+_MAX_VALUES = 64
 
 @dataclass(frozen=True, slots=True)
 class Schema:
@@ -76,6 +60,15 @@ class Schema:
         """The id and version, as other documents write them."""
         return f"{self.id}/{self.version}"
 
+    @property
+    def variables(self) -> dict[str, Variable]:
+        """The names that an expression over this schema may use."""
+        return {name: feature.variable for name, feature in self.features.items()}
+
+    def streams_for(self, names: Iterable[str]) -> tuple[Stream, ...]:
+        """Return the streams that the features `names` are computed from, in a fixed order."""
+        return streams_of(names, self.features)
+
     def compute(
         self, as_of: int, read: WindowReader, names: Iterable[str] | None = None
     ) -> dict[str, FactValue]:
@@ -83,9 +76,190 @@ class Schema:
 
         What is missing, stale or out of its declared range is absent; `as_of` is always there.
         """
-        raise NotImplementedError
+        computation = Computation(self.features, as_of, read)
+        facts: dict[str, FactValue] = {AS_OF: as_of}
+        for name in self.features if names is None else names:
+            value = computation.get(name)
+            if value is not None:
+                facts[name] = value
+        return facts
 
 
 def load_schema(source: bytes, events: EventTypes) -> Schema:
     """Return the schema that `source` declares; raise `RuleSourceError` with line and column."""
-    raise NotImplementedError
+    root = load_document(source, "schema")
+    schema_id = root.id("id")
+    version = root.integer("version", 1, MAX_VERSION)
+    root.text("name", "")
+    root.text("text", "")
+    tables = root.table("feature")
+    root.finish()
+    names = tables.names()
+    if len(names) > MAX_FEATURES:
+        tables.refuse(None, f"{len(names)} features, want at most {MAX_FEATURES}")
+    features = {name: _read_feature(tables, name, events) for name in names}
+    features.setdefault(AS_OF, Feature(AS_OF, Unit.DATE, FeatureSource.RECORDS))
+    for feature in features.values():
+        if feature.of:
+            _check_parts(tables, feature, features)
+    streams = streams_of(features, features)
+    return Schema(schema_id, version, hash_source(source), features, streams)
+
+
+def _read_feature(tables: Table, name: str, events: EventTypes) -> Feature:
+    if _NAME.fullmatch(name) is None or name.startswith(_RESERVED_PREFIXES):
+        tables.refuse(name, f"{name[:64]!a} is no feature name, want one such as co.sales_12m")
+    table = tables.table(name)
+    unit = Unit(table.choice("unit", sorted(DECLARABLE)))
+    source = FeatureSource(table.choice("source", tuple(FeatureSource), "records"))
+    table.text("text", "")
+    if name == AS_OF:
+        if unit is not Unit.DATE:
+            table.refuse("unit", "as_of is the block's day: its unit is date")
+        feature = Feature(AS_OF, Unit.DATE, FeatureSource.RECORDS)
+    elif name.startswith("ap.") != (source is FeatureSource.APPLICATION):
+        table.refuse(None, f'{name}: ap.* and only they have source = "application"')
+    elif source is FeatureSource.RECORDS:
+        feature = _read_record_feature(table, name, unit, events)
+    else:
+        feature = _read_other_feature(table, name, unit, source, events)
+    table.finish()
+    return feature
+
+
+def _read_range(table: Table, unit: Unit) -> tuple[int | None, int | None]:
+    if unit in (Unit.FLAG, Unit.TEXT):
+        return None, None
+    minimum = table.optional_integer("min")
+    maximum = table.optional_integer("max")
+    if minimum is not None and maximum is not None and minimum > maximum:
+        table.refuse("max", f"max is {maximum}, want at least min, {minimum}")
+    return minimum, maximum
+
+
+def _read_values(
+    table: Table, unit: Unit, field: EventField | None
+) -> frozenset[str] | None:
+    """Return the enumeration of a text feature: its own, else its field's."""
+    known = field.values if field is not None and unit is Unit.TEXT else None
+    if unit is not Unit.TEXT or "values" not in table:
+        return known
+    values = table.texts("values", _MAX_VALUES)
+    for index, value in enumerate(values):
+        if known is not None and value not in known:
+            near = suggest(value, sorted(known))
+            table.refuse("values", f"the records never say {value[:64]!a}{near}", index)
+    return frozenset(values)
+
+
+def _read_record_name(table: Table) -> str:
+    category = table.matching("category", _CATEGORY, "category such as C044", None)
+    schema = table.matching("schema", _RECORD_SCHEMA, "record schema such as line", "")
+    return f"{category}/{schema}" if schema else category
+
+
+def _read_record_feature(table: Table, name: str, unit: Unit, events: EventTypes) -> Feature:
+    agg = table.choice("agg", (*AGGREGATES, *_DERIVED))
+    if agg in _DERIVED:
+        return _read_derived_feature(table, name, unit, agg)
+    record_name = _read_record_name(table)
+    fields = find_fields(table, "category", record_name, events)
+    stream, field = read_stream(table, agg, record_name, fields)
+    check_unit(table, agg, field, unit)
+    minimum, maximum = _read_range(table, unit)
+    return Feature(
+        name,
+        unit,
+        FeatureSource.RECORDS,
+        category=stream.category,
+        record_schema=stream.record_schema,
+        agg=agg,
+        field=stream.field,
+        by=stream.by,
+        where_source=stream.where_source,
+        days=table.integer("days", 0, MAX_WINDOW_DAYS, 0),
+        offset_days=table.integer("offset_days", 0, MAX_WINDOW_DAYS, 0),
+        fresh_days=table.optional_integer("fresh_days", 0),
+        minimum=minimum,
+        maximum=maximum,
+        values=_read_values(table, unit, field),
+        stream=stream,
+    )
+
+
+def _read_derived_feature(table: Table, name: str, unit: Unit, agg: str) -> Feature:
+    parts = table.texts("of", _DERIVED[agg])
+    if len(parts) != _DERIVED[agg]:
+        table.refuse("of", f"{agg} wants {_DERIVED[agg]} different features")
+    want = Unit.BP if agg == "ratio_bp" else Unit.DAYS
+    if unit is not want:
+        raise table.refusal(Code.RULE_UNIT, "unit", f"{agg} is in {want}, not in {unit}")
+    minimum, maximum = _read_range(table, unit)
+    return Feature(
+        name,
+        unit,
+        FeatureSource.RECORDS,
+        agg=agg,
+        of=tuple(parts),
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+def _check_parts(tables: Table, feature: Feature, features: Mapping[str, Feature]) -> None:
+    """Refuse a derived feature whose parts are not plain aggregates of fitting units."""
+    table = tables.table(feature.name)
+    units = []
+    for index, name in enumerate(feature.of):
+        part = features.get(name)
+        if part is None:
+            message = f"unknown feature {name[:64]}{suggest(name[:64], sorted(features))}"
+            raise table.refusal(Code.RULE_NAME, "of", message, index)
+        if part.stream is None:
+            table.refuse("of", f"{name} is no aggregate of records", index)
+        units.append(part.unit)
+    if feature.agg == "days_since" and units != [Unit.DATE]:
+        raise table.refusal(Code.RULE_UNIT, "of", f"days_since wants a date, not {units[0]}")
+    if feature.agg == "ratio_bp" and (units[0] is not units[1] or units[0] in _NO_SHARE):
+        message = f"ratio_bp wants two quantities of one unit, not {units[0]} and {units[1]}"
+        raise table.refusal(Code.RULE_UNIT, "of", message)
+
+
+_NO_SHARE = frozenset({Unit.FLAG, Unit.TEXT, Unit.DATE})
+
+
+def _read_other_feature(
+    table: Table, name: str, unit: Unit, source: FeatureSource, events: EventTypes
+) -> Feature:
+    """Read a feature that others compute: of an application, an asset or the loan book."""
+    kind, category, schema, field_name, key = "", "", "", "", ""
+    field: EventField | None = None
+    days, fresh_days = 0, None
+    if source is not FeatureSource.APPLICATION:
+        kind = table.matching("kind", _KIND, "kind of asset", "")
+        days = table.integer("days", 0, MAX_WINDOW_DAYS, 0)
+        fresh_days = table.optional_integer("fresh_days", 0)
+    if source is FeatureSource.ASSET and "category" in table:
+        record_name = _read_record_name(table)
+        fields = find_fields(table, "category", record_name, events)
+        field_name = read_field(table, "field", fields)
+        key = read_field(table, "key", fields)
+        field = fields[field_name]
+        check_unit(table, "last", field, unit)
+        category, _, schema = record_name.partition("/")
+    minimum, maximum = _read_range(table, unit)
+    return Feature(
+        name,
+        unit,
+        source,
+        category=category,
+        record_schema=schema,
+        field=field_name,
+        days=days,
+        fresh_days=fresh_days,
+        minimum=minimum,
+        maximum=maximum,
+        values=_read_values(table, unit, field),
+        kind=kind,
+        key=key,
+    )

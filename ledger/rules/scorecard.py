@@ -1,12 +1,32 @@
-"""Scorecards: points for characteristics, reasons for the points lost (RULES.md, "A scorecard")."""
+"""Scorecards: points for characteristics, reasons for the points lost (RULES.md, "A scorecard").
+
+Each characteristic has an expression as its input and gives points by bands (lower bounds only, so
+that neither a gap nor an overlap can be written) or by a table of texts. An input that is missing,
+in error or below the first band has points and a reason of its own, so that "not known" is never
+told as "bad". Reasons are ranked by their distance from the baseline, ties by order in the file.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ledger.errors import Code
+from ledger.rules.checker import Environment
+from ledger.rules.compiler import Checked, Expression, check_expression, compile_together
+from ledger.rules.documents import MAX_VERSION, Table, hash_source, load_document, read_parameters
+from ledger.rules.failures import EvalError
+from ledger.rules.features import Feature, accept_facts
+from ledger.rules.limits import MAX_BANDS, MAX_CHARACTERISTICS, MAX_DOCUMENT_COST
+from ledger.rules.quantities import parse_quantity
 from ledger.rules.schema import Schema
-from ledger.rules.units import FactValue
+from ledger.rules.tree import Fact
+from ledger.rules.types import Kind
+from ledger.rules.units import INT_MAX, INT_MIN, FactValue, Unit
+
+MAX_POINTS = 10_000
+_FLAGS = {True: "true", False: "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +51,46 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Characteristic:
+    """One input and its points; of `lowers` and `table` the one that applies is filled."""
+
+    id: str
+    text: str
+    input: Expression
+    baseline: int
+    reason: str
+    missing: int
+    missing_reason: str
+    lowers: tuple[int, ...]
+    points: tuple[int, ...]
+    table: Mapping[str, int]
+
+    def measure(self, facts: Mapping[str, FactValue]) -> Part:
+        """Return what these facts give; what cannot be known gives the points of missing."""
+        try:
+            value: FactValue = self.input.evaluate(facts)
+        except EvalError:
+            return Part(self.id, None, self.missing, self.missing_reason)
+        points = self._points_of(value)
+        if points is None:
+            return Part(self.id, None, self.missing, self.missing_reason)
+        return Part(self.id, value, points, self.reason)
+
+    def _points_of(self, value: FactValue) -> int | None:
+        if isinstance(value, str):
+            return self.table.get(value)
+        if isinstance(value, bool):
+            return self.table.get(_FLAGS[value])
+        index = bisect_right(self.lowers, value)
+        return self.points[index - 1] if index else None
+
+    @property
+    def lowest(self) -> int:
+        """The fewest points it can give."""
+        return min(self.missing, *self.points, *self.table.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Scorecard:
     """A registered scorecard; `ref` ("SME-RISK/2") is how products name it."""
 
@@ -38,6 +98,12 @@ class Scorecard:
     version: int
     source_hash: bytes
     schema_ref: str
+    initial: int
+    max_reasons: int
+    max_missing: int | None
+    refer_reason: str
+    characteristics: tuple[Characteristic, ...]
+    features: tuple[Feature, ...]
     inputs: frozenset[str]
     cost: int
 
@@ -46,11 +112,162 @@ class Scorecard:
         """The id and version, as products write them."""
         return f"{self.id}/{self.version}"
 
+    @property
+    def lowest(self) -> int:
+        """A score that no facts can fall below."""
+        return self.initial + sum(item.lowest for item in self.characteristics)
+
     def score(self, facts: Mapping[str, FactValue]) -> Score:
         """Return the score of these facts; never fails: a missing input has points of its own."""
-        raise NotImplementedError
+        return self.score_accepted(accept_facts(self.features, facts))
+
+    def score_accepted(self, facts: Mapping[str, FactValue]) -> Score:
+        """Return the score of facts that are known to have their declared types and ranges."""
+        points = self.initial
+        missing = 0
+        parts: list[Part] = []
+        lost: list[tuple[int, int, str]] = []
+        for index, characteristic in enumerate(self.characteristics):
+            part = characteristic.measure(facts)
+            parts.append(part)
+            points += part.points
+            missing += part.value is None
+            if part.points < characteristic.baseline:
+                lost.append((part.points - characteristic.baseline, index, part.reason))
+        lost.sort()
+        reasons = tuple(reason for _, _, reason in lost[: self.max_reasons])
+        is_referred = self.max_missing is not None and missing > self.max_missing
+        return Score(points, reasons, tuple(parts), missing, is_referred)
 
 
 def load_scorecard(source: bytes, schema: Schema) -> Scorecard:
     """Return the scorecard that `source` declares; raise `RuleSourceError`."""
-    raise NotImplementedError
+    root = load_document(source, "scorecard")
+    scorecard_id = root.id("id")
+    version = root.integer("version", 1, MAX_VERSION)
+    for key in ("name", "name_zh", "text"):
+        root.text(key, "")
+    check_schema_ref(root, schema)
+    initial = root.integer("initial", -MAX_POINTS, MAX_POINTS)
+    max_reasons = root.integer("max_reasons", 0, MAX_CHARACTERISTICS)
+    max_missing = root.optional_integer("max_missing", 0)
+    refer_reason = root.reason("refer_reason", "S99")
+    environment = Environment({**schema.variables, **read_parameters(root)})
+    tables = root.tables("characteristic", MAX_CHARACTERISTICS)
+    root.finish()
+    checked = [check_expression(table.expression("input"), environment) for table in tables]
+    check_cost(root, checked)
+    expressions = compile_together(checked)
+    characteristics = tuple(
+        _read_characteristic(table, item, expression)
+        for table, item, expression in zip(tables, checked, expressions, strict=True)
+    )
+    check_unique(tables, [item.id for item in characteristics])
+    inputs = frozenset().union(*(item.reads for item in checked))
+    return Scorecard(
+        scorecard_id,
+        version,
+        hash_source(source),
+        schema.ref,
+        initial,
+        max_reasons,
+        max_missing,
+        refer_reason,
+        characteristics,
+        tuple(schema.features[name] for name in sorted(inputs)),
+        inputs,
+        sum(item.cost for item in checked),
+    )
+
+
+def check_schema_ref(root: Table, schema: Schema) -> None:
+    """Refuse a document written for another schema."""
+    ref = root.ref("schema")
+    if ref != schema.ref:
+        root.refuse("schema", f"schema {ref}, want {schema.ref}")
+
+
+def check_cost(root: Table, checked: list[Checked]) -> None:
+    """Refuse a document whose expressions together may cost too much."""
+    cost = sum(item.cost for item in checked)
+    if cost > MAX_DOCUMENT_COST:
+        message = f"may cost {cost} units in the worst case, want at most {MAX_DOCUMENT_COST}"
+        raise root.refusal(Code.RULE_COST, None, message)
+
+
+def check_unique(tables: list[Table], ids: list[str]) -> None:
+    """Refuse the first id that was used before."""
+    for index, (table, name) in enumerate(zip(tables, ids, strict=True)):
+        if name in ids[:index]:
+            table.refuse("id", f"the id {name} is used twice")
+
+
+def _read_characteristic(table: Table, checked: Checked, expression: Expression) -> Characteristic:
+    lowers: tuple[int, ...] = ()
+    points: tuple[int, ...] = ()
+    by_text: dict[str, int] = {}
+    if checked.type.kind is Kind.INT:
+        lowers, points = _read_bands(table, checked.type.unit or Unit.NUMBER)
+    elif checked.type.kind in (Kind.STRING, Kind.BOOL):
+        by_text = _read_points_table(table, checked)
+    else:
+        table.refuse("input", f"a {checked.type} has no points, want a number, a text or a flag")
+    characteristic = Characteristic(
+        table.id("id"),
+        table.text("text", ""),
+        expression,
+        table.integer("baseline", -MAX_POINTS, MAX_POINTS),
+        table.reason("reason"),
+        table.integer("missing", -MAX_POINTS, MAX_POINTS),
+        table.reason("missing_reason"),
+        lowers,
+        points,
+        by_text,
+    )
+    table.finish()
+    return characteristic
+
+
+def _read_bands(table: Table, unit: Unit) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    lowers: list[int] = []
+    points: list[int] = []
+    for index, row in enumerate(table.rows("bands", MAX_BANDS)):
+        if len(row) != 2:
+            table.refuse("bands", "a band is [lower bound, points]", index)
+        lowers.append(_read_lower(table, row[0], unit, index))
+        points.append(table.check_integer(row[1], "bands", -MAX_POINTS, MAX_POINTS, index, 1))
+        if index and lowers[-1] <= lowers[-2]:
+            table.refuse("bands", "lower bounds must increase", index)
+    return tuple(lowers), tuple(points)
+
+
+def _read_lower(table: Table, value: object, unit: Unit, index: int) -> int:
+    """Return a lower bound: typed text of the input's unit, or a whole number but for money."""
+    if isinstance(value, str):
+        parsed = parse_quantity(value)
+        if parsed is None or parsed[0] is not unit:
+            table.refuse("bands", f"{value[:64]!a} is no bound in {unit}", index, 0)
+        return parsed[1]
+    if unit is Unit.FEN:
+        table.refuse("bands", 'the input is money: write the bound as "CNY 1000.00"', index, 0)
+    return table.check_integer(value, "bands", INT_MIN, INT_MAX, index, 0)
+
+
+def _read_points_table(table: Table, checked: Checked) -> dict[str, int]:
+    points = table.table("table")
+    values: frozenset[str] | None = None
+    if checked.type.kind is Kind.BOOL:
+        values = frozenset(_FLAGS.values())
+    elif isinstance(checked.tree, Fact):
+        values = checked.tree.values
+    found = {name: points.integer(name, -MAX_POINTS, MAX_POINTS) for name in points.names()}
+    if not found:
+        table.refuse("table", "a table needs points for one value at least")
+    if values is not None:
+        for name in found:
+            if name not in values:
+                points.refuse(name, f"the input is never {name[:64]!a}")
+        left = sorted(values - found.keys())
+        if left:
+            table.refuse("table", f"no points for {', '.join(left[:8])}")
+    return found

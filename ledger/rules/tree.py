@@ -23,12 +23,13 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact handed in; error MISSING when absent. The range is the declared one."""
+    """A fact handed in; error MISSING when absent. Range and enumeration are the declared ones."""
 
     type: Type
     name: str
     minimum: int | None = None
     maximum: int | None = None
+    values: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,8 @@ def describe(kind: Type) -> str:
 class Variable:
     """A name an expression may use: its type, its declared range, its enumeration or its value.
 
-    A parameter has a `constant`: it is no input, and nothing of it is left at run time.
+    A parameter has a `constant`: it is no input, and nothing of it is left at run time. `fact` is
+    the key under which the value is handed in, where it is not the name itself.
     """
 
     type: Type
@@ -108,3 +109,4 @@ class Variable:
     maximum: int | None = None
     values: frozenset[str] | None = None
     constant: FactValue | None = None
+    fact: str = ""

@@ -73,12 +73,17 @@ class Stream:
         digest = hashlib.sha256(encode(definition)).digest()
         object.__setattr__(self, "id", digest[:8])
 
+    @property
+    def record_name(self) -> str:
+        """The record schema it listens to: "C044" or "C044/line"."""
+        return f"{self.category}/{self.record_schema}" if self.record_schema else self.category
+
     def matches(self, event: Event) -> bool:
         """Return whether the event counts: its condition holds and its fields are there.
 
         A condition that errs, for a field it needs is absent, say, does not hold.
         """
-        if self.field and self.field not in event or self.by and self.by not in event:
+        if (self.field and self.field not in event) or (self.by and self.by not in event):
             return False
         if self.predicate is None:
             return True

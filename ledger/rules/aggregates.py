@@ -1,0 +1,118 @@
+"""What a feature and an alert's window have in common: an aggregate over the events of a category.
+
+A record schema is named as in a catalogue: "C044" is the main one of its category, "C044/line" a
+second one. `read_stream` reads the keys `where`, `field` and `by` of a declaration, checks them
+against the fields of the record schema, and returns the stream whose daily buckets answer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ledger.errors import Code
+from ledger.rules.checker import Environment
+from ledger.rules.compiler import compile_expression
+from ledger.rules.documents import Table
+from ledger.rules.names import suggest
+from ledger.rules.types import Variable, type_of_unit
+from ledger.rules.units import Unit
+from ledger.rules.windows import Event, Stream, StreamKind
+
+
+@dataclass(frozen=True, slots=True)
+class EventField:
+    """A field of a record schema, as rules see it; `values` for an enumeration."""
+
+    unit: Unit
+    values: frozenset[str] | None = None
+
+
+# Record schema ("C044", "C044/line") → field → what it is.
+EventTypes: TypeAlias = Mapping[str, Mapping[str, EventField]]
+
+_KINDS = {
+    "count": StreamKind.SUM,
+    "sum": StreamKind.SUM,
+    "min": StreamKind.MIN,
+    "max": StreamKind.MAX,
+    "last": StreamKind.LAST,
+    "distinct": StreamKind.DISTINCT,
+    "top": StreamKind.TOP,
+}
+_SUMMED = frozenset({Unit.FEN, Unit.COUNT, Unit.DAYS, Unit.BP})
+# A catalogue's plain integers do not say what they count: a feature may.
+_COUNTED = frozenset({Unit.COUNT, Unit.SCORE, Unit.DAYS})
+
+
+def find_fields(
+    table: Table, key: str, record_schema: str, events: EventTypes
+) -> Mapping[str, EventField]:
+    """Return the fields of a record schema; refuse, at `key`, one that is not there."""
+    fields = events.get(record_schema)
+    if fields is None:
+        near = suggest(record_schema, sorted(events))
+        message = f"there are no records {record_schema}{near}"
+        raise table.refusal(Code.RULE_NAME, key, message)
+    return fields
+
+
+def read_stream(
+    table: Table, agg: str, record_schema: str, fields: Mapping[str, EventField]
+) -> tuple[Stream, EventField | None]:
+    """Return the stream that `table` asks for, and what it aggregates (None: it counts)."""
+    name = "" if agg == "count" else read_field(table, "field", fields)
+    by = ""
+    if agg == "top":
+        by = read_field(table, "by", fields)
+        if fields[by].unit is not Unit.TEXT:
+            table.refuse("by", f"{by} groups the events, so it must be a text")
+    category, _, schema = record_schema.partition("/")
+    where, predicate = _read_where(table, fields)
+    stream = Stream(category, schema, where, _KINDS[agg], name, by, predicate)
+    return stream, fields[name] if name else None
+
+
+def read_field(table: Table, key: str, fields: Mapping[str, EventField]) -> str:
+    """Return the name of a field, written with or without "e."."""
+    name = table.text(key).removeprefix("e.")
+    if name not in fields:
+        message = f"unknown field {name[:64]}{suggest(name[:64], sorted(fields))}"
+        raise table.refusal(Code.RULE_NAME, key, message)
+    return name
+
+
+def _read_where(
+    table: Table, fields: Mapping[str, EventField]
+) -> tuple[str, Callable[[Event], bool] | None]:
+    if "where" not in table:
+        return "", None
+    variables = {
+        f"e.{name}": Variable(type_of_unit(field.unit), values=field.values, fact=name)
+        for name, field in fields.items()
+    }
+    source = table.expression("where")
+    expression = compile_expression(source, Environment(variables), Unit.FLAG)
+    return source.text, expression.evaluate
+
+
+def check_unit(table: Table, agg: str, field: EventField | None, unit: Unit) -> None:
+    """Refuse a declared unit that the aggregate of this field does not have."""
+    if field is None or agg == "distinct":
+        allowed = {Unit.COUNT}
+    elif agg in ("sum", "top"):
+        allowed = _allowed(field.unit) if field.unit in _SUMMED else set()
+    elif agg in ("min", "max") and field.unit in (Unit.FLAG, Unit.TEXT):
+        allowed = set()
+    else:
+        allowed = _allowed(field.unit)
+    if unit not in allowed:
+        given = "" if field is None else f" of a field in {field.unit}"
+        want = " or ".join(sorted(allowed)) or "another aggregate"
+        message = f"the {agg}{given} is not in {unit}, want {want}"
+        raise table.refusal(Code.RULE_UNIT, "unit", message)
+
+
+def _allowed(unit: Unit) -> set[Unit]:
+    return set(_COUNTED) if unit is Unit.COUNT else {unit}
