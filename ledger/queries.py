@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ledger.credit.queries import QUERIES as CREDIT_QUERIES
 from ledger.errors import Code, LocalError
 from ledger.lending import QUERIES as LENDING_QUERIES
 from ledger.membership.context import Query
@@ -22,4 +23,4 @@ def _merged(*groups: Mapping[str, Query]) -> dict[str, Query]:
     return merged
 
 
-QUERIES: Mapping[str, Query] = _merged(LENDING_QUERIES)
+QUERIES: Mapping[str, Query] = _merged(CREDIT_QUERIES, LENDING_QUERIES)
