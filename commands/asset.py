@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from commands.console import show_facts, show_json, show_table
+from commands.answers import show_answer
+from commands.console import show_json, show_table
 from commands.frame import Group, identity_option, json_option
 from commands.session import Outcome, open_session, report, transact
 from commands.values import AMOUNT, COMPANY, DAY, amount, day
@@ -110,7 +111,7 @@ def show(context: click.Context, asset: str, identity: str, as_json: bool) -> No
     if as_json:
         show_json(answer)
     else:
-        show_facts(f"asset {asset}", {name: _text(name, value) for name, value in answer.items()})
+        show_answer(f"asset {asset}", answer)
 
 
 @command.command("list", example="creditledger asset list 91441300MA4DEMO01X --as D01")
@@ -175,7 +176,7 @@ def check(
     if as_json:
         show_json(answer)
     else:
-        show_facts("", {name: str(value) for name, value in answer.items()})
+        show_answer("", answer)
 
 
 def _terms(
@@ -200,13 +201,3 @@ def _terms(
     if amount_fen is not None:
         terms["amount_fen"] = amount_fen
     return terms
-
-
-def _text(name: str, value: Any) -> str:
-    if name.endswith("_fen"):
-        return amount(value)
-    if name == "day" or name.endswith("_day"):
-        return day(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value) if value not in (None, "") else "-"

@@ -16,7 +16,8 @@ from commands.console import say, show_facts, show_json
 from commands.files import read_bytes
 from commands.frame import Group, json_option
 from commands.passwords import new_password, old_password
-from commands.values import moment
+from commands.session import MEMBERS, net_of, profile_folder
+from commands.values import COMPANY, moment
 from ledger.keys import SigningKey
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _password_options(function: click.decorators.FC) -> click.decorators.FC:
         "--no-password", "is_plain", is_flag=True, help="Leave the key file unencrypted."
     )(function)
     return click.option(
-        "--password-file", type=_PATH, help="File with the password (or CREDITLEDGER_PASSWORD)."
+        "--password-file", type=_PATH, help="File with the password (or CREDITLEDGER_KEY_PASSWORD)."
     )(function)
 
 
@@ -96,6 +97,31 @@ def new_client(
     say(str(out / "tls.crt"))
 
 
+@new.command("company", example="creditledger keys new company 91441300MA4DEMO01X --via D01")
+@click.argument("company", type=COMPANY)
+@click.option(
+    "--via", required=True, help="The member at whose counter it is made, and its profile."
+)
+@_password_options
+@click.pass_context
+def new_company(
+    context: click.Context, company: str, via: str, password_file: Path | None, is_plain: bool
+) -> None:
+    """Make the key and the profile of COMPANY; the registrar then binds the key to its code.
+
+    The profile lies in NET/clients/COMPANY, and connects to the nodes that the member's does.
+    """
+    from commands.profiles import make_company_profile
+    from network.profile import Profile
+
+    net = net_of(context)
+    profile = Profile.load(profile_folder(net, via), old_password(None))
+    nodes = [(node.member, f"{node.host}:{node.port}") for node in profile.nodes]
+    password = new_password(password_file, is_plain)
+    key = make_company_profile(net, company, via, net / MEMBERS / via, nodes, password)
+    say(key.hex())
+
+
 def _issue(out: Path, issuer: Path, identity: Identity, password: bytes | None) -> None:
     from network import certificates
 
@@ -113,7 +139,7 @@ def _issue(out: Path, issuer: Path, identity: Identity, password: bytes | None) 
 @command.command("show", example="creditledger keys show keys/member.crt")
 @click.argument("file", type=_PATH)
 @click.option(
-    "--password-file", type=_PATH, help="File with the password (or CREDITLEDGER_PASSWORD)."
+    "--password-file", type=_PATH, help="File with the password (or CREDITLEDGER_KEY_PASSWORD)."
 )
 @json_option
 def show(file: Path, password_file: Path | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import click
 from commands.files import read_bytes
 from ledger.errors import Code, LocalError
 
-VARIABLE = "CREDITLEDGER_PASSWORD"
+VARIABLE = "CREDITLEDGER_KEY_PASSWORD"
 
 
 def new_password(file: Path | None, is_plain: bool) -> bytes | None:

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,25 +47,26 @@ def _start_ticks(pid: int) -> int:
     return 0 if fields[0] in "ZX" else int(fields[19])
 
 
-def free_ports(count: int, base: int) -> list[int]:
-    """Return `count` ports from `base` on that nobody listens on; raise `LocalError` (5009)."""
-    return list(_find_free(count, base))
+def find_free_ports(count: int, base: int) -> int:
+    """Return the first port from `base` on that begins `count` free ones (`LocalError` 5009)."""
+    first = base
+    while first + count <= _LAST_PORT:
+        taken = next((port for port in range(first, first + count) if not _is_free(port)), None)
+        if taken is None:
+            return first
+        first = taken + 1
+    raise LocalError(Code.PORT_IN_USE, f"no {count} free ports from {base} to {_LAST_PORT}")
 
 
-def _find_free(count: int, base: int) -> Iterator[int]:
-    port = base
-    while count:
-        if port > _LAST_PORT:
-            raise LocalError(Code.PORT_IN_USE, f"no free ports from {base} to {_LAST_PORT}")
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                port += 1
-                continue
-        yield port
-        port += 1
-        count -= 1
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the node's listener does: a connection that has just ended does not hold the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def start_node(home: Path) -> Process:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.console import say, show_json
+from commands.passwords import old_password
 from commands.values import moment
 from ledger.errors import Code, LocalError, Rejected
 
 if TYPE_CHECKING:
-    from network.client import SyncClient
+    from network.client import Profile, SyncClient
 
 DEFAULT_NETS = (Path(".devnet"), Path(".demo"))
 CLIENTS = "clients"
+MEMBERS = "members"
 GENESIS = "genesis.bin"
 RECEIPT_WAIT_MS = 30_000
 
@@ -97,11 +99,17 @@ class Session:
 
     def time_ms(self) -> int:
         """Return the chain's time: that of its last block, in ms since 1970."""
-        return int(self.client.head()["time_ms"])
+        return self.client.head().time_ms
 
-    def day(self) -> int:
-        """Return the chain's date, in days since 1970-01-01."""
-        return self.time_ms() // 86_400_000
+    def watch_alerts(self, cursor: int, count: int | None) -> Iterator[Mapping[str, Any]]:
+        """Yield alerts after `cursor` as they are raised; `count` of them, or for ever."""
+        from network.methods import WatchStream
+
+        while count is None or count > 0:
+            items, cursor = self.client.watch(WatchStream.ALERTS, cursor)
+            yield from items[:count]
+            if count is not None:
+                count -= len(items)
 
     def send(
         self, kind: str, body: Mapping[str, Any], attachments: Sequence[bytes] = ()
@@ -127,11 +135,20 @@ def open_session(
     """Connect as `identity` for the length of the block, to `via`'s node alone if it is given."""
     from network.client import Profile, SyncClient
 
-    profile = Profile.load(profile_folder(net_of(context), identity))
+    profile = Profile.load(profile_folder(net_of(context), identity), old_password(None))
     if via is not None:
         profile = only_node(profile, via)
     with SyncClient(profile) as client:
         yield Session(client)
+
+
+def only_node(profile: Profile, member: str) -> Profile:
+    """Return the profile with the node of `member` alone; raise `LocalError` (8004)."""
+    nodes = tuple(node for node in profile.nodes if node.member == member)
+    if not nodes:
+        known = ", ".join(node.member for node in profile.nodes)
+        raise LocalError(Code.INPUT_USAGE, f"no node of {member} in the profile, want {known}")
+    return replace(profile, nodes=nodes)
 
 
 def any_identity(net: Path) -> str:
@@ -173,3 +190,9 @@ def transact(context: click.Context, identity: str, kind: str, body: Mapping[str
     """Send one transaction as `identity` and return its certified result."""
     with open_session(context, identity) as session:
         return session.send(kind, body)
+
+
+def ask(context: click.Context, identity: str | None, name: str, **params: Any) -> Any:
+    """Return the answer of one query, asked as `identity` or, when None, as anybody."""
+    with open_session(context, identity or any_identity(net_of(context))) as session:
+        return session.query(name, **params)

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from commands.processes import HOST, Process, _start_ticks, free_ports, send_signal, stop
+from commands.processes import HOST, Process, _start_ticks, find_free_ports, send_signal, stop
+from ledger.errors import Code, LocalError
 
 
 @pytest.fixture
@@ -59,6 +60,11 @@ def test_ports_in_use_are_passed_over() -> None:
         taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        found = free_ports(3, port)
-    assert len(set(found)) == 3
-    assert port not in found
+        found = find_free_ports(3, port - 1)
+    assert found > port
+
+
+def test_no_free_ports_is_an_error_that_says_where_it_looked() -> None:
+    with pytest.raises(LocalError, match="no 9 free ports from 64999") as caught:
+        find_free_ports(9, 64_999)
+    assert caught.value.code is Code.PORT_IN_USE

@@ -1,0 +1,106 @@
+"""`creditledger company`: what the ledger knows of a company, as far as the caller may see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from commands.answers import show_answer
+from commands.console import show_json
+from commands.frame import Group, identity_option, json_option
+from commands.session import ask, net_of, report, transact
+from commands.values import COMPANY
+from ledger.errors import Code, LocalError
+
+
+@click.group("company", cls=Group)
+def command() -> None:
+    """Companies: their records under authorisation, their features, their keys."""
+
+
+@command.command("show", example="creditledger company show 91441300MA4DEMO01X --as D18")
+@click.argument("company", type=COMPANY)
+@identity_option
+@json_option
+@click.pass_context
+def show(context: click.Context, company: str, identity: str, as_json: bool) -> None:
+    """Show how much is recorded about COMPANY, by category, and until when."""
+    _show(as_json, f"company {company}", ask(context, identity, "company.show", company=company))
+
+
+@command.command("records", example="creditledger company records 91441300MA4DEMO01X C047 --as D02")
+@click.argument("company", type=COMPANY)
+@click.argument("category")
+@click.option("--schema", default="", help="Record schema of the category, for example line.")
+@click.option("--limit", default=100, show_default=True, help="Records to show at most.")
+@identity_option
+@json_option
+@click.pass_context
+def records(
+    context: click.Context,
+    company: str,
+    category: str,
+    schema: str,
+    limit: int,
+    identity: str,
+    as_json: bool,
+) -> None:
+    """Show COMPANY's records of CATEGORY; what needs its authorisation is refused without it."""
+    params: dict[str, Any] = {"company": company, "category": category, "limit": limit}
+    if schema:
+        params["schema"] = schema
+    answer = ask(context, identity, "company.records", **params)
+    _show(as_json, f"{category} of {company}", answer)
+
+
+@command.command("features", example="creditledger company features 91441300MA4DEMO01X --as D18")
+@click.argument("company", type=COMPANY)
+@click.option("--schema", default="company/1", show_default=True, help="The feature schema.")
+@identity_option
+@json_option
+@click.pass_context
+def features(
+    context: click.Context, company: str, schema: str, identity: str, as_json: bool
+) -> None:
+    """Show what rules know of COMPANY: every feature that its records give today."""
+    answer = ask(context, identity, "company.features", company=company, schema=schema)
+    _show(as_json, f"features of {company}", answer)
+
+
+@command.command(
+    "bind", example="creditledger company bind 91441300MA4DEMO01X --name 'Demo Ltd' --as D01"
+)
+@click.argument("company", type=COMPANY)
+@click.option("--name", required=True, help="The company's registered name.")
+@click.option("--key", help="Its public key, 64 hex digits (default: of its profile here).")
+@identity_option
+@json_option
+@click.pass_context
+def bind(
+    context: click.Context, company: str, name: str, key: str | None, identity: str, as_json: bool
+) -> None:
+    """Bind a public key to COMPANY's code, as the registrar: it signs for itself from then on."""
+    from commands.profiles import public_key_of
+
+    public_key = _parse_key(key) if key else public_key_of(net_of(context), company)
+    body = {"company": company, "public_key": public_key, "name": name}
+    outcome = transact(context, identity, "company.bind", body)
+    report(outcome, as_json, f"key {public_key.hex()[:16]}… bound to {company}")
+
+
+def _parse_key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise LocalError(Code.INPUT_USAGE, f"key {text!r}, want 64 hexadecimal digits")
+    return key
+
+
+def _show(as_json: bool, title: str, answer: Any) -> None:
+    if as_json:
+        show_json(answer)
+    else:
+        show_answer(title, answer)

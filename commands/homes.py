@@ -1,0 +1,59 @@
+"""Making a node's home from a genesis document and the keys of its node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from commands.files import read_bytes
+from ledger.errors import Code, LocalError
+from ledger.execution import execute_genesis
+from ledger.keys import SigningKey
+from ledger.membership.genesis import parse_genesis
+from ledger.storage.home import HomeLayout, create_home
+from network.certificates import load_key
+
+KEY_FILES = ("node.key", "tls.key", "tls.crt")
+
+
+def make_home(
+    folder: Path,
+    *,
+    member: str,
+    genesis_file: Path,
+    keys: Path,
+    listen: str,
+    metrics: str | None,
+    log_format: str = "json",
+    password: bytes | None = None,
+) -> HomeLayout:
+    """Make the home of `member`'s node; `keys` is the folder of node.key, tls.key and tls.crt.
+
+    Raises `LocalError` 7003 when the genesis knows no such node or another key for it, and what
+    the files themselves give (8001, 1105, 7001, 7002, 6002, 6103).
+    """
+    genesis = parse_genesis(read_bytes(genesis_file))
+    public_key = SigningKey(load_key(keys / "node.key", password)).public_key
+    entry = genesis.member(member)
+    if entry is None or entry.node is None:
+        raise LocalError(Code.CONFIG_INVALID, f"{genesis_file} has no node of member {member}")
+    if entry.node.public_key != public_key:
+        raise LocalError(
+            Code.CONFIG_INVALID,
+            f"node.key is {public_key.hex()[:16]}…, genesis has "
+            f"{entry.node.public_key.hex()[:16]}… for {member}",
+        )
+    return create_home(
+        folder,
+        config=_config(member, listen, metrics, log_format),
+        genesis=genesis.data,
+        keys={name: read_bytes(keys / name) for name in KEY_FILES},
+        node_public_key=public_key,
+        database=execute_genesis(genesis).writes,
+    )
+
+
+def _config(member: str, listen: str, metrics: str | None, log_format: str) -> str:
+    lines = [f'member = "{member}"', f'listen = "{listen}"', f'log_format = "{log_format}"']
+    if metrics is not None:
+        lines.append(f'metrics = "{metrics}"')
+    return "\n".join(lines) + "\n"

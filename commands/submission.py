@@ -1,0 +1,160 @@
+"""Sending a file's batches: each exactly once, several on the way, again after a crash.
+
+Every batch is noted in the progress file before it is sent and after its receipt is verified. Its
+transaction is a function of the content and the expiry, so a batch that was sent and not answered
+goes out as the same bytes, and the ledger executes it once. Up to `WINDOW` batches are on the way;
+the oldest is waited for. A batch counts as acknowledged when its certified receipt verifies.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from commands.files import replace
+from commands.intake.batches import ATTEST_KIND, Batch
+from commands.intake.progress import Progress, Step
+from ledger.chain.receipt import Receipt
+from ledger.errors import Code, LocalError, RemoteError
+from ledger.keys import SigningKey
+from ledger.transactions.envelope import Transaction, sign_transaction
+from network.client import SyncClient
+from network.methods import FateStatus
+
+WINDOW = 8
+TTL_MS = 3_600_000
+WAIT_MS = 120_000
+MAX_NOTED = 1000
+_SECRET_MESSAGE = b"creditledger/intake-secret/1"
+
+
+@dataclass(slots=True)
+class Totals:
+    """What became of the batches; line numbers are those of the file."""
+
+    transactions: int = 0
+    records: int = 0
+    accepted: int = 0
+    attested: int = 0
+    resumed: int = 0
+    duplicates: list[int] = field(default_factory=list)
+    conflicts: list[int] = field(default_factory=list)
+    rejections: list[tuple[int, int, int, str]] = field(default_factory=list)
+    rejected_records: int = 0
+
+    def count(self, batch: Batch, code: int, data: Any) -> None:
+        """Add the result of one batch."""
+        self.transactions += 1
+        self.records += len(batch.lines)
+        if code:
+            text = data.get("error", "") if isinstance(data, Mapping) else ""
+            self.rejections.append((batch.lines[0], batch.lines[-1], code, str(text)))
+            self.rejected_records += len(batch.lines)
+        elif batch.kind == ATTEST_KIND:
+            self.attested += len(batch.lines)
+        elif isinstance(data, Mapping):
+            self.accepted += int(data.get("accepted", 0))
+            self.duplicates.extend(_lines(batch, data.get("duplicates")))
+            self.conflicts.extend(_lines(batch, data.get("conflicts")))
+
+
+def _lines(batch: Batch, indexes: Any) -> list[int]:
+    found = indexes if isinstance(indexes, tuple | list) else ()
+    return [batch.lines[index] for index in found if 0 <= index < len(batch.lines)]
+
+
+def intake_secret(key: SigningKey) -> bytes:
+    """Return a secret that only the holder of the key can have, the same every time (RFC 8032)."""
+    return key.sign(_SECRET_MESSAGE)
+
+
+class Submission:
+    """Sends batches as one identity; `on_done` hears of each verified receipt."""
+
+    def __init__(
+        self,
+        client: SyncClient,
+        key: SigningKey,
+        progress: Progress,
+        on_done: Callable[[Batch, Receipt], None],
+    ) -> None:
+        self._client = client
+        self._key = key
+        self._progress = progress
+        self._on_done = on_done
+        self._waiting: deque[tuple[Batch, Transaction]] = deque()
+        self.totals = Totals()
+
+    def run(self, batches: Iterable[Batch]) -> Totals:
+        """Send every batch that has no result yet, and return what became of all."""
+        for batch in batches:
+            step = self._progress.get(batch.nonce)
+            if step is not None and step.code == Code.OK:
+                self.totals.resumed += len(batch.lines)
+                continue
+            self._send(batch, step)
+            if len(self._waiting) >= WINDOW:
+                self._finish_oldest()
+        while self._waiting:
+            self._finish_oldest()
+        return self.totals
+
+    def _send(self, batch: Batch, step: Step | None) -> None:
+        transaction = self._sign(batch, self._expiry(step))
+        self._progress.note_sent(batch.nonce, transaction.id, transaction.expires_at_ms)
+        self._client.submit(transaction)
+        self._waiting.append((batch, transaction))
+
+    def _expiry(self, step: Step | None) -> int:
+        """Return the expiry to sign: the same as before while that transaction may yet count."""
+        now_ms = self._client.head().clock_ms
+        if step is None or step.is_done:
+            return now_ms + TTL_MS
+        is_committed = self._client.fate([step.id])[0].status is FateStatus.COMMITTED
+        return (
+            step.expires_at_ms if is_committed or step.expires_at_ms > now_ms else now_ms + TTL_MS
+        )
+
+    def _sign(self, batch: Batch, expires_at_ms: int) -> Transaction:
+        profile = self._client.profile
+        return sign_transaction(
+            self._key,
+            chain_id=profile.chain_id,
+            sender=profile.sender,
+            nonce=batch.nonce,
+            expires_at_ms=expires_at_ms,
+            kind=batch.kind,
+            body=batch.body,
+            attachments=batch.attachments,
+        )
+
+    def _finish_oldest(self) -> None:
+        batch, transaction = self._waiting.popleft()
+        receipt = self._wait(transaction)
+        code, data = receipt.result
+        self._progress.note_done(batch.nonce, code, receipt.header.height)
+        self.totals.count(batch, code, data)
+        self._on_done(batch, receipt)
+
+    def _wait(self, transaction: Transaction) -> Receipt:
+        """Return the verified receipt; a node that lost the transaction is given it again."""
+        try:
+            return self._client.receipt(transaction.id, WAIT_MS)
+        except RemoteError:
+            return self._client.submit_until_certified(transaction, WAIT_MS)
+
+
+def require_key(client: SyncClient) -> SigningKey:
+    """Return the key that the profile signs with; raise `LocalError` (1105) if it has none."""
+    key = client.profile.signing_key
+    if key is None:
+        raise LocalError(Code.KEY_FILE, "the profile has no signing_key: it can only ask")
+    return key
+
+
+def keep_receipt(folder: Path, receipt: Receipt) -> None:
+    """Write a receipt to a file of its own, named after its transaction."""
+    replace(folder / f"{receipt.transaction_id.hex()}.receipt", receipt.encoded())
