@@ -30,6 +30,9 @@ _SCAN_ABOVE = 4096
 _CONTAINER_BYTES = 72
 _ITEM_BYTES = 8
 _MAX_EXPANSION = 8
+# Lists of nothing but these are the common case: one pass over the types is all they need, and an
+# integer that is too wide is refused by the packer.
+_SCALARS = frozenset({bool, int, str, bytes, type(None)})
 
 
 def encode(value: Any) -> bytes:
@@ -75,19 +78,21 @@ def _ordered(value: Any, depth: int) -> Any:
     if depth >= MAX_DEPTH:
         raise Refused(Code.ENCODING_DEPTH, f"nested deeper than {MAX_DEPTH}")
     if kind is tuple or kind is list:
+        if _SCALARS.issuperset(map(type, value)):
+            return value
         return [_ordered(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
-        return {key: _ordered(value[key], depth + 1) for key in sorted(value, key=_key_bytes)}
+        for key in value:
+            if type(key) is not str:
+                raise Refused(
+                    Code.ENCODING_TYPE, f"map key of type {type(key).__name__}, want str"
+                )
+        # Code points sort as their UTF-8 bytes do.
+        keys = sorted(value)
+        if _SCALARS.issuperset(map(type, value.values())):
+            return {key: value[key] for key in keys}
+        return {key: _ordered(value[key], depth + 1) for key in keys}
     raise Refused(Code.ENCODING_TYPE, f"type {kind.__name__} cannot be encoded")
-
-
-def _key_bytes(key: Any) -> bytes:
-    if type(key) is not str:
-        raise Refused(Code.ENCODING_TYPE, f"map key of type {type(key).__name__}, want str")
-    try:
-        return key.encode()
-    except UnicodeEncodeError:
-        raise Refused(Code.ENCODING_RANGE, "map key is not valid UTF-8") from None
 
 
 def _check(value: Any, depth: int) -> None:
@@ -98,16 +103,24 @@ def _check(value: Any, depth: int) -> None:
     if depth >= MAX_DEPTH:
         raise Refused(Code.ENCODING_DEPTH, f"nested deeper than {MAX_DEPTH}")
     if kind is tuple:
+        if _SCALARS.issuperset(map(type, value)):
+            return
         for item in value:
             _check(item, depth + 1)
     elif kind is dict:
-        previous: bytes | None = None
-        for key, item in value.items():
-            current = _key_bytes(key)
-            if previous is not None and current <= previous:
+        previous: str | None = None
+        for key in value:
+            if type(key) is not str:
+                raise Refused(
+                    Code.ENCODING_TYPE, f"map key of type {type(key).__name__}, want str"
+                )
+            # Code points sort as their UTF-8 bytes do.
+            if previous is not None and key <= previous:
                 raise Refused(Code.ENCODING_NOT_CANONICAL, "map keys are not increasing")
-            previous = current
-            _check(item, depth + 1)
+            previous = key
+        if not _SCALARS.issuperset(map(type, value.values())):
+            for item in value.values():
+                _check(item, depth + 1)
     else:
         raise Refused(Code.ENCODING_TYPE, f"type {kind.__name__} is not allowed")
 
