@@ -5,6 +5,7 @@
     keys/          the node's and the member's keys and certificates
     db/            LevelDB: blocks, state, indexes
     votes/         the vote log and its guard
+    checksums      SHA-256 of genesis.bin and the keys, as `sha256sum -c` reads it
     lock           held by the process that uses the home; says its pid
     log            what the node printed, where it was started in the background
 
@@ -18,6 +19,7 @@ import fcntl
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
@@ -36,6 +38,7 @@ from ledger.storage.vote_log import (
 )
 
 NODE_KEY = "node.key"
+CHECKSUMS_END = "# sha256 of the lines above: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,11 @@ class HomeLayout:
     def votes(self) -> Path:
         """The folder of the vote log."""
         return self.folder / "votes"
+
+    @property
+    def checksums(self) -> Path:
+        """The checksums of the files that nobody edits."""
+        return self.folder / "checksums"
 
     @property
     def lock(self) -> Path:
@@ -128,13 +136,28 @@ def create_home(
     store = LevelStore(layout.database)
     store.write(database, sync=True)
     store.close()
+    write_checksums(layout, files)
     _write_file(files, layout.config, config.encode())
     files.sync_folder(folder)
     return layout
 
 
+def write_checksums(layout: HomeLayout, files: FileSystem) -> None:
+    """Write the checksums of genesis.bin and the keys anew, as after a change of keys.
+
+    The last line is a comment to `sha256sum` and covers the lines above it.
+    """
+    names = ["genesis.bin", *(f"keys/{name}" for name in files.names(layout.keys))]
+    lines = "".join(
+        f"{sha256(files.read(layout.folder / name) or b'').hexdigest()}  {name}\n" for name in names
+    )
+    last = f"{CHECKSUMS_END}{sha256(lines.encode()).hexdigest()}\n"
+    _write_file(files, layout.checksums, (lines + last).encode())
+
+
 def _write_file(files: FileSystem, path: Path, data: bytes) -> None:
     file = files.open(path)
+    file.truncate(0)
     file.write_at(0, data)
     file.sync()
     file.close()

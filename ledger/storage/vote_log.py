@@ -346,15 +346,14 @@ def _compare(
         return LogReport(
             LogState.CORRUPT, f"record {guard.number} is not the one the guard names", name, 0
         )
+    tail = "" if segment.reason is None else f"; then {segment.reason}, never sent"
     if segment.number > guard.number:
-        ahead = segment.number - guard.number
-        return LogReport(
-            LogState.AHEAD, f"{ahead} records never sent", name, segment.end, segment.records
-        )
+        reason = f"{segment.number - guard.number} records never sent{tail}"
+        return LogReport(LogState.AHEAD, reason, name, segment.end, segment.records)
     if is_alone and segment.segment == guard.segment:
         reason = "the newer slot may be the unreadable one, and the log is not past the other"
         return LogReport(LogState.BEHIND, reason, GUARD_NAME, 0, segment.records)
-    return LogReport(LogState.WHOLE, "whole", name, segment.end, segment.records)
+    return LogReport(LogState.WHOLE, f"whole{tail}", name, segment.end, segment.records)
 
 
 def _find_segment(folder: Path, files: FileSystem, guard: _Guard) -> _Segment | LogReport:

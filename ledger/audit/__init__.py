@@ -1,0 +1,1 @@
+"""Offline verification: damage of files, and replay of the whole chain from genesis."""
