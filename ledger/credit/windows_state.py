@@ -8,6 +8,7 @@ answers the rule language's questions from both (`ledger.rules.windows.WindowRea
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from ledger.state.overlay import Overlay
 from ledger.state.tables import COVERAGE, WINDOWS
 
 CHUNK_DAYS = 32
+FIRST_CHUNK = -1_024  # before 1900
 _DAY_OFFSET = 2**31
 
 # (day, order, fields) of one record that counts
@@ -136,31 +138,42 @@ def get_all_coverage(state: Overlay, company: bytes) -> Iterator[tuple[str, Cove
         yield key[len(company) : -1].decode(), Coverage(*value)
 
 
-class CompanyWindows:
-    """The windows of one company in one state (`ledger.rules.windows.WindowReader`)."""
+@dataclass(slots=True)
+class _Loaded:
+    """The buckets of one stream from `first_chunk` on, ascending; `days` are theirs."""
 
-    __slots__ = ("_company", "_state")
+    first_chunk: int
+    last_chunk: int
+    buckets: list[tuple[int, Bucket]]
+    days: list[int]
+
+
+class CompanyWindows:
+    """The windows of one company in one state (`ledger.rules.windows.WindowReader`).
+
+    It reads each stream and each coverage once: make a new one when the state has changed.
+    """
+
+    __slots__ = ("_company", "_known", "_loaded", "_state")
 
     def __init__(self, state: Overlay, company: str) -> None:
         self._state = state
         self._company = company.encode()
+        self._loaded: dict[bytes, _Loaded] = {}
+        self._known: dict[tuple[str, str], Coverage] = {}
 
     def buckets(
         self, stream: Stream, first_day: int, last_day: int
     ) -> Iterable[tuple[int, Bucket]]:
         """Return the stream's buckets of these days, ascending; from 1970 means from the start."""
-        prefix = self._company + stream.id
-        start = b"" if first_day <= FIRST_DAY else day_key(first_day // CHUNK_DAYS)
-        stop = day_key(last_day // CHUNK_DAYS + 1)
-        found: list[tuple[int, Bucket]] = []
-        for _, chunk in self._state.scan(WINDOWS, prefix, start=start, stop=stop):
-            found.extend(chunk)
-        lowest = first_day if start else None
-        return [
-            (day, bucket)
-            for day, bucket in found
-            if day <= last_day and (lowest is None or day >= lowest)
-        ]
+        low = FIRST_CHUNK if first_day <= FIRST_DAY else first_day // CHUNK_DAYS
+        high = last_day // CHUNK_DAYS
+        loaded = self._loaded.get(stream.id)
+        if loaded is None or low < loaded.first_chunk or high > loaded.last_chunk:
+            loaded = self._load(stream, loaded, low, high)
+        days = loaded.days
+        begin = 0 if low == FIRST_CHUNK else bisect_left(days, first_day)
+        return loaded.buckets[begin : bisect_right(days, last_day)]
 
     def coverage(self, category: str, record_schema: str, first_day: int, last_day: int) -> bool:
         """Return whether the source attests that it reported everything of these days."""
@@ -170,9 +183,26 @@ class CompanyWindows:
         """Return the latest day that a record or an attestation of the company covers."""
         return self._coverage(category, record_schema).last_attested()
 
+    def _load(self, stream: Stream, loaded: _Loaded | None, low: int, high: int) -> _Loaded:
+        if loaded is not None:
+            low, high = min(low, loaded.first_chunk), max(high, loaded.last_chunk)
+        buckets: list[tuple[int, Bucket]] = []
+        entries = self._state.scan(
+            WINDOWS, self._company + stream.id, start=day_key(low), stop=day_key(high + 1)
+        )
+        for _, chunk in entries:
+            buckets.extend(chunk)
+        found = _Loaded(low, high, buckets, [day for day, _ in buckets])
+        self._loaded[stream.id] = found
+        return found
+
     def _coverage(self, category: str, record_schema: str) -> Coverage:
-        name = f"{category}/{record_schema}" if record_schema else category
-        return get_coverage(self._state, self._company, schema_key(name))
+        found = self._known.get((category, record_schema))
+        if found is None:
+            name = f"{category}/{record_schema}" if record_schema else category
+            found = get_coverage(self._state, self._company, schema_key(name))
+            self._known[category, record_schema] = found
+        return found
 
 
 def schema_key(full_name: str) -> bytes:
