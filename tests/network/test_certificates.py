@@ -15,7 +15,8 @@ from tests.network.support import LONG_AGO, Consortium
 
 
 @pytest.mark.parametrize(
-    "identity", [NodeIdentity("tax"), ClientIdentity("tax", "cli"), ClientIdentity("tax", "a.b-c_1")]
+    "identity",
+    [NodeIdentity("tax"), ClientIdentity("tax", "cli"), ClientIdentity("tax", "a.b-c_1")],
 )
 def test_leaf_names_whom_it_was_issued_for(
     consortium: Consortium, identity: certs.Identity

@@ -77,8 +77,7 @@ def refusal_of(data: bytes) -> RemoteError:
         await near.send_eof()
         link = FrameLink(far, LIMITS, "peer")
         with pytest.raises(RemoteError) as refusal:
-            while await link.receive():
-                continue
+            await link.receive()
         return refusal.value
 
     return run(attempt)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.encoding import decode, encode
-from ledger.errors import Code, CreditLedgerError, Refused
+from ledger.errors import Code, Refused
 from network import wire
 from network.wire import (
-    Blocks,
     BlockParts,
+    Blocks,
     Bodies,
     BodiesPurpose,
     GetBlocks,
@@ -98,10 +98,9 @@ def test_non_canonical_bytes_are_refused() -> None:
 def test_any_bytes_are_a_frame_or_refused(data: bytes) -> None:
     try:
         frame = wire.decode_peer_frame(data)
-    except CreditLedgerError as error:
-        assert isinstance(error, Refused)
-    else:
-        assert wire.encode_peer_frame(frame) == data
+    except Refused:
+        return  # any other exception fails the test
+    assert wire.encode_peer_frame(frame) == data
 
 
 @given(
@@ -116,9 +115,10 @@ def test_any_value_is_a_message_or_refused(value: Any) -> None:
     data = encode(value)
     for read in (wire.decode_peer_frame, wire.decode_request, wire.decode_response):
         try:
-            read(data)
-        except CreditLedgerError as error:
-            assert isinstance(error, Refused)
+            message = read(data)
+        except Refused:
+            continue  # any other exception fails the test
+        assert type(message).__module__ == "network.wire"
 
 
 def test_votes_go_before_bodies() -> None:

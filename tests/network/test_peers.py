@@ -1,0 +1,455 @@
+"""Links between nodes: greeting, one session each, reconnection, fairness (F66, F67, F69, F71)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from ledger.errors import Code, LocalError, RemoteError
+from network.frames import PEER_LINK, FrameLink
+from network.listener import Listener
+from network.peers import PeerAddress, PeerLimits, PeerNetwork
+from network.queues import QueueLimits
+from network.tls import PEER_PROTOCOL, SecureStream
+from network.wire import (
+    Bodies,
+    Hello,
+    PeerFrame,
+    Ping,
+    Pong,
+    Votes,
+    decode_peer_frame,
+    encode_peer_frame,
+)
+from tests.network.support import CHAIN, MEMBERS, Consortium, Wire, run
+
+ADDRESSES = tuple(
+    PeerAddress(index, member, "10.0.0.1", 7000 + index) for index, member in enumerate(MEMBERS)
+)
+
+
+class Nodes:
+    """Nodes on one wire; `events` are what their callbacks saw."""
+
+    def __init__(self, consortium: Consortium, wire: Wire, nursery: trio.Nursery) -> None:
+        self.consortium = consortium
+        self.wire = wire
+        self.nursery = nursery
+        self.events: list[tuple[int, str, int]] = []
+        self.networks: dict[int, PeerNetwork] = {}
+        self.scopes: dict[int, trio.CancelScope] = {}
+
+    async def start(
+        self, own: int, *, chain_id: bytes = CHAIN, limits: PeerLimits | None = None
+    ) -> PeerNetwork:
+        """Start the node of a member; it listens and dials."""
+        network = PeerNetwork(
+            chain_id=chain_id,
+            own=ADDRESSES[own],
+            peers=ADDRESSES,
+            tls=self.consortium.node(MEMBERS[own]),
+            head=lambda: 10 + own,
+            jitter=lambda: 1.0,
+            nonce=lambda: bytes((own,)) * 16,
+            limits=limits,
+            dial=self.wire.dial,
+            on_connect=lambda peer, _hello: self.events.append((own, "connect", peer)),
+            on_disconnect=lambda peer, _reason: self.events.append((own, "disconnect", peer)),
+        )
+        listener = Listener(self.consortium.node(MEMBERS[own]), network.serve, _no_clients)
+        self.wire.listening[ADDRESSES[own].port] = listener.take
+        self.networks[own] = network
+        self.scopes[own] = await self.nursery.start(_run_in_scope, network)
+        return network
+
+    async def stop(self, own: int) -> None:
+        """Stop a node: it neither dials nor listens any more."""
+        del self.wire.listening[ADDRESSES[own].port]
+        self.scopes[own].cancel()
+
+    async def settle(self) -> None:
+        """Run until every task waits for something."""
+        await wait_all_tasks_blocked()
+
+
+async def _no_clients(_secure: SecureStream) -> None:
+    raise AssertionError("no client connects here")
+
+
+async def _run_in_scope(
+    network: PeerNetwork, task_status: trio.TaskStatus[trio.CancelScope]
+) -> None:
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(network.run)
+            task_status.started(scope)
+
+
+@asynccontextmanager
+async def nodes_of(consortium: Consortium) -> AsyncIterator[Nodes]:
+    """Give nodes on a fresh wire, all stopped at the end."""
+    async with trio.open_nursery() as nursery:
+        yield Nodes(consortium, Wire(nursery), nursery)
+        nursery.cancel_scope.cancel()
+
+
+Scenario = Callable[[Nodes, MockClock], Awaitable[None]]
+
+
+def play(consortium: Consortium, scenario: Scenario) -> None:
+    """Run a scenario; its clock moves only when it is told to."""
+    clock = MockClock()
+
+    async def whole() -> None:
+        async with nodes_of(consortium) as nodes:
+            await scenario(nodes, clock)
+
+    run(whole, clock)
+
+
+async def dial_by_hand(nodes: Nodes, member: str, to: int, *, hello: PeerFrame | None) -> FrameLink:
+    """Connect as the node of `member` would, and send `hello` if there is one."""
+    stream = await nodes.wire.dial("10.0.0.9", ADDRESSES[to].port)
+    tls = nodes.consortium.node(member)
+    secure = await tls.connect(stream, PEER_PROTOCOL, MEMBERS[to], "there")
+    link = FrameLink(secure.stream, PEER_LINK, "there")
+    if hello is not None:
+        with suppress(RemoteError):  # a node that wants none of it has closed already
+            await link.send([encode_peer_frame(hello)])
+    return link
+
+
+def test_every_pair_has_one_session_and_frames_arrive_in_order(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        for own in (3, 2, 1, 0):
+            await nodes.start(own)
+        await nodes.settle()
+        for own, network in nodes.networks.items():
+            assert network.connected == {0, 1, 2, 3} - {own}
+        assert len(nodes.wire.links) == 6
+        frames = [Votes(b"%d" % number) for number in range(500)]
+        for frame in frames:
+            assert nodes.networks[0].broadcast(frame) == 3
+        await nodes.settle()
+        for own in (1, 2, 3):
+            assert await nodes.networks[own].receive(1000) == [(0, frame) for frame in frames]
+        assert nodes.networks[1].counters[0].frames_received == 500
+
+    play(consortium, scenario)
+
+
+def test_votes_overtake_bodies_on_a_link(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        second, first = await nodes.start(1), await nodes.start(0)
+        await nodes.settle()
+        bodies, vote = Bodies((b"x" * 200_000,)), Votes(b"vote")
+        for frame in (bodies, bodies, vote):
+            assert first.send(1, frame)
+        await nodes.settle()
+        assert [frame for _, frame in await second.receive()] == [vote, bodies, bodies]
+
+    play(consortium, scenario)
+
+
+def test_frame_to_a_member_that_is_away_is_not_kept(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        first = await nodes.start(0)
+        await nodes.settle()
+        assert not first.send(1, Votes(b"vote"))
+        assert first.broadcast(Votes(b"vote")) == 0
+
+    play(consortium, scenario)
+
+
+def test_delay_between_dials_doubles_up_to_its_cap(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        await nodes.start(2)
+        for _ in range(400):
+            await nodes.settle()
+            clock.jump(0.025)
+        dialled = nodes.wire.dialled
+        gaps = [round(b - a, 3) for a, b in pairwise(dialled)]
+        assert gaps == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0], abs=0.051)
+
+    play(consortium, scenario)
+
+
+def test_cut_link_is_dialled_again(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        second, first = await nodes.start(1), await nodes.start(0)
+        await nodes.settle()
+        await nodes.wire.cut()
+        await nodes.settle()
+        assert first.connected == second.connected == frozenset()
+        clock.jump(1)
+        await nodes.settle()
+        assert first.connected == {1}
+        assert second.connected == {0}
+        assert [event for event in nodes.events if event[0] == 0] == [
+            (0, "connect", 1),
+            (0, "disconnect", 1),
+            (0, "connect", 1),
+        ]
+        assert first.send(1, Votes(b"again"))
+        await nodes.settle()
+        assert await second.receive() == [(0, Votes(b"again"))]
+
+    play(consortium, scenario)
+
+
+def test_node_that_comes_back_is_found(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        first = await nodes.start(0)
+        await nodes.start(1)
+        await nodes.settle()
+        await nodes.stop(1)
+        await nodes.wire.cut()
+        for _ in range(10):
+            clock.jump(1)
+            await nodes.settle()
+        assert first.connected == frozenset()
+        await nodes.start(1)
+        clock.jump(2)
+        await nodes.settle()
+        assert first.connected == {1}
+
+    play(consortium, scenario)
+
+
+def test_node_of_another_chain_is_refused_by_both(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        second, first = await nodes.start(1, chain_id=bytes(32)), await nodes.start(0)
+        await nodes.settle()
+        assert first.connected == second.connected == frozenset()
+        for network, peer in ((first, 1), (second, 0)):
+            assert network.counters[peer].last_error.startswith(
+                f"E{int(Code.PEER_WRONG_CHAIN)} chain "
+            )
+
+    play(consortium, scenario)
+
+
+def test_newer_session_replaces_the_older(consortium: Consortium) -> None:
+    """F71: after a change of address the old session is half-open."""
+
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        second = await nodes.start(1)
+        hello = Hello(CHAIN, "tax", bytes(16), 1)
+        old = await dial_by_hand(nodes, "tax", 1, hello=hello)
+        await nodes.settle()
+        new = await dial_by_hand(nodes, "tax", 1, hello=hello)
+        await nodes.settle()
+        assert second.connected == {0}
+        assert second.counters[0].sessions == 2
+        assert len(await old.receive()) == 1  # its hello
+        assert await old.receive() == []
+        second.send(0, Votes(b"to the new"))
+        await nodes.settle()
+        got = [decode_peer_frame(data) for _ in range(2) for data in await new.receive()]
+        assert got[1:] == [Votes(b"to the new")]
+        assert [event[1] for event in nodes.events] == ["connect", "disconnect", "connect"]
+
+    play(consortium, scenario)
+
+
+BREACHES: list[tuple[PeerFrame, Code]] = [
+    (Hello(bytes(32), "tax", bytes(16), 1), Code.PEER_WRONG_CHAIN),
+    (Hello(CHAIN, "market", bytes(16), 1), Code.PEER_PROTOCOL),
+    (Votes(b"before any hello"), Code.PEER_PROTOCOL),
+]
+
+
+@pytest.mark.parametrize(("frame", "code"), BREACHES)
+def test_wrong_greeting_keeps_the_peer_away_for_a_while(
+    consortium: Consortium, frame: PeerFrame, code: Code
+) -> None:
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        second = await nodes.start(1)
+        link = await dial_by_hand(nodes, "tax", 1, hello=frame)
+        await nodes.settle()
+        assert len(await link.receive()) == 1
+        assert await link.receive() == []
+        assert second.counters[0].last_error.startswith(f"E{int(code)} ")
+        good = Hello(CHAIN, "tax", bytes(16), 1)
+        await dial_by_hand(nodes, "tax", 1, hello=good)
+        await nodes.settle()
+        assert second.connected == frozenset()
+        clock.jump(3)
+        await dial_by_hand(nodes, "tax", 1, hello=good)
+        await nodes.settle()
+        assert second.connected == {0}
+
+    play(consortium, scenario)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xc1",
+        b"\x92\x01\x01",
+        encode_peer_frame(Hello(CHAIN, "tax", bytes(16), 1)),
+        b"\x91\xcc\x01",
+    ],
+)
+def test_bad_frame_ends_the_session(consortium: Consortium, data: bytes) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        second = await nodes.start(1)
+        link = await dial_by_hand(nodes, "tax", 1, hello=Hello(CHAIN, "tax", bytes(16), 1))
+        await nodes.settle()
+        assert second.connected == {0}
+        await link.send([encode_peer_frame(Votes(b"good")), data])
+        await nodes.settle()
+        assert second.connected == frozenset()
+        assert second.counters[0].failures == 1
+
+    play(consortium, scenario)
+
+
+def test_member_of_higher_index_may_not_dial(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        second = await nodes.start(1)
+        await dial_by_hand(nodes, "market", 1, hello=Hello(CHAIN, "market", bytes(16), 1))
+        await nodes.settle()
+        assert second.connected == frozenset()
+        assert second.counters[2].sessions == 0
+
+    play(consortium, scenario)
+
+
+def test_charged_peer_loses_its_session(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        second, first = await nodes.start(1), await nodes.start(0)
+        await nodes.settle()
+        second.charge(0, Code.SIGNATURE_INVALID, "100 bad signatures")
+        await nodes.settle()
+        assert first.connected == second.connected == frozenset()
+        clock.jump(0.1)
+        await nodes.settle()
+        assert second.connected == frozenset()
+        for _ in range(4):
+            clock.jump(2)
+            await nodes.settle()
+        assert second.connected == {0}
+
+    play(consortium, scenario)
+
+
+def test_quiet_link_is_kept_alive_and_measured(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        second, first = await nodes.start(1), await nodes.start(0)
+        for _ in range(50):
+            await nodes.settle()
+            clock.jump(2)
+        await nodes.settle()
+        assert first.counters[1].sessions == second.counters[0].sessions == 1
+        assert first.counters[1].round_trip_ms == 0
+        assert first.connected == {1}
+
+    play(consortium, scenario)
+
+
+def test_dead_peer_is_noticed(consortium: Consortium) -> None:
+    """F63: an end that says hello and then nothing."""
+
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        second = await nodes.start(1)
+        await dial_by_hand(nodes, "tax", 1, hello=Hello(CHAIN, "tax", bytes(16), 1))
+        await nodes.settle()
+        assert second.connected == {0}
+        clock.jump(16)
+        await nodes.settle()
+        assert second.connected == frozenset()
+        assert second.counters[0].last_error == "E5008 nothing was received within 15 s"
+
+    play(consortium, scenario)
+
+
+def test_silence_instead_of_hello_is_cut_off(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        second = await nodes.start(1)
+        await dial_by_hand(nodes, "tax", 1, hello=None)
+        await nodes.settle()
+        clock.jump(6)
+        await nodes.settle()
+        assert second.counters[0].last_error == "E5008 no hello within the deadline"
+
+    play(consortium, scenario)
+
+
+def test_flood_of_one_peer_leaves_the_others_their_turn(consortium: Consortium) -> None:
+    """F69: the flooder fills its own queue and is read no further; others pass at once."""
+
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        limits = PeerLimits(queues=QueueLimits(inbox_frames=100))
+        victim = await nodes.start(3, limits=limits)
+        flooder = await nodes.start(0)
+        honest = await nodes.start(1)
+        await nodes.settle()
+        for number in range(20_000):
+            flooder.send(3, Votes(b"flood %d" % number))
+        await nodes.settle()
+        assert victim.counters[0].frames_received < 20_000
+        honest.send(3, Votes(b"honest"))
+        await nodes.settle()
+        assert (1, Votes(b"honest")) in await victim.receive(2)
+        got = 1
+        while got < 20_000:
+            got += len(await victim.receive(1000))
+            await nodes.settle()
+        assert victim.counters[0].frames_received == 20_000  # nothing of it was lost
+
+    play(consortium, scenario)
+
+
+def test_every_ping_is_answered_and_none_is_seen_outside(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        second = await nodes.start(1)
+        link = await dial_by_hand(nodes, "tax", 1, hello=Hello(CHAIN, "tax", bytes(16), 1))
+        await nodes.settle()
+        for number in range(50):
+            await link.send([encode_peer_frame(Ping(number))] * 100)
+            await nodes.settle()
+        got: list[PeerFrame] = []
+        while len(got) < 5001:
+            got += [decode_peer_frame(data) for data in await link.receive()]
+        assert got[1:] == [Pong(number) for number in range(50) for _ in range(100)]
+        with trio.move_on_after(0) as scope:
+            await second.receive()
+        assert scope.cancelled_caught
+
+    play(consortium, scenario)
+
+
+def test_frame_above_the_cap_is_our_own_error(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        first = await nodes.start(0)
+        with pytest.raises(LocalError, match="above the cap"):
+            first.send(1, Bodies((b"x" * 1_000_000,) * 9))
+
+    play(consortium, scenario)
+
+
+def test_wrong_member_at_an_address_is_never_spoken_to(
+    consortium: Consortium,
+) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        await nodes.start(2)
+        nodes.wire.listening[ADDRESSES[1].port] = nodes.wire.listening[ADDRESSES[2].port]
+        first = await nodes.start(0)
+        await nodes.settle()
+        assert first.connected == {2}
+        assert first.counters[1].last_error == "E5006 certificate of market, want that of customs"
+
+    play(consortium, scenario)
+
+
+def test_limits_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(LocalError, match="ping_s"):
+        PeerLimits(ping_s=PEER_LINK.idle_s)
+    with pytest.raises(LocalError, match="backoff_s"):
+        PeerLimits(backoff_s=3.0, backoff_s_max=2.0)
