@@ -1,0 +1,172 @@
+"""Alerts raised while blocks are executed, followed, acknowledged, cleared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ledger.errors import Code, Rejected
+from ledger.lending.alerts import STATES, State, Step, compute_alert_id
+from tests.ledger_harness import DAY_MS
+from tests.lending.province import OTHER, SELLER, TODAY, Province, invoice
+from tests.lending.test_loans import drawn
+
+
+@pytest.fixture
+def province() -> Province:
+    return Province()
+
+
+def cliff(province: Province) -> dict[str, Any]:
+    """Let OTHER's sales fall off a cliff: sold 100 days ago, next to nothing since."""
+    lines = [
+        invoice(1, TODAY - 100, 9_000_000, company=OTHER),
+        invoice(2, TODAY - 10, 1_000_000, company=OTHER),
+    ]
+    province.succeed(province.submit("D02", "C044", lines, "line"))
+    (alert,) = province.ask("D18", "alerts.list", company=OTHER)["alerts"]
+    return dict(alert)
+
+
+def test_records_that_fall_off_a_cliff_raise_an_alert(province: Province) -> None:
+    alert = cliff(province)
+    assert (alert["rule"], alert["severity"], alert["reason"]) == ("EW05/1", "orange", "A105")
+    assert dict(alert["inputs"]) == {"w.now": 1_000_000, "w.before": 9_000_000}
+    assert (alert["state"], alert["company"], alert["day"]) == ("OPEN", OTHER, TODAY)
+    wanted = compute_alert_id("EW05/1", OTHER, province.head.height)
+    assert alert["alert"] == wanted.hex()
+    assert province.ask("D18", "alert.show", alert=alert["alert"]) == alert
+
+
+def test_healthy_companies_raise_nothing(province: Province) -> None:
+    assert province.ask("D18", "alerts.list")["alerts"] == []
+    assert province.ask("D18", "alerts.watch", company=SELLER)["rules"] == []
+
+
+def test_a_raised_alert_is_not_raised_again_and_clears(province: Province) -> None:
+    first = cliff(province)
+    more = [invoice(3, TODAY - 9, 100, company=OTHER)]
+    province.succeed(province.submit("D02", "C044", more, "line"))
+    assert len(province.ask("D18", "alerts.list")["alerts"]) == 1
+    recovered = [invoice(4, TODAY - 8, 8_000_000, company=OTHER)]
+    province.succeed(province.submit("D02", "C044", recovered, "line"))
+    (cleared,) = province.ask("D18", "alerts.list")["alerts"]
+    assert (cleared["alert"], cleared["state"]) == (first["alert"], "RESOLVED")
+    assert cleared["cleared_day"] == TODAY
+    assert province.ask("D18", "alerts.watch", company=OTHER)["rules"] == []
+
+
+def test_a_regulator_takes_an_alert_up(province: Province) -> None:
+    alert = cliff(province)["alert"]
+    for stranger in ("ICBC", "D02", SELLER):
+        province.refuse(Code.NOT_PERMITTED, stranger, "alert.ack", alert=alert)
+    assert province.do("D18", "alert.ack", alert=alert)["state"] == "ACKNOWLEDGED"
+    province.refuse(Code.ALERT_STATE, "D18", "alert.ack", alert=alert)
+    escalated = province.do(
+        "D18", "alert.ack", alert=alert, outcome="escalate", note="visited, closed"
+    )
+    assert escalated["state"] == "ESCALATED"
+    shown = province.ask("D18", "alert.show", alert=alert)
+    assert (shown["handled_by"], shown["note"]) == ("D18", "visited, closed")
+    province.do("D18", "alert.ack", alert=alert, outcome="dismiss")
+    province.refuse(Code.ALERT_STATE, "D18", "alert.ack", alert=alert, outcome="resolve")
+    province.refuse(Code.ALERT_UNKNOWN, "D18", "alert.ack", alert="00" * 16)
+    province.refuse(Code.BODY_MALFORMED, "D18", "alert.ack", alert=alert, outcome="clear")
+
+
+def test_what_only_time_makes_true_is_found_by_a_review(province: Province) -> None:
+    loan = drawn(province)
+    province.advance_days(91)
+    assert province.ask("D18", "alerts.list")["alerts"] == []
+    province.refuse(Code.NOT_PERMITTED, "ICBC", "alert.review", companies=(SELLER,))
+    unknown = "91440300MA5DTR1L4X"
+    province.refuse(Code.COMPANY_UNKNOWN, "D18", "alert.review", companies=(unknown,))
+    happened = province.do("D18", "alert.review", companies=(SELLER, OTHER))["happened"]
+    assert set(happened) == {SELLER}
+    assert ("EW01/1", "RAISED") in happened[SELLER]
+    (alert,) = [
+        item for item in province.ask("ICBC", "alerts.list")["alerts"] if item["rule"] == "EW01/1"
+    ]
+    assert dict(alert["inputs"]) == {"co.overdue_days": 1}
+    owed_fen = province.ask("ICBC", "loan.show", loan=loan)["owed_fen"]
+    province.do("ICBC", "loan.repay", loan=loan, amount_fen=owed_fen)
+    shown = province.ask("D18", "alert.show", alert=alert["alert"])
+    assert (shown["state"], shown["cleared_day"]) == ("RESOLVED", TODAY + 91)
+
+
+def test_a_lender_sees_the_alerts_of_its_borrowers_only(province: Province) -> None:
+    drawn(province)
+    alert = cliff(province)["alert"]
+    red_letter = [invoice(900, TODAY, -160_000_000)]
+    province.succeed(province.submit("D02", "C044", red_letter, "line"))
+    seen = {
+        who: {item["company"] for item in province.ask(who, "alerts.list")["alerts"]}
+        for who in ("D18", "ICBC", "CCB", OTHER, "D02")
+    }
+    assert seen == {
+        "D18": {SELLER, OTHER},
+        "ICBC": {SELLER},
+        "CCB": set(),
+        OTHER: {OTHER},
+        "D02": set(),
+    }
+    with pytest.raises(Rejected, match="2006"):
+        province.ask("ICBC", "alert.show", alert=alert)
+    with pytest.raises(Rejected, match="2006"):
+        province.ask("ICBC", "alerts.watch", company=OTHER)
+
+
+def test_a_follower_resumes_where_it_stopped(province: Province) -> None:
+    start = province.ask("D18", "alerts.list")["cursor"]
+    first = cliff(province)
+    page = province.ask("D18", "alerts.list", cursor=start, limit=1)
+    assert [item["alert"] for item in page["alerts"]] == [first["alert"]]
+    again = province.ask("D18", "alerts.list", cursor=page["cursor"])
+    assert (again["alerts"], again["cursor"]) == ([], page["cursor"])
+    province.advance_days(31)
+    province.do("D18", "alert.review", companies=(OTHER,))
+    news = province.ask("D18", "alerts.list", cursor=page["cursor"])["alerts"]
+    assert [(item["rule"], item["is_repeat"]) for item in news] == [("EW05/1", True)]
+    later = province.ask("D18", "alerts.list", from_height=news[0]["height"])["alerts"]
+    assert later == news
+
+
+def test_two_rules_put_a_company_on_the_watch_list(province: Province) -> None:
+    drawn(province)
+    province.advance_days(91)
+    little = [invoice(900, TODAY + 50, 100)]
+    province.succeed(province.submit("D02", "C044", little, "line"))
+    assert province.ask("D18", "alerts.watch", company=SELLER)["is_watched"] is False
+    province.do("D18", "alert.review", companies=(SELLER,))
+    watched = province.ask("ICBC", "alerts.watch", company=SELLER)
+    assert watched == {"company": SELLER, "rules": ["EW01/1", "EW05/1"], "is_watched": True}
+
+
+def test_a_company_that_rests_costs_no_writes(province: Province) -> None:
+    def writes() -> set[bytes]:
+        line = [invoice(700 + province.head.height, TODAY - 3, 100)]
+        executed = province.block(province.submit("D02", "C044", line, "line"))
+        return {key for key in executed.writes if key[:2] in (b"si", b"sI", b"sR")}
+
+    assert writes() == set()
+    cliff(province)
+    assert writes() == set()
+
+
+def test_states_end_where_they_should() -> None:
+    final = {State.FALSE_POSITIVE, State.RESOLVED}
+    assert not any(state in final for state, _ in STATES)
+    assert {state for state, _ in STATES} == set(State) - final
+    assert {step for _, step in STATES} == set(Step)
+
+
+def test_alerts_are_a_function_of_the_blocks_alone() -> None:
+    runs = []
+    for _ in range(2):
+        province = Province()
+        cliff(province)
+        province.block(time_ms=province.head.time_ms + 40 * DAY_MS)
+        province.do("D18", "alert.review", companies=(OTHER, SELLER))
+        runs.append(province.head.hash())
+    assert runs[0] == runs[1]
