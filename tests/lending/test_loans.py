@@ -242,12 +242,17 @@ def test_totals_equal_the_sum_over_loans_after_any_sequence(
     province = Province()
     loans: list[tuple[str, str]] = []
     cash_fen = 0  # the dumb twin: what the banks paid out less principal that came back
-    for number, (move, bank, amount_fen) in enumerate(moves):
+    for number, (move, bank, amount_fen) in enumerate([("draw", "ICBC", 0), *moves]):
         if move == "wait":
             province.advance_days(abs(amount_fen) % 50)
             province.attest_sales()
         elif move == "draw":
-            document = province.receivable(1 + number, amount_fen=10_000_000)
+            document = province.receivable(
+                1 + number,
+                amount_fen=10_000_000,
+                day=TODAY - 30 * (1 + number),
+                due_day=province.day + 120,
+            )
             province.consent(SELLER, bank, to_day=TODAY - 1 - number)
             decision = province.apply(f"SCF-{bank}/1", asset=document)
             if decision["outcome"] == "GRANT":
@@ -265,6 +270,7 @@ def test_totals_equal_the_sum_over_loans_after_any_sequence(
             assert (code == Code.OK) == (0 < pay_fen <= owed_fen)
             cash_fen -= data["principal_fen"] if code == Code.OK else 0
         books = [item for _, item in get_loans(province.state(), SELLER)]
+        assert len(books) == len(loans) > 0
         assert sum(item.outstanding_fen for item in books) == cash_fen
         assert exposure(province, "D18", company=SELLER) == cash_fen
         for lender in ("ICBC", "CCB"):
