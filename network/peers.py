@@ -223,9 +223,11 @@ class PeerNetwork:
         try:
             return await self._dial(peer.host, peer.port)
         except OSError as error:
+            # Where several addresses failed, trio's error has a text but no strerror.
+            reason = error.strerror or str(error)
             where = f"{peer.host}:{peer.port}"
             raise RemoteError(
-                peer.member, Code.CONNECT_FAILED, f"cannot connect to {where}: {error.strerror}"
+                peer.member, Code.CONNECT_FAILED, f"cannot connect to {where}: {reason}"
             ) from None
 
     async def serve(self, secure: SecureStream) -> None:
