@@ -156,10 +156,11 @@ def process_company_alerts(
     happened) of each alert that was raised, repeated or cleared, by rule.
     """
     happened: list[tuple[str, str]] = []
+    windows = CompanyWindows(watch.state, company)  # shared: most alerts read the same streams
     for alert in watch.rules.alerts():
         is_touched = not alert.categories.isdisjoint(touched)
         if is_touched or (LOANS_TOUCHED in touched and _reads_loans(alert)):
-            event = _process_alert(watch, company, alert)
+            event = _process_alert(watch, company, alert, windows)
             if event is not None:
                 happened.append((alert.ref, str(event)))
     return tuple(happened)
@@ -169,12 +170,14 @@ def _reads_loans(alert: Alert) -> bool:
     return any(alert.features[name].source is FeatureSource.LEDGER for name in alert.inputs)
 
 
-def _process_alert(watch: Watch, company: str, alert: Alert) -> AlertEvent | None:
+def _process_alert(
+    watch: Watch, company: str, alert: Alert, windows: CompanyWindows
+) -> AlertEvent | None:
     """Evaluate one alert of one company, and keep what happened."""
     subject = Subject(watch.state, watch.bodies, company, None, watch.day)
     features = (alert.features[name] for name in sorted(alert.inputs))
     facts = compute_ledger_facts(subject, features)
-    outcome = alert.evaluate(watch.day, CompanyWindows(watch.state, company), facts)
+    outcome = alert.evaluate(watch.day, windows, facts)
     key = company.encode() + _STATE + alert.ref.encode()
     kept = watch.state.get(COMPANY_ALERTS, key)
     before = AlertState.from_value(kept[0]) if kept is not None else AlertState()
