@@ -26,7 +26,7 @@ from ledger.chain.merkle import EMPTY_ROOT, compute_root
 from ledger.credit import company, records
 from ledger.credit.rulebook import RuleCache, Rules
 from ledger.encoding import Value
-from ledger.errors import Code, LocalError, Refused, Rejected, StorageError
+from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, StorageError
 from ledger.lending import HANDLERS as LENDING_HANDLERS
 from ledger.lending.alerts import Watch, process_company_alerts
 from ledger.membership.context import MS_A_DAY, BlockNotes, Context, Failure, Handler
@@ -315,7 +315,9 @@ def execute_genesis(genesis: Genesis) -> GenesisResult:
     for index, source in enumerate(genesis.rules):
         try:
             rules.register(load_kind(source), source, _GENESIS_OWNER, 0)
-        except (Rejected, Refused) as error:
+        except RuleSourceError as error:
+            raise Refused(Code.GENESIS_INVALID, f"rules[{index}]: {error}") from None
+        except Rejected as error:
             raise Refused(Code.GENESIS_INVALID, f"rules[{index}]: {error.message}") from None
     state.commit()
     changes = state.finish()

@@ -203,6 +203,7 @@ class Harness:
         self.store = MemoryStore()
         self.store.write(result.writes, sync=True)
         self.head = result.header
+        self.genesis_root = result.header.state_root
         self.caches = ExecutionCaches()
         self._nonce = 0
 
