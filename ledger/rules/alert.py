@@ -151,14 +151,15 @@ class Alert:
             return state, None
         if outcome.holds:
             return self._advance_held(state, day)
-        clear_count = min(state.clear_count + 1, _MAX_COUNT)
+        # Counts stop where they have said all, so that a quiet company's state stays as it is.
+        clear_count = min(state.clear_count + 1, self.clear_after)
         state = replace(state, held_count=0, clear_count=clear_count)
         if state.is_raised and clear_count >= self.clear_after:
             return replace(state, is_raised=False), AlertEvent.CLEARED
         return state, None
 
     def _advance_held(self, state: AlertState, day: int) -> tuple[AlertState, AlertEvent | None]:
-        held_count = min(state.held_count + 1, _MAX_COUNT)
+        held_count = min(state.held_count + 1, self.raise_after)
         state = replace(state, held_count=held_count, clear_count=0)
         is_silent = state.told_day is not None and day < state.told_day + self.repeat_days
         if not state.is_raised:

@@ -127,9 +127,7 @@ def _build_loop(tree: Loop) -> Closure:
     return lambda facts, frame: tuple(selected(facts, frame))
 
 
-def _build_quantifier(
-    absorbing: bool, slot: int, subject: Closure, condition: Closure
-) -> Closure:
+def _build_quantifier(absorbing: bool, slot: int, subject: Closure, condition: Closure) -> Closure:
     def evaluate(facts: Mapping[str, Any], frame: list[Any]) -> bool:
         first: EvalError | None = None
         for item in subject(facts, frame):

@@ -59,9 +59,7 @@ class Expression:
         return self.interpret(facts)
 
 
-def check_expression(
-    source: Source, environment: Environment, want: Unit | None = None
-) -> Checked:
+def check_expression(source: Source, environment: Environment, want: Unit | None = None) -> Checked:
     """Return `source` checked, of unit `want` if given; raise `RuleSourceError`."""
     tree = check(source, parse(source), environment)
     cost = compute_cost(tree)

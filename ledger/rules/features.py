@@ -139,9 +139,7 @@ class Computation:
         return value
 
 
-def _bounded(
-    buckets: Iterable[tuple[int, Bucket]], max_events: int
-) -> list[tuple[int, Bucket]]:
+def _bounded(buckets: Iterable[tuple[int, Bucket]], max_events: int) -> list[tuple[int, Bucket]]:
     """Return the buckets; raise `EvalError` RANGE if they hold more events than that."""
     found = list(buckets)
     if sum(bucket[0] for _, bucket in found) > max_events:

@@ -59,7 +59,7 @@ def _exact(operation: str, ranges: Sequence[Range]) -> Range | None:
         case "same":
             return ranges[0]
         case "div":
-            return _magnitude(ranges[0])
+            return _quotients(ranges)
         case "mod":
             # INT_MIN % -1 is an error though its value would fit.
             return None if ranges[0][0] == INT_MIN else _magnitude(ranges[0])
@@ -67,7 +67,7 @@ def _exact(operation: str, ranges: Sequence[Range]) -> Range | None:
             low, high = _products(ranges)
             return low // _BP_ONE - 1, high // _BP_ONE + 1
         case "ratio_bp":
-            low, high = _magnitude(ranges[0])
+            low, high = _quotients(ranges)
             return low * _BP_ONE, high * _BP_ONE
         case "least" | "greatest":
             pick = min if operation == "least" else max
@@ -84,6 +84,13 @@ def _products(ranges: Sequence[Range]) -> Range:
     return min(found), max(found)
 
 
+def _quotients(ranges: Sequence[Range]) -> Range:
+    """Return bounds of a / b, where b is known not to be zero and so has one sign."""
+    low, high = _magnitude(ranges[0])
+    return (low, high) if ranges[1][0] > 0 else (-high, -low)
+
+
 def _magnitude(found: Range) -> Range:
+    """Return bounds of what is nearer to zero than some value of the range, with its sign."""
     largest = max(abs(found[0]), abs(found[1]))
     return (0 if found[0] >= 0 else -largest), (0 if found[1] <= 0 else largest)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return "did you mean …?" for the nearest known name, "" if none is near."""
-    limit = max(1, len(name) // 3)
+    limit = max(min(2, len(name) // 2), len(name) // 4)
     best = min(
         ((_distance(name, other, limit), other) for other in known),
         default=(limit + 1, ""),

@@ -122,9 +122,7 @@ class Product:
             return self._close(known, score, Outcome.REFER, reasons, missing)
         return self._decide_terms(known, score)
 
-    def _check_conditions(
-        self, known: Mapping[str, FactValue]
-    ) -> tuple[list[Reason], set[str]]:
+    def _check_conditions(self, known: Mapping[str, FactValue]) -> tuple[list[Reason], set[str]]:
         """Return a reason for each condition that does not hold, and the facts that lack."""
         reasons: list[Reason] = []
         missing: set[str] = set()
@@ -265,9 +263,7 @@ def _check_scorecard_ref(root: Table, scorecard: Scorecard, schema: Schema) -> N
         root.refuse("scorecard", f"{ref} is for schema {scorecard.schema_ref}, not {schema.ref}")
 
 
-def _compute_inputs(
-    checked: list[Checked], schema: Schema, scorecard: Scorecard
-) -> frozenset[str]:
+def _compute_inputs(checked: list[Checked], schema: Schema, scorecard: Scorecard) -> frozenset[str]:
     """Return all facts a decision rests on; the day and the amount asked are always among them."""
     always = {AS_OF, AMOUNT} & schema.features.keys()
     return frozenset(always).union(scorecard.inputs, *(item.reads for item in checked))

@@ -45,6 +45,7 @@ _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _DERIVED = {"ratio_bp": 2, "days_since": 1}
 _MAX_VALUES = 64
 
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """A registered schema; `ref` ("company/7") is how other documents name it."""
@@ -137,9 +138,7 @@ def _read_range(table: Table, unit: Unit) -> tuple[int | None, int | None]:
     return minimum, maximum
 
 
-def _read_values(
-    table: Table, unit: Unit, field: EventField | None
-) -> frozenset[str] | None:
+def _read_values(table: Table, unit: Unit, field: EventField | None) -> frozenset[str] | None:
     """Return the enumeration of a text feature: its own, else its field's."""
     known = field.values if field is not None and unit is Unit.TEXT else None
     if unit is not Unit.TEXT or "values" not in table:

@@ -25,9 +25,7 @@ _TIMESTAMP = re.compile(
     r"(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _ZONE = re.compile(r"([+-]?)([0-9]{2}):([0-9]{2})")
-_DURATION = re.compile(
-    r"([+-]?)((?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:h|ms|m|s|us|µs|μs|ns))+|0)"
-)
+_DURATION = re.compile(r"([+-]?)((?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:h|ms|m|s|us|µs|μs|ns))+|0)")
 _DURATION_PART = re.compile(r"([0-9]*)\.?([0-9]*)(h|ms|m|s|us|µs|μs|ns)")
 _UNITS = {
     "h": 3600 * SECOND, "m": 60 * SECOND, "s": SECOND,
@@ -73,9 +71,7 @@ def format_timestamp(value: int) -> str:
     while fraction.endswith("000"):
         fraction = fraction[:-3]
     hour, minute, second = seconds // 3600, seconds // 60 % 60, seconds % 60
-    return (
-        f"{day.year:04}-{day.month:02}-{day.day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
-    )
+    return f"{day.year:04}-{day.month:02}-{day.day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
 
 
 def parse_duration(text: str) -> int:

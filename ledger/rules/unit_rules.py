@@ -165,5 +165,3 @@ def hint_for_number(unit: Unit | None, number: int | None) -> str:
     if unit is Unit.DATE:
         return "compare a date with a date, or as_of - date with days(n)"
     return ""
-
-

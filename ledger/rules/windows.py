@@ -101,9 +101,7 @@ class WindowReader(Protocol):
     ) -> Iterable[tuple[int, Bucket]]:
         """Return the stream's buckets from `first_day` to `last_day`, both included, ascending."""
 
-    def coverage(
-        self, category: str, record_schema: str, first_day: int, last_day: int
-    ) -> bool:
+    def coverage(self, category: str, record_schema: str, first_day: int, last_day: int) -> bool:
         """Return whether the source attests that it reported everything of these days."""
 
     def last_attested(self, category: str, record_schema: str) -> int | None:
