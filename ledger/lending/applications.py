@@ -150,7 +150,7 @@ def _read_wish(context: Context) -> _Wish:
         body.amount("amount_fen"),
         body.integer("term_days", minimum=1, maximum=TERM_DAYS_MAX),
         read_id(body, "asset", ASSET_ID_BYTES, Code.ASSET_UNKNOWN) if body.has("asset") else None,
-        body.raw("declared") or {},
+        body.raw("declared") if body.has("declared") else {},
     )
     body.done()
     if not isinstance(wish.declared, Mapping) or len(wish.declared) > MAX_DECLARED:

@@ -1,0 +1,206 @@
+"""Whatever a body of lending, consent or assets holds: a code, and no trace in the state.
+
+Each kind starts from a body that would succeed; fields are dropped, added, and replaced by values
+of every wire type and size. Execution must answer with a code of its own, never INTERNAL, and what
+was rejected must leave the state root where it was.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.encoding import encode
+from ledger.errors import Code, Rejected
+from ledger.lending import HANDLERS, QUERIES
+from tests.ledger_harness import DAY_MS
+from tests.lending.documents import credit_line
+from tests.lending.province import BUYER, OTHER, SELLER, TODAY, Province, invoice
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([0, -1, 1, 2**63 - 1, 2**64 - 1, -(2**63), 10**15, 10**15 + 1, TODAY]),
+    st.integers(-(2**63), 2**64 - 1),
+    st.text(max_size=40),
+    st.sampled_from([SELLER, OTHER, "ICBC", "00" * 16, "ff" * 32, "SCF-ICBC/1", "\u202e", "/"]),
+    st.binary(max_size=40),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4).map(tuple),
+        st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+
+
+@lru_cache(maxsize=1)
+def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
+    """Return a province and, for each kind, a sender and a body that would succeed."""
+    province = Province()
+    asset, loose = province.receivable(), province.receivable(5, is_confirmed=False)
+    consent = province.consent(SELLER, "ICBC")
+    paused = province.consent(SELLER, "ICBC", to_day=TODAY - 1)
+    province.do(SELLER, "consent.pause", consent=paused)
+    terms = {
+        "company": SELLER,
+        "recipient": "CCB",
+        "categories": ("C044",),
+        "purpose": "lending",
+        "mode": "view",
+        "from_day": TODAY - 400,
+        "to_day": TODAY,
+        "starts_ms": province.head.time_ms,
+        "expires_ms": province.head.time_ms + 60 * DAY_MS,
+        "fetch": "once",
+    }
+    asked = province.do("CCB", "consent.request", **terms)["consent"]
+    offers = [
+        province.apply("SCF-ICBC/1", asset=asset)["application"],
+        province.apply("LINE/1", declared={"ap.seats": 1})["application"],
+    ]
+    pledged = {"asset": asset, "application": offers[0]}
+    province.do("ICBC", "asset.pledge", **pledged)
+    province.do(SELLER, "loan.accept", application=offers[1])
+    province.consent(OTHER, "ICBC")
+    sales = [invoice(n, TODAY - 10 * n, company=OTHER) for n in range(1, 12)]
+    sales[0] = invoice(1, TODAY - 10, 1_000_000_000, company=OTHER)
+    province.succeed(province.submit("D02", "C044", sales, "line"))
+    other = {"company": OTHER, "term_days": 30, "amount_fen": 100}
+    loan = province.apply("LINE/1", who=OTHER, declared={"ap.seats": 1}, **other)["application"]
+    province.do(OTHER, "loan.accept", application=loan)
+    province.do("ICBC", "loan.disburse", application=loan)
+    fall = [invoice(99, TODAY, -1_060_000_000, company=OTHER)]
+    fall += [invoice(98, TODAY - 95, 10_000_000, company=OTHER)]
+    province.succeed(province.submit("D02", "C044", fall, "line"))
+    alert = province.ask("D18", "alerts.list", company=OTHER)["alerts"][0]["alert"]
+    bodies: dict[str, tuple[str, dict[str, Any]]] = {
+        "consent.grant": (SELLER, terms | {"from_day": TODAY - 300}),
+        "consent.request": ("CCB", terms | {"from_day": TODAY - 300}),
+        "consent.accept": (SELLER, {"consent": asked}),
+        "consent.reject": (SELLER, {"consent": asked}),
+        "consent.pause": (SELLER, {"consent": consent}),
+        "consent.resume": (SELLER, {"consent": paused}),
+        "consent.revoke": (SELLER, {"consent": consent}),
+        "asset.register": (
+            SELLER,
+            {
+                "company": SELLER,
+                "kind": "invoice",
+                "document_no": "INV-7",
+                "day": TODAY - 3,
+                "counterparty": BUYER,
+                "amount_fen": 5,
+                "due_day": TODAY + 3,
+                "currency": "USD",
+                "attributes": {"place": "Huizhou", "count": 3, "is_new": True},
+            },
+        ),
+        "asset.confirm": (BUYER, {"asset": loose}),
+        "asset.withdraw": (SELLER, {"asset": loose}),
+        "asset.pledge": ("ICBC", pledged | {"amount_fen": 1}),
+        "asset.release": ("ICBC", pledged),
+        "product.register": ("ICBC", {"source": credit_line(version=7)}),
+        "loan.apply": (
+            SELLER,
+            {
+                "company": SELLER,
+                "product": "SCF-ICBC/1",
+                "amount_fen": 100,
+                "term_days": 30,
+                "asset": loose,
+            },
+        ),
+        "loan.accept": (SELLER, {"application": offers[0]}),
+        "loan.disburse": ("ICBC", {"application": offers[1], "amount_fen": 1}),
+        "loan.repay": ("ICBC", {"loan": loan, "amount_fen": 10}),
+        "alert.ack": ("D18", {"alert": alert, "outcome": "escalate", "note": "seen"}),
+        "alert.review": ("D18", {"companies": (SELLER, OTHER)}),
+    }
+    return province, bodies
+
+
+@pytest.mark.parametrize("kind", sorted(HANDLERS))
+def test_the_body_a_kind_starts_from_succeeds(kind: str) -> None:
+    province, bodies = prepared()
+    sender, body = bodies[kind]
+    executed = province.execute([province.sign(sender, kind, body)])
+    assert executed.results[0][0] == Code.OK, executed.results[0][1]
+
+
+@pytest.mark.parametrize("kind", sorted(HANDLERS))
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_bad_body_leaves_its_code_and_nothing_else(kind: str, data: st.DataObject) -> None:
+    province, bodies = prepared()
+    sender, good = bodies[kind]
+    body = dict(good)
+    for _ in range(data.draw(st.integers(1, 3))):
+        name = data.draw(st.one_of(st.sampled_from(sorted(good)), st.text(max_size=6)))
+        if data.draw(st.booleans()):
+            body[name] = data.draw(VALUES)
+        else:
+            body.pop(name, None)
+    who = data.draw(st.sampled_from([sender, sender, sender, "D01", "D02", "D18", "CCB", OTHER]))
+    executed = province.execute([province.sign(who, kind, body)])
+    code, result = executed.results[0]
+    assert executed.notes.failures == []
+    assert code != Code.INTERNAL
+    if code != Code.OK:
+        assert set(result) == {"error"}
+        assert executed.header.state_root == province.head.state_root
+
+
+QUERY_BODIES: dict[str, dict[str, Any]] = {
+    "consent.list": {"company": SELLER},
+    "asset.show": {"asset": "00" * 16},
+    "asset.list": {"company": SELLER},
+    "asset.check": {
+        "company": SELLER,
+        "kind": "receivable",
+        "document_no": "INV-7",
+        "day": TODAY,
+        "counterparty": BUYER,
+        "amount_fen": 5,
+    },
+    "product.list": {"lender": "ICBC"},
+    "product.show": {"product": "LINE/1"},
+    "product.check": {"source": credit_line(version=8), "lender": "ICBC"},
+    "application.show": {"application": "00" * 32},
+    "application.list": {"company": SELLER},
+    "loan.show": {"loan": "00" * 32},
+    "loan.list": {"company": SELLER},
+    "exposure.show": {"company": SELLER},
+    "alerts.list": {"from_height": 1, "limit": 3, "cursor": b"", "company": OTHER},
+    "alert.show": {"alert": "00" * 16},
+    "alerts.watch": {"company": SELLER},
+}
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_a_bad_query_is_refused_with_a_code(name: str, data: st.DataObject) -> None:
+    province, _ = prepared()
+    body = dict(QUERY_BODIES[name])
+    for _ in range(data.draw(st.integers(0, 2))):
+        key = data.draw(st.one_of(st.sampled_from(sorted(body) or ["x"]), st.text(max_size=6)))
+        if data.draw(st.booleans()):
+            body[key] = data.draw(VALUES)
+        else:
+            body.pop(key, None)
+    caller = data.draw(st.sampled_from(["D18", "ICBC", "CCB", SELLER, OTHER, "D02"]))
+    code, answer = Code.OK, None
+    try:
+        answer = QUERIES[name](province.query_context(caller), body)
+    except Rejected as error:
+        code = error.code
+    assert code is not Code.INTERNAL
+    assert (code is Code.OK) == isinstance(answer, dict)
+    assert encode(answer)
