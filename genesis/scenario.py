@@ -71,6 +71,7 @@ def cast_profiles(profiles: Sequence[Profile], draws: Draws) -> list[Profile]:
         trend_bp=parts.between(4000, 6000),
     )
     cast[REFERRED] = replace(cast[REFERRED], grade="")
+    cast[FALLING] = replace(cast[FALLING], void_bp=0, trend_bp=parts.between(10_500, 12_000))
     return [*cast, *profiles[CAST:]]
 
 
@@ -153,7 +154,7 @@ def _receivable(
         "counterparty": latest["counterparty"],
         "amount": latest["gross"],
     }
-    return asset, int(latest["gross"].replace(".", ""))
+    return asset, _fen(latest["gross"])
 
 
 def make_cliff(
@@ -161,16 +162,24 @@ def make_cliff(
 ) -> tuple[Profile, list[Row]]:
     """Return a company in good health and the red-letter invoices that cancel most of its year."""
     profile = profiles[FALLING]
+    own = [row for row in sales if row["company"] == profile.code and row["status"] == "V"]
     since = (period.as_of - timedelta(days=364)).isoformat()
+    before = sum(_fen(row["net"]) for row in own if row["issued_on"] < since)
+    standing = sum(_fen(row["net"]) for row in own if row["issued_on"] >= since)
     rows: list[Row] = []
-    for row in sales:
-        if row["company"] != profile.code or row["status"] != "V" or row["issued_on"] < since:
+    for row in own:
+        # A quarter of the year before, or less, is what stays.
+        if row["issued_on"] < since or standing * 4 <= before:
             continue
-        if draws.chance(250):
-            continue  # a quarter of the sales stands
         day = period.as_of - timedelta(days=draws.between(0, 6))
-        net = -int(row["net"].replace(".", ""))
+        net = -_fen(row["net"])
+        standing += net
         number = f"{draws.below(90_000_000) + 10_000_000}"
         invoice = Invoice(number, day, row["counterparty"], net, -vat(-net, day), "V")
         rows.append(invoice.row(profile.code))
     return profile, rows
+
+
+def _fen(text: str) -> int:
+    """Return the fen of an amount as the tables write it."""
+    return int(text.replace(".", ""))
