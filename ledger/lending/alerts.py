@@ -6,8 +6,9 @@ block's day, and its state machine moves on (`Alert.advance`). A rule that only 
 (nothing sold for 90 days) is looked at when a regulator asks for a review.
 
 An alert that is raised gets an entry in ALERTS under its id, the first 16 bytes of the hash of
-rule, company and height, and a place in ALERT_ORDER by height, which a follower reads on from where
-it stopped. COMPANY_ALERTS keeps, per company, each rule's state and its latest alert. An alert is
+rule, company and height, and a place in ALERT_ORDER: a number that grows with the height and within
+the block, from which a follower reads on where it stopped. COMPANY_ALERTS keeps, per company, each
+rule's state with its latest alert, and its alerts by their places. An alert is
 OPEN until a regulator acknowledges it; when its rule clears, what is still OPEN or ACKNOWLEDGED is
 RESOLVED. The states move only as `STATES` draws them.
 """
@@ -18,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 from ledger.credit.ids import read_id
@@ -49,6 +51,9 @@ ALERT_ID_BYTES = 16
 MAX_REVIEWED = 200
 MAX_LISTED = 500
 MAX_NOTE = 1_000
+MAX_SCANNED = 5_000  # entries that one query looks at; the cursor goes on from there
+PLACE_BITS = 20  # a place is the height shifted by so many bits, plus the number in its block
+PLACE_BYTES = 8
 WATCH_LIST_RULES = 2  # a company is watched when two rules confirm each other
 _STATE, _RAISED = b"S", b"A"
 
@@ -223,9 +228,22 @@ def _raise_alert(
         note="",
     )
     watch.state.put(ALERTS, alert_id, raised.to_value())
-    watch.state.put(ALERT_ORDER, watch.height.to_bytes(8, "big") + alert_id, 1)
-    watch.state.put(COMPANY_ALERTS, company.encode() + _RAISED + alert_id, 1)
+    place = _next_place(watch.state, watch.height)
+    watch.state.put(ALERT_ORDER, place, alert_id)
+    watch.state.put(COMPANY_ALERTS, company.encode() + _RAISED + place, alert_id)
     return alert_id
+
+
+def _place(number: int) -> bytes:
+    return number.to_bytes(PLACE_BYTES, "big")
+
+
+def _next_place(state: Overlay, height: int) -> bytes:
+    """Return the first free place of a block in ALERT_ORDER."""
+    first, end = height << PLACE_BITS, (height + 1) << PLACE_BITS
+    taken = state.scan(ALERT_ORDER, b"", start=_place(first), stop=_place(end), reverse=True)
+    last = next((int.from_bytes(key, "big") for key, _ in taken), None)
+    return _place(first if last is None else last + 1)
 
 
 def _clear_alert(watch: Watch, alert_id: bytes) -> None:
@@ -294,43 +312,38 @@ def _may_see(context: QueryContext, raised: RaisedAlert) -> bool:
     return is_bank and get_company_exposure(context.state, raised.company, caller.id).loans_open > 0
 
 
-def _find_alerts(state: Overlay, company: str | None, cursor: bytes) -> Iterator[bytes]:
-    """Yield cursors (height, id) of alerts after `cursor`: of one company, or of all."""
-    if company is None:
-        for key, _ in state.scan(ALERT_ORDER, b"", start=cursor):
-            if key > cursor:
-                yield key
-        return
-    prefix = company.encode() + _RAISED
-    found = []
-    for key, _ in state.scan(COMPANY_ALERTS, prefix):
-        alert_id = key[len(prefix) :]
-        found.append(get_alert(state, alert_id).height.to_bytes(8, "big") + alert_id)
-    yield from (key for key in sorted(found) if key > cursor)
+def _find_alerts(state: Overlay, company: str | None, after: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (place, id) of the alerts after a place, of one company or of all."""
+    table, prefix = ALERT_ORDER, b""
+    if company is not None:
+        table, prefix = COMPANY_ALERTS, company.encode() + _RAISED
+    for key, alert_id in state.scan(table, prefix, start=_place(after + 1)):
+        yield int.from_bytes(key[len(prefix) :], "big"), alert_id
 
 
 def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
-    """List alerts in the order they were raised, from `from_height` or after `cursor`.
+    """List alerts in the order they were raised, from `from_height` on or after `cursor`.
 
     `cursor` of the answer resumes where this one stopped; it stays where it was when there is
     nothing new, so that a follower may ask again.
     """
     reader = Fields(body)
-    from_height = reader.optional_integer("from_height", maximum=2**62) or 0
-    cursor = reader.bytes_("cursor", maximum=24) if reader.has("cursor") else b""
+    from_height = reader.optional_integer("from_height", maximum=2**42) or 0
+    cursor = reader.optional_integer("cursor", maximum=2**62) or 0
     company = reader.optional_identifier("company")
-    limit = reader.optional_integer("limit", minimum=1, maximum=MAX_LISTED) or MAX_LISTED
+    limit = reader.optional_integer("limit", minimum=1) or MAX_LISTED
     reader.done()
-    start = max(cursor, from_height.to_bytes(8, "big"))
+    cursor = max(cursor, (from_height << PLACE_BITS) - 1)
     items: list[Value] = []
-    for key in _find_alerts(context.state, company, start):
-        raised = get_alert(context.state, key[8:])
-        start = key
+    found = _find_alerts(context.state, company, cursor)
+    for place, alert_id in islice(found, MAX_SCANNED):
+        cursor = place
+        raised = get_alert(context.state, alert_id)
         if _may_see(context, raised):
-            items.append(_describe(key[8:], raised))
-            if len(items) >= limit:
-                break
-    return {"alerts": items, "cursor": start}
+            items.append(_describe(alert_id, raised))
+        if len(items) >= min(limit, MAX_LISTED):
+            break
+    return {"alerts": items, "cursor": cursor}
 
 
 def query_show(context: QueryContext, body: Mapping[str, Any]) -> Value:

@@ -197,10 +197,11 @@ class Service:
         self, client: ClientIdentity, stream: str, cursor: int, limit: int
     ) -> dict[str, Any]:
         if stream == m.WatchStream.ALERTS:
-            found = await self._run_query(client, "alerts.list", {"after": cursor, "limit": limit})
+            params = {"cursor": cursor, "limit": limit}
+            found = await self._run_query(client, "alerts.list", params)
             if not isinstance(found, dict):
                 raise LocalError(Code.INTERNAL, "alerts.list gives no map")
-            return found
+            return {"items": found["alerts"], "cursor": found["cursor"]}
         last = min(self._parts.keeper.certified_height, cursor + limit)
         items = []
         for height in range(cursor + 1, last + 1):

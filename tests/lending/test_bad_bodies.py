@@ -177,7 +177,7 @@ QUERY_BODIES: dict[str, dict[str, Any]] = {
     "loan.show": {"loan": "00" * 32},
     "loan.list": {"company": SELLER},
     "exposure.show": {"company": SELLER},
-    "alerts.list": {"from_height": 1, "limit": 3, "cursor": b"", "company": OTHER},
+    "alerts.list": {"from_height": 1, "limit": 3, "cursor": 7, "company": OTHER},
     "alert.show": {"alert": "00" * 16},
     "alerts.watch": {"company": SELLER},
 }
