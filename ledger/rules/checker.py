@@ -7,12 +7,13 @@ time but for the errors of `failures`: a rule that was accepted cannot fail in a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 from ledger.errors import Code
 from ledger.rules import functions, unit_rules
+from ledger.rules.agreement import Blame, dotted, words
 from ledger.rules.failures import EvalError
 from ledger.rules.names import suggest
 from ledger.rules.operations import OPERATIONS
@@ -76,17 +77,6 @@ def check(source: Source, tree: Syntax, environment: Environment) -> Tree:
     return _Checker(source, environment).check(tree)
 
 
-def dotted(tree: Syntax) -> str | None:
-    """Return the spelling of a dotted name, None for anything else."""
-    parts: list[str] = []
-    while isinstance(tree, Select):
-        parts.append(tree.field)
-        tree = tree.operand
-    if not isinstance(tree, Name):
-        return None
-    return ".".join([tree.name, *reversed(parts)])
-
-
 def _root(tree: Syntax) -> Name | None:
     while isinstance(tree, Select):
         tree = tree.operand
@@ -97,7 +87,7 @@ class _Checker:
     """One walk over one syntax tree; `_scope` maps the macros' variables to their slots."""
 
     def __init__(self, source: Source, environment: Environment) -> None:
-        self._source = source
+        self._blame = Blame(source)
         self._environment = environment
         self._scope: dict[str, Local] = {}
         self._slots = 0
@@ -117,16 +107,14 @@ class _Checker:
                 return self._check_conditional(tree)
             case ListOf():
                 items = [self.check(item) for item in tree.items]
-                return self._apply("make_list", list_of(self._join(tree.items, items)), *items)
+                kind = list_of(self._blame.join(tree.items, items))
+                return self._apply("make_list", kind, *items)
             case MapOf():
                 return self._check_map(tree)
             case Call():
                 return self._check_call(tree)
             case Macro():
                 return self._check_macro(tree)
-
-    def _refuse(self, code: Code, message: str, tree: Syntax) -> NoReturn:
-        raise self._source.refusal(code, message, tree.offset)
 
     def _apply(self, operation: str, kind: Type, *arguments: Tree) -> Tree:
         """Return the application, or its value where that is plain now."""
@@ -188,14 +176,14 @@ class _Checker:
         if what == "feature" and "." not in name:
             what = "name"
         known = [*self._environment.variables, *self._scope]
-        self._refuse(Code.RULE_NAME, f"unknown {what} {name}{suggest(name, known)}", root)
+        self._blame.refuse(Code.RULE_NAME, f"unknown {what} {name}{suggest(name, known)}", root)
 
     def _check_field(self, tree: Select) -> Tree:
         operand = self.check(tree.operand)
         kind = map_of(ANY, ANY) if operand.type.kind is Kind.ANY else operand.type
         if kind.kind is not Kind.MAP or kind.inner[0] not in (STRING, ANY):
-            message = f"{self._words(tree.operand, operand)}, which has no part {tree.field}"
-            self._refuse(Code.RULE_TYPE, message, tree)
+            message = f"{words(tree.operand, operand)}, which has no part {tree.field}"
+            self._blame.refuse(Code.RULE_TYPE, message, tree)
         key = Constant(STRING, tree.field)
         if tree.is_test:
             return Apply(BOOL, "has_key", (operand, key))
@@ -206,11 +194,11 @@ class _Checker:
     def _check_unary(self, tree: Unary) -> Tree:
         operand = self.check(tree.operand)
         if tree.operator == "!":
-            self._want(BOOL, tree.operand, operand, "'!' wants")
+            self._blame.want(BOOL, tree.operand, operand, "'!' wants")
             return self._apply("not", BOOL, operand)
         if operand.type.kind not in (Kind.INT, Kind.ANY) or operand.type.unit is Unit.DATE:
-            message = f"'-' wants a number, {self._words(tree.operand, operand)}"
-            self._refuse(Code.RULE_TYPE, message, tree)
+            message = f"'-' wants a number, {words(tree.operand, operand)}"
+            self._blame.refuse(Code.RULE_TYPE, message, tree)
         kind = NUMBER if operand.type.kind is Kind.ANY else operand.type
         return self._apply("neg", kind, operand)
 
@@ -219,8 +207,8 @@ class _Checker:
         right = self.check(tree.right)
         operator = tree.operator
         if operator in ("&&", "||"):
-            self._want(BOOL, tree.left, left, f"'{operator}' wants")
-            self._want(BOOL, tree.right, right, f"'{operator}' wants")
+            self._blame.want(BOOL, tree.left, left, f"'{operator}' wants")
+            self._blame.want(BOOL, tree.right, right, f"'{operator}' wants")
             return Logic(BOOL, operator == "||", left, right)
         if operator == "[]":
             return self._check_index(tree, left, right)
@@ -234,14 +222,16 @@ class _Checker:
                 self._check_enumeration(tree.left, left, ((tree.right, right),))
                 self._check_enumeration(tree.right, right, ((tree.left, left),))
         except Mismatch as mismatch:
-            self._refuse_pair(tree, (tree.left, left), (tree.right, right), mismatch)
+            self._blame.refuse_pair(tree, (tree.left, left), (tree.right, right), mismatch)
         return Apply(kind, operation, (left, right))
 
     def _check_in(self, tree: Binary, left: Tree, right: Tree) -> Tree:
         if right.type.kind not in (Kind.LIST, Kind.MAP):
-            message = f"'in' wants a list on its right, {self._words(tree.right, right)}"
-            self._refuse(Code.RULE_TYPE, message, tree)
+            message = f"'in' wants a list on its right, {words(tree.right, right)}"
+            self._blame.refuse(Code.RULE_TYPE, message, tree)
         unit_rules.join(left.type, right.type.inner[0])
+        if right.type.kind is Kind.MAP:
+            self._check_key(left.type, tree)
         if isinstance(tree.right, ListOf) and isinstance(right, Constant):
             items = (Constant(STRING, value) for value in right.value)
             pairs = tuple(zip(tree.right.items, items, strict=True))
@@ -250,14 +240,15 @@ class _Checker:
 
     def _check_index(self, tree: Binary, left: Tree, right: Tree) -> Tree:
         if left.type.kind is Kind.LIST:
-            self._want(NUMBER, tree.right, right, "an index wants")
+            self._blame.want(NUMBER, tree.right, right, "an index wants")
             return Apply(left.type.inner[0], "item", (left, right))
         if left.type.kind is Kind.MAP:
-            self._want(left.type.inner[0], tree.right, right, "this map's key wants")
+            self._blame.want(left.type.inner[0], tree.right, right, "this map's key wants")
+            self._check_key(right.type, tree)
             return Apply(left.type.inner[1], "value", (left, right))
-        return self._refuse(
+        return self._blame.refuse(
             Code.RULE_TYPE,
-            f"'[' wants a list or a map on its left, {self._words(tree.left, left)}",
+            f"'[' wants a list or a map on its left, {words(tree.left, left)}",
             tree,
         )
 
@@ -272,14 +263,14 @@ class _Checker:
                 listed = ", ".join(sorted(fact.values)[:12])
                 near = suggest(str(tree.value), sorted(fact.values))
                 shown = f"{dotted(named)} is never '{tree.value}'"
-                self._refuse(Code.RULE_TYPE, f"{shown}{near} (it is one of {listed})", syntax)
+                self._blame.refuse(Code.RULE_TYPE, f"{shown}{near} (it is one of {listed})", syntax)
 
     def _check_conditional(self, tree: Conditional) -> Tree:
         condition = self.check(tree.condition)
-        self._want(BOOL, tree.condition, condition, "'?' wants")
+        self._blame.want(BOOL, tree.condition, condition, "'?' wants")
         chosen = self.check(tree.chosen)
         otherwise = self.check(tree.otherwise)
-        kind = self._join((tree.chosen, tree.otherwise), [chosen, otherwise])
+        kind = self._blame.join((tree.chosen, tree.otherwise), [chosen, otherwise])
         return Choose(kind, condition, chosen, otherwise)
 
     # Lists, maps, calls and macros
@@ -287,12 +278,15 @@ class _Checker:
     def _check_map(self, tree: MapOf) -> Tree:
         keys = [self.check(key) for key, _ in tree.entries]
         values = [self.check(value) for _, value in tree.entries]
-        key_type = self._join([key for key, _ in tree.entries], keys)
-        value_type = self._join([value for _, value in tree.entries], values)
-        if key_type.kind not in _KEY_KINDS:
-            self._refuse(Code.RULE_TYPE, f"a map's key cannot be {describe(key_type)}", tree)
+        key_type = self._blame.join([key for key, _ in tree.entries], keys)
+        value_type = self._blame.join([value for _, value in tree.entries], values)
+        self._check_key(key_type, tree)
         items = [item for pair in zip(keys, values, strict=True) for item in pair]
         return Apply(map_of(key_type, value_type), "make_map", tuple(items))
+
+    def _check_key(self, key: Type, tree: Syntax) -> None:
+        if key.kind not in _KEY_KINDS:
+            self._blame.refuse(Code.RULE_TYPE, f"a map's key cannot be {describe(key)}", tree)
 
     def _check_call(self, tree: Call) -> Tree:
         syntaxes = list(tree.arguments)
@@ -315,23 +309,23 @@ class _Checker:
         except functions.Unresolved as problem:
             index = problem.argument
             at = syntaxes[index] if 0 <= index < len(syntaxes) else tree
-            shown = f": {self._words(at, arguments[index])}" if at is not tree else ""
-            self._refuse(problem.code, f"{problem.message}{shown}", at)
+            shown = f": {words(at, arguments[index])}" if at is not tree else ""
+            self._blame.refuse(problem.code, f"{problem.message}{shown}", at)
         return self._apply(resolved.operation, resolved.type, *arguments)
 
     def _refuse_function(self, tree: Call, name: str) -> NoReturn:
         plain = name.lstrip(".")
         if plain in functions.FORBIDDEN:
             message = f"{plain}() is not in smartrule/1: {functions.FORBIDDEN[plain]}"
-            self._refuse(Code.RULE_FORBIDDEN, message, tree)
+            self._blame.refuse(Code.RULE_FORBIDDEN, message, tree)
         near = suggest(plain, functions.known_names())
-        self._refuse(Code.RULE_NAME, f"unknown function {plain}(){near}", tree)
+        self._blame.refuse(Code.RULE_NAME, f"unknown function {plain}(){near}", tree)
 
     def _check_macro(self, tree: Macro) -> Tree:
         subject = self.check(tree.subject)
         if subject.type.kind not in (Kind.LIST, Kind.MAP):
-            words = self._words(tree.subject, subject)
-            self._refuse(Code.RULE_TYPE, f"{tree.macro} wants a list or a map, {words}", tree)
+            message = f"{tree.macro} wants a list or a map, {words(tree.subject, subject)}"
+            self._blame.refuse(Code.RULE_TYPE, message, tree)
         slot, outer = self._slots, self._scope
         self._scope = {**outer, tree.variable: Local(subject.type.inner[0], slot)}
         self._slots += 1
@@ -344,54 +338,9 @@ class _Checker:
         result = bodies.pop() if is_map else None
         condition = bodies[0] if bodies else None
         if condition is not None:
-            self._want(BOOL, tree.bodies[0], condition, f"{tree.macro} wants")
+            self._blame.want(BOOL, tree.bodies[0], condition, f"{tree.macro} wants")
         if result is not None:
             kind = list_of(result.type)
         else:
             kind = list_of(subject.type.inner[0]) if tree.macro == "filter" else BOOL
         return Loop(kind, tree.macro, subject, slot, condition, result)
-
-    # Words and agreement
-
-    def _join(self, syntaxes: list[Syntax] | tuple[Syntax, ...], trees: list[Tree]) -> Type:
-        """Return the one type of several values; refuse the first that differs."""
-        joined = ANY
-        for syntax, tree in zip(syntaxes, trees, strict=True):
-            try:
-                joined = unit_rules.join(joined, tree.type)
-            except Mismatch as mismatch:
-                self._refuse_pair(syntax, (syntaxes[0], trees[0]), (syntax, tree), mismatch)
-        return joined
-
-    def _want(self, want: Type, syntax: Syntax, tree: Tree, what: str) -> None:
-        if unit_rules.unify(want, tree.type) is None:
-            message = f"{what} {describe(want)}, {self._words(syntax, tree)}"
-            self._refuse(unit_rules.compute_mismatch(want, tree.type).code, message, syntax)
-
-    def _refuse_pair(
-        self,
-        at: Syntax,
-        left: tuple[Syntax, Tree],
-        right: tuple[Syntax, Tree],
-        mismatch: Mismatch,
-    ) -> NoReturn:
-        hint = mismatch.hint or next(self._number_hints(left, right), "")
-        message = f"{self._words(*left)} and {self._words(*right)}"
-        self._refuse(mismatch.code, f"{message}: {hint}" if hint else message, at)
-
-    def _number_hints(self, *pair: tuple[Syntax, Tree]) -> Iterator[str]:
-        for (_, tree), (_, other) in (pair, pair[::-1]):
-            if tree.type.unit is Unit.NUMBER:
-                number = tree.value if isinstance(tree, Constant) else None
-                hint = unit_rules.hint_for_number(other.type.unit, number)
-                if hint:
-                    yield hint
-
-    def _words(self, syntax: Syntax, tree: Tree) -> str:
-        """Return "rv.amount is money (fen)"."""
-        name = dotted(syntax)
-        if name is None and isinstance(syntax, Literal):
-            name = repr(syntax.value) if not isinstance(syntax.value, bool) else None
-        if name is None and isinstance(syntax, Call):
-            name = f"{syntax.function}(…)"
-        return f"{name or 'the value here'} is {describe(tree.type)}"

@@ -103,6 +103,8 @@ def _shape_of_result(tree: Apply, shapes: list[_Shape]) -> _Shape:
         item = _either(left.item, right.item) if left.item and right.item else None
         item = item or left.item or right.item
         return _Shape(left.length + right.length, left.weight + right.weight, item)
+    if tree.operation == "same":
+        return shapes[0]
     if tree.operation in ("item", "value"):
         return _Shape(shapes[0].weight, shapes[0].weight, shapes[0].item)
     # A conversion: UTF-8 has at most four bytes a character.

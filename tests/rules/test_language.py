@@ -224,3 +224,30 @@ def test_refuses_a_value_of_another_unit_than_the_place_wants() -> None:
     source = Source.of_text("co.overdue")
     with pytest.raises(RuleSourceError, match="number of days, want money"):
         compile_expression(source, _ENVIRONMENT, Unit.FEN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{} in {}", "[1] in {}", "{}[[1]] == 1", "{[1]: 2} == {}", "co.debt in [1]", "1 in 'a'"],
+)
+def test_refuses_keys_and_members_of_a_wrong_type(text: str) -> None:
+    assert _refusal(text).code in (Code.RULE_TYPE, Code.RULE_UNIT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1].all(x, " * 30 + "1 / x == 1" + ")" * 30,
+        "[1].exists(x, " * 31 + "x == 1" + ")" * 31,
+        "true ? 1 : " * 32 + "1",
+        "(" * 30 + "1 / n == 1" + ") ? true : false" * 30,
+        "[" * 32 + "n" + "]" * 32,
+        "{1: " * 32 + "n" + "}" * 32,
+        "math.least(n, " * 32 + "1" + ")" * 32,
+        "(1 / n == 1 || " * 30 + "false" + ")" * 30,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_the_highest_trees_run_in_both_evaluators(text: str) -> None:
+    expression = compile_expression(Source.of_text(text), _ENVIRONMENT)
+    assert expression.run({"n": 1}) == expression.interpret({"n": 1})

@@ -134,7 +134,7 @@ def test_features_of_assets_and_the_loan_book_are_left_to_their_owners() -> None
     feature = _schema().features["pt.legal_status"]
     assert (feature.source, feature.kind) == (FeatureSource.ASSET, "patent")
     assert (feature.category, feature.key, feature.field) == ("C028", "patent_no", "legal_status")
-    assert feature.values == {"valid", "lapsed", "invalidated"}
+    assert feature.values == frozenset({"valid", "lapsed", "invalidated"})
     assert _schema().ref == "company/7"
 
 

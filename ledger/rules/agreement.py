@@ -1,0 +1,88 @@
+"""Whether typed trees agree, and what to tell the author when they do not.
+
+A refusal names the parts as they were written, says what each of them is, and gives a hint of what
+to write instead: "rv.amount is money (fen) and 1000 is a bare number: write yuan(1000)".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+from ledger.errors import Code
+from ledger.rules import unit_rules
+from ledger.rules.source import Source
+from ledger.rules.syntax import Call, Literal, Name, Select, Syntax
+from ledger.rules.tree import Constant, Tree
+from ledger.rules.types import ANY, Type, describe
+from ledger.rules.unit_rules import Mismatch
+from ledger.rules.units import Unit
+
+
+class Blame:
+    """Refusals of one source, each at the place of a syntax node."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def refuse(self, code: Code, message: str, tree: Syntax) -> NoReturn:
+        """Refuse the expression at `tree`."""
+        raise self._source.refusal(code, message, tree.offset)
+
+    def join(self, syntaxes: Sequence[Syntax], trees: Sequence[Tree]) -> Type:
+        """Return the one type of several values; refuse the first that differs."""
+        joined = ANY
+        for syntax, tree in zip(syntaxes, trees, strict=True):
+            try:
+                joined = unit_rules.join(joined, tree.type)
+            except Mismatch as mismatch:
+                self.refuse_pair(syntax, (syntaxes[0], trees[0]), (syntax, tree), mismatch)
+        return joined
+
+    def want(self, want: Type, syntax: Syntax, tree: Tree, what: str) -> None:
+        """Refuse a value of another type than `want`; `what` says who wants it."""
+        if unit_rules.unify(want, tree.type) is None:
+            message = f"{what} {describe(want)}, {words(syntax, tree)}"
+            self.refuse(unit_rules.compute_mismatch(want, tree.type).code, message, syntax)
+
+    def refuse_pair(
+        self,
+        at: Syntax,
+        left: tuple[Syntax, Tree],
+        right: tuple[Syntax, Tree],
+        mismatch: Mismatch,
+    ) -> NoReturn:
+        """Refuse two values that do not go together."""
+        hint = mismatch.hint or next(_number_hints(left, right), "")
+        message = f"{words(*left)} and {words(*right)}"
+        self.refuse(mismatch.code, f"{message}: {hint}" if hint else message, at)
+
+
+def dotted(tree: Syntax) -> str | None:
+    """Return the spelling of a dotted name, None for anything else."""
+    parts: list[str] = []
+    while isinstance(tree, Select):
+        parts.append(tree.field)
+        tree = tree.operand
+    if not isinstance(tree, Name):
+        return None
+    return ".".join([tree.name, *reversed(parts)])
+
+
+def _number_hints(*pair: tuple[Syntax, Tree]) -> Iterator[str]:
+    for (_, tree), (_, other) in (pair, pair[::-1]):
+        if tree.type.unit is Unit.NUMBER:
+            number = tree.value if isinstance(tree, Constant) else None
+            hint = unit_rules.hint_for_number(other.type.unit, number)
+            if hint:
+                yield hint
+
+
+def words(syntax: Syntax, tree: Tree) -> str:
+    """Return "rv.amount is money (fen)"."""
+    name = dotted(syntax)
+    if name is None and isinstance(syntax, Literal):
+        name = repr(syntax.value) if not isinstance(syntax.value, bool) else None
+    if name is None and isinstance(syntax, Call):
+        name = f"{syntax.function}(…)"
+    return f"{name or 'the value here'} is {describe(tree.type)}"
