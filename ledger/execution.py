@@ -33,8 +33,8 @@ from ledger.membership.context import MS_A_DAY, BlockNotes, Context, Failure, Ha
 from ledger.membership.genesis import Genesis
 from ledger.membership.members import (
     VALIDATORS_KEY,
+    Senders,
     compute_members_root,
-    resolve_sender,
 )
 from ledger.membership.settings import put_settings
 from ledger.rules.documents import load_kind
@@ -130,6 +130,7 @@ class _Block:
         self._chain = ChainStore(reader)
         self._bodies = _BlockBodies(self._chain, height, transactions)
         self._rules = Rules(self.state, rules)
+        self._senders = Senders(self.state)
         self._seen: dict[bytes, int] = {}
 
     def run(
@@ -197,7 +198,7 @@ class _Block:
     def _handle(
         self, position: int, transaction: Transaction, digests: tuple[bytes, ...] | None
     ) -> Value:
-        sender = resolve_sender(self.state, transaction.sender, transaction.public_key)
+        sender = self._senders.resolve(transaction.sender, transaction.public_key)
         handler = HANDLERS.get(transaction.kind)
         if handler is None:
             raise Rejected(Code.KIND_UNKNOWN, f"kind {transaction.kind} is not known")

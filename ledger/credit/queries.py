@@ -12,7 +12,7 @@ from typing import Any
 from ledger.credit.access import Basis, find_read_basis, may_read
 from ledger.credit.company import check_company_code
 from ledger.credit.profile import compute_features
-from ledger.credit.records import PlacedRecord, RecordStatus, get_records
+from ledger.credit.records import PlacedRecord, get_records
 from ledger.credit.rulebook import KINDS
 from ledger.credit.windows_state import get_all_coverage
 from ledger.encoding import Value, decode
@@ -122,7 +122,7 @@ def _describe(context: QueryContext, placed: PlacedRecord) -> Value:
         "number": entry.seq,
         "day": placed.day,
         "digest": entry.digest,
-        "status": RecordStatus(entry.status).name,
+        "status": entry.status.name,
         "corrects": entry.corrects,
         "corrected_by": entry.corrected_by,
         "height": entry.height,

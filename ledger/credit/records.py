@@ -26,6 +26,7 @@ from ledger.chain.merkle import leaf_hash
 from ledger.credit.company import check_company_code
 from ledger.credit.rulebook import RecordPlan
 from ledger.credit.windows_state import (
+    Coverage,
     DatedEvent,
     day_key,
     day_of_key,
@@ -391,15 +392,15 @@ class _Submission:
             process_rebuilt_day(self._state, part.company, streams, day, events)
 
     def _update_coverage(self, part: _CompanyPart) -> None:
-        coverage = get_coverage(self._state, part.company, self._plan.key)
-        first_days = [day for day in (coverage.first_day, part.first_day) if day is not None]
-        last_days = [day for day in (coverage.last_day, part.last_day) if day is not None]
-        coverage = replace(
-            coverage,
-            first_day=min(first_days),
-            last_day=max(last_days),
-            record_count=coverage.record_count + len(part.leaves),
-            conflict_count=coverage.conflict_count + part.conflict_count,
+        known = get_coverage(self._state, part.company, self._plan.key)
+        first_days = [day for day in (known.first_day, part.first_day) if day is not None]
+        last_days = [day for day in (known.last_day, part.last_day) if day is not None]
+        coverage = Coverage(
+            known.intervals,
+            min(first_days),
+            max(last_days),
+            known.record_count + len(part.leaves),
+            known.conflict_count + part.conflict_count,
         )
         put_coverage(self._state, part.company, self._plan.key, coverage)
 

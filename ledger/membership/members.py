@@ -134,18 +134,40 @@ def get_company_key(state: Overlay, company: str) -> CompanyKey | None:
     return None if value is None else CompanyKey(*value)
 
 
-def resolve_sender(state: Overlay, sender: str, public_key: bytes) -> Party:
-    """Return who `sender` is; raise `Rejected` (2003–2005) unless the key is its own now."""
-    member = get_member(state, sender)
-    if member is not None:
-        _check_key(f"member {sender}", public_key, member.public_key, member.revoked_keys)
-        return Party(sender, member.role, member, False)
-    if len(sender) == COMPANY_CODE_LENGTH:
-        bound = get_company_key(state, sender)
-        if bound is not None:
-            _check_key(f"company {sender}", public_key, bound.public_key, bound.revoked_keys)
-            return Party(sender, None, None, True)
-    raise Rejected(Code.SENDER_UNKNOWN, f"sender {sender} is neither a member nor a bound company")
+class Senders:
+    """Who signs in one state; entries that did not change are decoded once."""
+
+    __slots__ = ("_known", "_state")
+
+    def __init__(self, state: Overlay) -> None:
+        self._state = state
+        self._known: dict[str, tuple[Any, Member]] = {}
+
+    def resolve(self, sender: str, public_key: bytes) -> Party:
+        """Return who `sender` is; raise `Rejected` (2003–2005) unless the key is its own now."""
+        member = self._member(sender)
+        if member is not None:
+            _check_key(f"member {sender}", public_key, member.public_key, member.revoked_keys)
+            return Party(sender, member.role, member, False)
+        if len(sender) == COMPANY_CODE_LENGTH:
+            bound = get_company_key(self._state, sender)
+            if bound is not None:
+                _check_key(f"company {sender}", public_key, bound.public_key, bound.revoked_keys)
+                return Party(sender, None, None, True)
+        raise Rejected(
+            Code.SENDER_UNKNOWN, f"sender {sender} is neither a member nor a bound company"
+        )
+
+    def _member(self, sender: str) -> Member | None:
+        value = self._state.get(MEMBERS, sender.encode())
+        if value is None:
+            return None
+        known = self._known.get(sender)
+        # The overlay gives the same object until the entry changes.
+        if known is None or known[0] is not value:
+            known = (value, member_from_value(value))
+            self._known[sender] = known
+        return known[1]
 
 
 def _check_key(who: str, given: bytes, current: bytes, revoked: Sequence[bytes]) -> None:

@@ -11,7 +11,7 @@ and everything still verifies. `check_at_door` needs nothing but the bytes and t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.chain.hashes import SIGNED_TRANSACTION_TAG, TRANSACTION_TAG, tagged_hash
@@ -37,7 +37,11 @@ _NAME_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One decoded transaction; `body` is a canonical map whose shape belongs to `kind`."""
+    """One decoded transaction; `body` is a canonical map whose shape belongs to `kind`.
+
+    `id` is the hash of the unsigned bytes; `signed_hash` is what batches list (rule 17). Both are
+    computed once: a transaction is looked up by them at every station of its way.
+    """
 
     chain_id: bytes
     sender: str
@@ -49,16 +53,13 @@ class Transaction:
     unsigned: bytes
     signature: bytes
     attachments: tuple[bytes, ...]
+    id: bytes = field(init=False)
+    signed_hash: bytes = field(init=False)
 
-    @property
-    def id(self) -> bytes:
-        """The 32-byte transaction id: the hash of the unsigned bytes."""
-        return tagged_hash(TRANSACTION_TAG, self.unsigned)
-
-    @property
-    def signed_hash(self) -> bytes:
-        """The 32-byte hash of the signed bytes, which batches list."""
-        return compute_signed_hash(self.unsigned, self.signature)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", tagged_hash(TRANSACTION_TAG, self.unsigned))
+        signed_hash = compute_signed_hash(self.unsigned, self.signature)
+        object.__setattr__(self, "signed_hash", signed_hash)
 
     def encoded(self) -> bytes:
         """Return the wire bytes."""

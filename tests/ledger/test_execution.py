@@ -11,6 +11,7 @@ from ledger.state.overlay import leaf_key, leaf_value
 from ledger.state.tables import MEMBERS
 from ledger.state.tree import StateTree, verify_proof
 from ledger.storage.chain_store import ChainStore
+from ledger.transactions.envelope import transaction_from_parts
 from ledger.transactions.records import Record, check_attachments
 from tests.ledger_harness import DAY_MS, GENESIS_DAY, Harness, company_code, key_of
 
@@ -55,9 +56,7 @@ def test_repeat_inside_a_block_gets_duplicate():
     other = chain.bind(company_code(2))
     first = chain.execute([tx, other])
     # The same unsigned bytes under another signature are another entry of the batch (rule 17).
-    twin = type(tx)(
-        **{name: getattr(tx, name) for name in tx.__dataclass_fields__} | {"signature": bytes(64)}
-    )
+    twin = transaction_from_parts(tx.unsigned, bytes(64), ())
     executed = chain.block(tx, twin)
     assert codes(first) == [Code.OK, Code.OK]
     assert codes(executed) == [Code.OK, Code.DUPLICATE]
