@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import msgpack
 
-from ledger.errors import Code, Refused
+from ledger.errors import Code, Refused, StorageError
 
 Value: TypeAlias = (
     "bool | int | str | bytes | tuple[Value, ...] | list[Value] | Mapping[str, Value] | None"
@@ -27,6 +27,9 @@ INT_MIN = -(2**63)
 INT_MAX = 2**64 - 1
 # Below this size even the worst expansion (one empty map a byte, about 72-fold) is harmless.
 _SCAN_ABOVE = 4096
+# A value may take eight times the largest frame, not eight times its own bytes (F65): results of a
+# block are small maps and empty lists, which are many containers and no attack.
+_EXPANSION_FLOOR = 1024 * 1024
 _CONTAINER_BYTES = 72
 _ITEM_BYTES = 8
 _MAX_EXPANSION = 8
@@ -56,6 +59,19 @@ def decode(data: bytes, max_bytes: int = MAX_BYTES) -> Any:
     if _pack(value) != data:
         raise Refused(Code.ENCODING_NOT_CANONICAL, "not the canonical encoding of its value")
     return value
+
+
+def decode_own(data: bytes) -> Any:
+    """Return the value of bytes that `encode` made here and a database with checksums kept.
+
+    Not for bytes of others: nothing is checked but that they are one msgpack value, which takes a
+    tenth of the time of `decode`. Raises `StorageError` STORE_CORRUPT when they are not, so that a
+    node with a broken disk stops and does not go on to compute something of its own (rule 54).
+    """
+    try:
+        return msgpack.unpackb(data, use_list=False, strict_map_key=True)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise StorageError(Code.STORE_CORRUPT, f"a stored value does not decode: {error}") from None
 
 
 def _pack(value: Any) -> bytes:
@@ -128,7 +144,7 @@ def _check(value: Any, depth: int) -> None:
 def _scan(data: bytes) -> None:
     """Bound depth and memory of a large input by its headers alone, before any allocation."""
     position, end = 0, len(data)
-    budget = _MAX_EXPANSION * end
+    budget = _MAX_EXPANSION * max(end, _EXPANSION_FLOOR)
     open_items: list[int] = []
     while position < end:
         position, children = _skip_header(data, position)

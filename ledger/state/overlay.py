@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from ledger.chain.merkle import Frontier
-from ledger.encoding import decode, encode
+from ledger.encoding import decode_own, encode
 from ledger.errors import Code, LocalError
 from ledger.state.tables import COMPANIES, COMPANY_KEY_BYTES, Scope, Table
 from ledger.storage.store import Reader
@@ -71,7 +71,7 @@ class Overlay:
         if value is not _ABSENT:
             return value
         raw = self._base.get(physical)
-        value = None if raw is None else decode(raw)
+        value = None if raw is None else decode_own(raw)
         self._values[physical] = value
         return value
 
@@ -107,7 +107,7 @@ class Overlay:
         touched = self._touched(table, prefix, low, high)
         base = self._base.scan(low, high, reverse=reverse)
         for physical, raw in _merged(base, sorted(touched, reverse=reverse), reverse):
-            value = decode(raw) if raw is not None else self._current(physical)
+            value = decode_own(raw) if raw is not None else self._current(physical)
             if value is not None:
                 yield physical[len(table.prefix) :], value
 
@@ -184,7 +184,7 @@ class Overlay:
 
     def _company_leaf(self, company: str, items: list[bytes]) -> bytes:
         stored = self._base.get(COMPANIES.prefix + company.encode())
-        fold = _NO_FOLD if stored is None else decode(stored)[2]
+        fold = _NO_FOLD if stored is None else decode_own(stored)[2]
         if items:
             fold = sha256(fold + b"".join(items)).digest()
         frontier = self._stored_frontier(company).appended(self._logs.get(company, ()))
