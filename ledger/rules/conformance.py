@@ -23,7 +23,6 @@ from ledger.rules.types import (
     NUMBER,
     STRING,
     TIMESTAMP,
-    Kind,
     Type,
     Variable,
     list_of,
@@ -33,7 +32,6 @@ from ledger.rules.types import (
 _TYPES = {
     "bool": BOOL, "int": NUMBER, "string": STRING, "bytes": BYTES,
     "timestamp": TIMESTAMP, "duration": DURATION,
-    "google.protobuf.Timestamp": TIMESTAMP, "google.protobuf.Duration": DURATION,
 }  # fmt: skip
 _LITERALS = frozenset({"true", "false", "null"})
 
@@ -69,7 +67,7 @@ def _compile(case: Mapping[str, Any]) -> Expression:
 
 
 def _read_type(text: str) -> Type:
-    text = text.strip()
+    text = _normalise(text)
     if text in _TYPES:
         return _TYPES[text]
     if text.startswith("list(") and text.endswith(")"):
@@ -82,23 +80,23 @@ def _read_type(text: str) -> Type:
 
 def _read_value(tagged: Mapping[str, Any]) -> Any:
     """Return the run-time value of {"type": …, "value": …}."""
-    kind, value = tagged["type"], tagged["value"]
+    kind, value = _normalise(tagged["type"]), tagged["value"]
     if kind == "bytes":
         return bytes.fromhex(value)
     if kind == "list":
         return tuple(_read_value(item) for item in value)
     if kind == "map":
         return {_read_value(key): _read_value(item) for key, item in value}
-    if kind.endswith(("timestamp", "Timestamp")) and isinstance(value, str):
+    if kind == "timestamp" and isinstance(value, str):
         return times.parse_timestamp(value)
-    if kind.endswith(("duration", "Duration")) and isinstance(value, str):
+    if kind == "duration" and isinstance(value, str):
         return times.parse_duration(value)
     return value
 
 
 def _compare(expect: Mapping[str, Any], expression: Expression, run: Any) -> str | None:
     deduced = expect.get("deduced_type")
-    if deduced is not None and str(_strip(deduced)) != str(expression.type):
+    if deduced is not None and _normalise(deduced) != _normalise(str(expression.type)):
         return f"deduced type {expression.type}, want {deduced}"
     try:
         value = run()
@@ -110,19 +108,16 @@ def _compare(expect: Mapping[str, Any], expression: Expression, run: Any) -> str
         return None
     tagged = expect["value"]
     want = _read_value(tagged)
-    if expression.type.kind is not _kind_of(tagged["type"]):
+    if _normalise(tagged["type"]) != expression.type.kind:
         return f"got a {expression.type}, want a {tagged['type']}"
     return None if _is_same(value, want) else f"got {value!r}, want {want!r}"
 
 
-def _strip(deduced: str) -> str:
-    return deduced.replace("google.protobuf.Timestamp", "timestamp").replace(
-        "google.protobuf.Duration", "duration"
-    )
-
-
-def _kind_of(name: str) -> Kind:
-    return Kind(_strip(name))
+def _normalise(name: str) -> str:
+    """Return the name of a type as this package writes it."""
+    for outer, inner in (("google.protobuf.", ""), ("dyn", "any"), (" ", "")):
+        name = name.replace(outer, inner)
+    return name.lower()
 
 
 def _is_same(left: Any, right: Any) -> bool:
