@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +79,21 @@ def plan(
     nodes: int,
     base_port: int,
     now_ms: int,
+    as_of: date | None = None,
     make_seed: Callable[[], bytes] = new_seed,
 ) -> LocalNetwork:
     """Make keys, certificates, consortium file and genesis in the new folder `folder`.
 
-    Nodes get the ports `base_port`, `base_port + 1`, …; `now_ms` is real time in ms since 1970 UTC.
+    Nodes get the ports `base_port`, `base_port + 1`, …; `now_ms` is real time in ms since 1970 UTC;
+    `as_of`, if given, is the day the network lives in, instead of the file's own time.
     Raises `Refused` 7003 for the consortium file and for a number of nodes it does not allow, and
     `LocalError` 1105 where a key cannot be written.
     """
     document = read_consortium(consortium)
+    if as_of is not None:
+        for key in ("time", "clock_offset_ms"):
+            document.pop(key, None)
+        document["as_of"] = as_of
     entries = document.get("member", [])
     order = _node_order(consortium.name, document, nodes)
     valid_from = datetime.fromtimestamp(now_ms / 1000, UTC)

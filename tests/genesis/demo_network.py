@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ NOW_MS = 1_795_000_000_000
 class DemoNetwork(Harness):
     """Seven members with keys in `folder`; blocks are executed on a store in memory."""
 
-    def __init__(self, folder: Path, consortium: Path = DEMO / "consortium.toml") -> None:
-        network = plan(consortium, folder, nodes=7, base_port=7001, now_ms=NOW_MS)
+    def __init__(self, folder: Path, as_of: date | None = None) -> None:
+        consortium = DEMO / "consortium.toml"
+        network = plan(consortium, folder, nodes=7, base_port=7001, now_ms=NOW_MS, as_of=as_of)
         self.seeds = {member.id: load_key(member.key_file) for member in network.members}
         self.genesis = parse_genesis(network.genesis_file.read_bytes())
         self.categories = {category.id: category for category in self.genesis.categories}

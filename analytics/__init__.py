@@ -1,0 +1,1 @@
+"""Where floats and data frames may be: checks on real data, matching at scale, fitting."""
