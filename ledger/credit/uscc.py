@@ -10,6 +10,7 @@ years fail their check; they are accepted only when the registrar attested them
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import mul
 
 from ledger.errors import Code, Rejected
 
@@ -17,22 +18,22 @@ ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 LENGTH = 18
 _WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _INNER_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
-_INNER_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _VALUES = {symbol: value for value, symbol in enumerate(ALPHABET)}
+_SYMBOLS = frozenset(ALPHABET)
+_INNER_VALUES = {
+    symbol: value for value, symbol in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+}
 
 
 def compute_check_character(body: str) -> str:
     """Return character 18 for the first 17 (GB 32100-2015)."""
-    total = sum(_VALUES[c] * weight for c, weight in zip(body, _WEIGHTS, strict=True))
+    total = sum(map(mul, map(_VALUES.__getitem__, body), _WEIGHTS))
     return ALPHABET[(31 - total % 31) % 31]
 
 
 def compute_inner_check_character(organisation: str) -> str:
     """Return the check character for the 8 characters of an organisation code (GB 11714)."""
-    total = sum(
-        _INNER_ALPHABET.index(c) * weight
-        for c, weight in zip(organisation, _INNER_WEIGHTS, strict=True)
-    )
+    total = sum(map(mul, map(_INNER_VALUES.__getitem__, organisation), _INNER_WEIGHTS))
     check = 11 - total % 11
     return {10: "X", 11: "0"}.get(check, str(check))
 
@@ -75,6 +76,8 @@ def check_form(code: str) -> None:
 def _check_characters(code: str, length: int) -> None:
     if len(code) != length:
         raise Rejected(Code.USCC_LENGTH, f"company code of {len(code)} characters, want {length}")
+    if _SYMBOLS.issuperset(code):
+        return
     for position, symbol in enumerate(code, 1):
         if symbol not in _VALUES:
             raise Rejected(
