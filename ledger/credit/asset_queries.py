@@ -24,7 +24,7 @@ from ledger.credit.assets import (
 from ledger.credit.ids import read_id
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
-from ledger.membership.context import Query, QueryContext, Role
+from ledger.membership.context import Query, QueryContext, Role, check_acts_for
 from ledger.state.tables import COMPANY_ASSETS
 from ledger.transactions.fields import Fields
 
@@ -86,8 +86,13 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
 
 
 def query_check(context: QueryContext, body: Mapping[str, Any]) -> Value:
-    """Tell a lender whether a document is registered and pledged: exact, similar or none."""
+    """Tell a lender, or whoever acts for the company, if a document is registered and pledged.
+
+    The answer is exact, similar or none, and nothing else.
+    """
     asset = read_terms(Fields(body), sender=context.caller.id, day=context.day)
+    if context.caller.role not in (Role.BANK, Role.REGULATOR):
+        check_acts_for(context.caller, asset.company)
     return {
         "registered": str(find_match(context.state, asset)),
         "pledged": str(find_pledged_match(context.state, asset)),

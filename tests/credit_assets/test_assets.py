@@ -129,7 +129,11 @@ def test_no_answer_names_the_lender_that_holds_it(desk: Desk) -> None:
 
 
 def test_a_check_tells_exact_similar_none(desk: Desk) -> None:
-    assert desk.ask("ccb", "asset.check", **claim())["registered"] == "none"
+    for who in ("ccb", "D18", "D01", SELLER):
+        assert desk.ask(who, "asset.check", **claim())["registered"] == "none"
+    for stranger in ("D02", OTHER):
+        with refused(Code.NOT_PERMITTED):
+            desk.ask(stranger, "asset.check", **claim())
     asset = desk.send(SELLER, "asset.register", **claim())["asset"]
     assert desk.ask("ccb", "asset.check", **claim()) == {"registered": "exact", "pledged": "none"}
     pledge(desk, asset, "icbc", APPLICATION, 1)
