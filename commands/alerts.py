@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import click
@@ -11,8 +13,9 @@ from commands.answers import text_of
 from commands.console import say, show_json, show_table
 from commands.frame import Group, identity_option, json_option
 from commands.session import ask, open_session, report, transact
+from commands.values import COMPANY, json_ready
 
-_COLUMNS = ("severity", "rule", "company", "state", "height", "text", "value", "alert")
+_COLUMNS = ("severity", "rule", "company", "state", "text", "inputs", "day", "height", "alert")
 
 
 @click.group("alerts", cls=Group)
@@ -51,41 +54,68 @@ def show_alerts(alerts: Iterable[Mapping[str, Any]]) -> None:
     """Print alerts as a table, the gravest first."""
     order = {"red": 0, "orange": 1, "yellow": 2, "blue": 3}
     ranked = sorted(alerts, key=lambda item: order.get(str(item.get("severity")), 9))
-    columns = [name for name in _COLUMNS if any(name in item for item in ranked)]
-    rows = [[text_of(name, item.get(name)) for name in columns] for item in ranked]
+    rows = [[_cell(name, item.get(name)) for name in _COLUMNS] for item in ranked]
     if rows:
-        show_table("", columns, rows)
+        show_table("", _COLUMNS, rows)
     else:
         say("no alerts")
 
 
+def _cell(name: str, value: Any) -> str:
+    if name == "inputs":
+        return ", ".join(f"{key} = {text_of(key, item)}" for key, item in value)
+    return text_of(name, value)
+
+
 @command.command("watch", example="creditledger alerts watch --as D18")
-@click.option("--from", "cursor", default=0, help="Start after this cursor (0: from the start).")
+@click.option("--from", "from_height", default=0, help="Start with those of this block.")
 @click.option("--count", type=int, help="Stop after so many alerts (default: never).")
 @identity_option
 @json_option
 @click.pass_context
 def watch(
-    context: click.Context, cursor: int, count: int | None, identity: str, as_json: bool
+    context: click.Context, from_height: int, count: int | None, identity: str, as_json: bool
 ) -> None:
     """Print alerts as blocks raise them, one a line, until stopped."""
     with open_session(context, identity) as session:
-        for item in session.watch_alerts(cursor, count):
+        for item in islice(session.watch_alerts(from_height), count):
             if as_json:
-                show_json(item)
+                say(json.dumps(json_ready(item), ensure_ascii=False))
             else:
                 names = ("severity", "company", "rule", "text")
                 say("  ".join(text_of(name, item.get(name)) for name in names))
 
 
-@command.command("ack", example="creditledger alerts ack 41d0… --outcome 'visited' --as D18")
+@command.command("ack", example="creditledger alerts ack 41d0… --note 'visited the plant' --as D18")
 @click.argument("alert")
-@click.option("--outcome", default="", help="What was found, in a few words.")
+@click.option(
+    "--outcome",
+    default="acknowledge",
+    show_default=True,
+    type=click.Choice(["acknowledge", "escalate", "dismiss", "resolve"]),
+)
+@click.option("--note", default="", help="What was found, in a few words.")
 @identity_option
 @json_option
 @click.pass_context
-def ack(context: click.Context, alert: str, outcome: str, identity: str, as_json: bool) -> None:
-    """Acknowledge ALERT as a regulator."""
-    body = {"alert": alert} | ({"outcome": outcome} if outcome else {})
+def ack(
+    context: click.Context, alert: str, outcome: str, note: str, identity: str, as_json: bool
+) -> None:
+    """Take up ALERT as a regulator: acknowledge, escalate, dismiss as false, or resolve it."""
+    body = {"alert": alert, "outcome": outcome} | ({"note": note} if note else {})
     done = transact(context, identity, "alert.ack", body)
-    report(done, as_json, f"alert {alert} acknowledged by {identity}")
+    state = done.data.get("state", "") if isinstance(done.data, dict) else ""
+    report(done, as_json, f"alert {alert} is {state}")
+
+
+@command.command("review", example="creditledger alerts review 91441300MA4DEMO01X --as D18")
+@click.argument("companies", nargs=-1, required=True, type=COMPANY)
+@identity_option
+@json_option
+@click.pass_context
+def review(
+    context: click.Context, companies: tuple[str, ...], identity: str, as_json: bool
+) -> None:
+    """Look at COMPANIES again as of today: for what only the passing of time makes true."""
+    done = transact(context, identity, "alert.review", {"companies": companies})
+    report(done, as_json, f"{len(companies)} companies reviewed")

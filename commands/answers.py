@@ -39,7 +39,7 @@ def _number(name: str, value: int) -> str:
         return rate(value)
     if name.endswith("_ms") and value > 10**11:
         return moment(value)
-    if name in ("day", "as_of") or name.endswith("_day"):
+    if name in ("day", "as_of", "effective_from", "effective_to") or name.endswith("_day"):
         return day(value)
     return str(value)
 

@@ -53,7 +53,9 @@ def register(
     if due_day is not None:
         body["due_day"] = due_day
     outcome = transact(context, identity, "asset.register", body)
-    report(outcome, as_json, f"asset {_asset(outcome)} registered: {kind} {document}")
+    match = outcome.data.get("match") if isinstance(outcome.data, dict) else None
+    also = "; one like it is registered" if match == "similar" else ""
+    report(outcome, as_json, f"asset {_asset(outcome)} registered: {kind} {document}{also}")
 
 
 @command.command("confirm", example="creditledger asset confirm 9b1f… --as 91440101MA5DEBTOR2")
@@ -71,27 +73,46 @@ def confirm(context: click.Context, asset: str, identity: str, as_json: bool) ->
     "pledge", example="creditledger asset pledge 9b1f… --application 77c0… --as icbc-gd"
 )
 @click.argument("asset")
-@click.option("--application", required=True, help="The granted application it secures.")
+@click.option("--application", help="The granted application it secures.")
+@click.option("--amount", "amount_fen", type=AMOUNT, help="Part of it, CNY (default: the offer).")
 @identity_option
 @json_option
 @click.pass_context
 def pledge(
-    context: click.Context, asset: str, application: str, identity: str, as_json: bool
+    context: click.Context,
+    asset: str,
+    application: str | None,
+    amount_fen: int | None,
+    identity: str,
+    as_json: bool,
 ) -> None:
-    """Pledge ASSET to the lender that acts, for a granted application."""
-    body = {"asset": asset, "application": application}
+    """Pledge ASSET to the lender that acts, for an application it granted.
+
+    The order of the blocks decides; whoever comes second is refused, and not told who was first.
+    """
+    body: dict[str, Any] = {"asset": asset}
+    if application is not None:
+        body["application"] = application
+    if amount_fen is not None:
+        body["amount_fen"] = amount_fen
     outcome = transact(context, identity, "asset.pledge", body)
     report(outcome, as_json, f"asset {asset} pledged to {identity}")
 
 
-@command.command("release", example="creditledger asset release 9b1f… --as icbc-gd")
+@command.command(
+    "release", example="creditledger asset release 9b1f… --application 77c0… --as icbc-gd"
+)
 @click.argument("asset")
+@click.option("--application", required=True, help="The application it secured.")
 @identity_option
 @json_option
 @click.pass_context
-def release(context: click.Context, asset: str, identity: str, as_json: bool) -> None:
-    """Release ASSET from the pledge that the acting lender holds."""
-    outcome = transact(context, identity, "asset.release", {"asset": asset})
+def release(
+    context: click.Context, asset: str, application: str, identity: str, as_json: bool
+) -> None:
+    """Release ASSET from what secured an application; by its lender."""
+    body = {"asset": asset, "application": application}
+    outcome = transact(context, identity, "asset.release", body)
     report(outcome, as_json, f"asset {asset} released")
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from commands.answers import show_answer
-from commands.console import show_json
+from commands.answers import show_answer, show_rows
+from commands.console import say, show_facts, show_json
+from commands.decisions import fact_text, get_units
 from commands.frame import Group, identity_option, json_option
-from commands.session import ask, net_of, report, transact
-from commands.values import COMPANY
+from commands.session import ask, net_of, open_session, report, transact
+from commands.values import COMPANY, day
 from ledger.errors import Code, LocalError
 
 
@@ -26,7 +27,11 @@ def command() -> None:
 @click.pass_context
 def show(context: click.Context, company: str, identity: str, as_json: bool) -> None:
     """Show how much is recorded about COMPANY, by category, and until when."""
-    _show(as_json, f"company {company}", ask(context, identity, "company.show", company=company))
+    answer = ask(context, identity, "company.show", company=company)
+    if as_json:
+        show_json(answer)
+    else:
+        show_answer(f"company {company}", answer)
 
 
 @command.command("records", example="creditledger company records 91441300MA4DEMO01X C047 --as D02")
@@ -51,7 +56,15 @@ def records(
     if schema:
         params["schema"] = schema
     answer = ask(context, identity, "company.records", **params)
-    _show(as_json, f"{category} of {company}", answer)
+    if as_json:
+        show_json(answer)
+        return
+    rows = [
+        {"number": item["number"], "day": item["day"], "status": item["status"]}
+        | (item["fields"] or {})
+        for item in answer["records"]
+    ]
+    show_rows(f"{category} of {company}: {answer['basis']}", rows)
 
 
 @command.command("features", example="creditledger company features 91441300MA4DEMO01X --as D18")
@@ -64,8 +77,17 @@ def features(
     context: click.Context, company: str, schema: str, identity: str, as_json: bool
 ) -> None:
     """Show what rules know of COMPANY: every feature that its records give today."""
-    answer = ask(context, identity, "company.features", company=company, schema=schema)
-    _show(as_json, f"features of {company}", answer)
+    with open_session(context, identity) as session:
+        answer = session.query("company.features", company=company, schema=schema)
+        if as_json:
+            show_json(answer)
+            return
+        units = get_units(session, schema)
+    facts = {name: fact_text(units.get(name, ""), v) for name, v in answer["facts"].items()}
+    show_facts(f"features of {company} on {day(answer['as_of'])}", facts)
+    for name in ("missing", "withheld"):
+        if answer[name]:
+            say(f"{name}: {', '.join(answer[name])}")
 
 
 @command.command(
@@ -97,10 +119,3 @@ def _parse_key(text: str) -> bytes:
     if len(key) != 32:
         raise LocalError(Code.INPUT_USAGE, f"key {text!r}, want 64 hexadecimal digits")
     return key
-
-
-def _show(as_json: bool, title: str, answer: Any) -> None:
-    if as_json:
-        show_json(answer)
-    else:
-        show_answer(title, answer)

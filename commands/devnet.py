@@ -110,6 +110,23 @@ def restart(context: click.Context, member: str) -> None:
     say(f"node of {member} runs (process {network.node(member).pid})")
 
 
+@command.command("sample", example="creditledger devnet sample --seed 7 --out data/")
+@click.option("--seed", type=int, required=True, help="Every company and record follows from it.")
+@click.option("--companies", default=250, show_default=True, help="How many companies.")
+@click.option("--as-of", "as_of", type=DAY, help="The day (default: the network's).")
+@click.option("--out", type=_PATH, required=True, help="Folder for the files.")
+@click.pass_context
+def sample(context: click.Context, seed: int, companies: int, as_of: int | None, out: Path) -> None:
+    """Make records of made-up companies, as files ready for `submit`, with their mappings."""
+    from genesis.synthetic import write_data
+
+    text = day(as_of) if as_of is not None else load_network(net_of(context)).as_of
+    plan = write_data(out, seed, companies, date.fromisoformat(text))
+    rows = [[i["member"], i["kind"], f"{i['records']:,}", i["file"]] for i in plan["submissions"]]
+    show_table("", ["member", "what", "lines", "file"], rows)
+    say(f"{plan['records']:,} records of {len(plan['companies'])} companies in {out}")
+
+
 @command.command(
     "tamper",
     hidden=True,

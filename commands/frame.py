@@ -152,6 +152,7 @@ class LazyGroup(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command line; errors become one line on stderr and an exit code."""
         kwargs["standalone_mode"] = False
+        kwargs["prog_name"] = "creditledger"
         try:
             code = super().main(*args, **kwargs)
         except click.exceptions.Exit as error:

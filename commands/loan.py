@@ -7,11 +7,20 @@ from typing import Any
 
 import click
 
-from commands.answers import show_answer, text_of
-from commands.console import show_facts, show_json, show_table
+from commands.answers import show_answer, show_rows
+from commands.console import say, show_facts, show_json
+from commands.decisions import fact_text, get_units, show_decision
 from commands.frame import Group, identity_option, json_option
-from commands.session import Outcome, ask, check_outcome, report, transact
-from commands.values import AMOUNT, COMPANY, amount, moment
+from commands.session import (
+    Session,
+    ask,
+    check_outcome,
+    open_session,
+    place_of,
+    report,
+    transact,
+)
+from commands.values import AMOUNT, COMPANY, amount, day
 
 
 @click.group("loan", cls=Group)
@@ -54,40 +63,14 @@ def apply(
     }
     if asset is not None:
         body["asset"] = asset
-    outcome = transact(context, identity, "loan.apply", body)
-    if as_json:
-        show_json(outcome.to_value())
+    with open_session(context, identity) as session:
+        outcome = session.send("loan.apply", body)
+        if as_json:
+            show_json(outcome.to_value())
         check_outcome(outcome)
-        return
-    check_outcome(outcome)
-    _show_decision(outcome, amount_fen)
-
-
-def _show_decision(outcome: Outcome, asked_fen: int) -> None:
-    data: Mapping[str, Any] = outcome.data
-    facts = {"decision": str(data.get("outcome", ""))}
-    if data.get("amount_fen") is not None:
-        facts["amount"] = f"{amount(data['amount_fen'])} of {amount(asked_fen)} asked"
-    for name, title in (("limit_fen", "limit"), ("rate_bp", "rate"), ("score", "score")):
-        if data.get(name) is not None:
-            facts[title] = text_of(name, data[name])
-    if data.get("missing"):
-        facts["missing"] = text_of("missing", data["missing"])
-    facts["application"] = str(data.get("application", outcome.id.hex()))
-    facts["block"] = f"{outcome.height} of {moment(outcome.time_ms)}"
-    facts["certified after"] = f"{outcome.seconds * 1000:.0f} ms"
-    show_facts("", facts)
-    _show_reasons(data.get("reasons") or ())
-
-
-def _show_reasons(reasons: Any) -> None:
-    rows = []
-    for reason in reasons:
-        code, condition, result, inputs = reason
-        shown = ", ".join(f"{name} = {text_of(name, value)}" for name, value in inputs)
-        rows.append([str(code), str(condition), str(result), shown or "-"])
-    if rows:
-        show_table("reasons", ["code", "condition", "result", "inputs"], rows)
+        if not as_json:
+            show_decision(session, outcome.data, amount_fen)
+            say(place_of(outcome))
 
 
 @command.command("accept", example="creditledger loan accept 77c0… --as 91441300MA4DEMO01X")
@@ -126,25 +109,44 @@ def repay(context: click.Context, loan: str, amount_fen: int, identity: str, as_
     report(outcome, as_json, f"{amount(amount_fen)} repaid on loan {loan}")
 
 
-@command.command("show", example="creditledger loan show 77c0… --as icbc-gd")
-@click.argument("loan_or_application")
-@click.option("--application", "is_application", is_flag=True, help="The id is an application's.")
+@command.command("show", example="creditledger loan show 77c0… --application --as icbc-gd")
+@click.argument("loan")
+@click.option("--application", "is_application", is_flag=True, help="Show the application instead.")
 @identity_option
 @json_option
 @click.pass_context
 def show(
-    context: click.Context,
-    loan_or_application: str,
-    is_application: bool,
-    identity: str,
-    as_json: bool,
+    context: click.Context, loan: str, is_application: bool, identity: str, as_json: bool
 ) -> None:
-    """Show a loan, or with --application an application with its decision."""
+    """Show LOAN with its account; or the application of that id with its decision and facts."""
     noun = "application" if is_application else "loan"
-    answer = ask(context, identity, f"{noun}.show", **{noun: loan_or_application})
+    with open_session(context, identity) as session:
+        answer = session.query(f"{noun}.show", **{noun: loan})
+        if as_json:
+            show_json(answer)
+        elif is_application:
+            _show_application(session, answer)
+        else:
+            show_answer(f"loan {loan}", answer)
+
+
+def _show_application(session: Session, answer: Mapping[str, Any]) -> None:
+    show_decision(session, answer, answer["asked_fen"])
+    units = get_units(session, answer["schema"])
+    facts = {name: fact_text(units.get(name, ""), v) for name, v in answer["facts"].items()}
+    show_facts(f"facts of {day(answer['day'])}, in block {answer['height']}", facts)
+
+
+@command.command("list", example="creditledger loan list 91441300MA4DEMO01X --as D18")
+@click.argument("company", type=COMPANY)
+@identity_option
+@json_option
+@click.pass_context
+def show_list(context: click.Context, company: str, identity: str, as_json: bool) -> None:
+    """List the loans of COMPANY that the caller may see."""
+    answer = ask(context, identity, "loan.list", company=company)
     if as_json:
         show_json(answer)
-        return
-    shown = {name: value for name, value in answer.items() if name != "reasons"}
-    show_answer(f"{noun} {loan_or_application}", shown)
-    _show_reasons(answer.get("reasons") or ())
+    else:
+        columns = ("loan", "lender", "product", "state", "principal_fen", "owed_fen", "rate_bp")
+        show_rows(f"loans of {company}", answer["loans"], columns)

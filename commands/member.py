@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from commands.answers import show_answer
+from commands.answers import show_rows
 from commands.console import show_json
 from commands.frame import Group, json_option, reader_option
 from commands.session import ask
@@ -25,4 +25,4 @@ def show_list(context: click.Context, identity: str | None, as_json: bool) -> No
     if as_json:
         show_json(answer)
     else:
-        show_answer("members", answer)
+        show_rows("", answer, ("id", "role", "node", "validator", "capabilities", "name"))

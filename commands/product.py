@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import click
 
-from commands.answers import show_answer
-from commands.console import say, show_json
+from commands.answers import show_answer, show_rows
+from commands.console import say, show_json, show_table
 from commands.files import read_bytes
 from commands.frame import Group, identity_option, json_option, reader_option
-from commands.session import ask, report, transact
+from commands.session import (
+    GENESIS,
+    any_identity,
+    ask,
+    net_of,
+    open_session,
+    report,
+    transact,
+)
+from ledger.errors import Code, Rejected
 
 
 @click.group("product", cls=Group)
@@ -34,6 +44,32 @@ def register(context: click.Context, file: Path, identity: str, as_json: bool) -
     report(outcome, as_json, f"product {made} registered by {identity}")
 
 
+@command.command("check", example="creditledger product check scf.toml --trust genesis.bin")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path),
+    help="Genesis with the schemas and scorecards (default: the network's).",
+)
+@json_option
+@click.pass_context
+def check(context: click.Context, file: Path, trust: Path | None, as_json: bool) -> None:
+    """Check the product of FILE as every node would, without a network and without sending it.
+
+    A mistake is told with its line and column: syntax, types and units, unknown features, cost,
+    authorisations that the product forgot to ask for.
+    """
+    from commands.rules_offline import check_product
+
+    answer = check_product(read_bytes(file), read_bytes(trust or net_of(context) / GENESIS))
+    if not answer["is_valid"]:
+        raise Rejected(Code(answer["code"]), f"{file}: {answer['error']}")
+    if as_json:
+        show_json(answer)
+    else:
+        show_answer(f"{file} would be registered as {answer['product']}", answer)
+
+
 @command.command("list", example="creditledger product list")
 @reader_option
 @json_option
@@ -44,7 +80,8 @@ def show_list(context: click.Context, identity: str | None, as_json: bool) -> No
     if as_json:
         show_json(answer)
     else:
-        show_answer("products", answer)
+        columns = ("product", "lender", "line", "asset", "is_in_force", "effective_from", "name")
+        show_rows("", answer["products"], columns)
 
 
 @command.command("show", example="creditledger product show GD-SCF-0042/3")
@@ -57,11 +94,21 @@ def show(
     context: click.Context, product: str, is_source: bool, identity: str | None, as_json: bool
 ) -> None:
     """Show PRODUCT (ID/VERSION): its terms, conditions and what it reads of a company."""
-    answer = ask(context, identity, "product.show", product=product)
-    source = answer.get("source", b"")
+    with open_session(context, identity or any_identity(net_of(context))) as session:
+        answer = session.query("product.show", product=product)
+        if as_json:
+            show_json(answer)
+            return
+        rule = session.query("rules.show", kind="product", ref=answer["product"])
+    source = rule["source"].decode()
     if is_source:
-        say(source.decode() if isinstance(source, bytes) else str(source))
-    elif as_json:
-        show_json(answer)
-    else:
-        show_answer(f"product {product}", {k: v for k, v in answer.items() if k != "source"})
+        say(source)
+        return
+    show_answer(f"product {product}", answer)
+    rows = [[c["id"], c["reason"], c["when"], c.get("text", "")] for c in _conditions(source)]
+    show_table("", ["condition", "reason", "holds when", "else"], rows)
+
+
+def _conditions(source: str) -> list[dict[str, str]]:
+    conditions: list[dict[str, str]] = tomllib.loads(source).get("condition", [])
+    return conditions

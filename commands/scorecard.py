@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from commands.answers import show_answer
-from commands.console import say, show_json
+from commands.answers import show_rows
+from commands.console import say, show_facts, show_json, show_table
 from commands.frame import Group, json_option, reader_option
 from commands.session import ask
 
@@ -31,13 +33,33 @@ def show(
     as_json: bool,
 ) -> None:
     """Show SCORECARD (ID/VERSION) with its characteristics and points, or name those in force."""
-    params: dict[str, Any] = {"kind": "scorecard"}
-    if scorecard is not None:
-        params["ref"] = scorecard
-    answer = ask(context, identity, "rules.show" if scorecard else "rules.list", **params)
+    if scorecard is None:
+        answer = ask(context, identity, "rules.list", kind="scorecard")
+        if as_json:
+            show_json(answer)
+        else:
+            show_rows("", answer, ("ref", "owner", "height"))
+        return
+    source = ask(context, identity, "rules.show", kind="scorecard", ref=scorecard)[
+        "source"
+    ].decode()
     if is_source:
-        say(answer["source"].decode())
+        say(source)
     elif as_json:
-        show_json(answer)
+        show_json(tomllib.loads(source))
     else:
-        show_answer(f"scorecard {scorecard or ''}".strip(), answer)
+        _show(tomllib.loads(source))
+
+
+def _show(card: Mapping[str, Any]) -> None:
+    plain = {name: value for name, value in card.items() if not isinstance(value, list | dict)}
+    show_facts("", {name: str(value) for name, value in plain.items()})
+    rows = []
+    for part in card.get("characteristic", ()):
+        points = part.get("bands") or part.get("table") or ()
+        pairs = points.items() if isinstance(points, Mapping) else points
+        shown = ", ".join(f"{bound}: {value}" for bound, value in pairs)
+        rows.append(
+            [part["id"], part["input"], shown, f"{part.get('missing', '')}", part["reason"]]
+        )
+    show_table("", ["characteristic", "input", "from: points", "missing", "reason"], rows)

@@ -101,15 +101,18 @@ class Session:
         """Return the chain's time: that of its last block, in ms since 1970."""
         return self.client.head().time_ms
 
-    def watch_alerts(self, cursor: int, count: int | None) -> Iterator[Mapping[str, Any]]:
-        """Yield alerts after `cursor` as they are raised; `count` of them, or for ever."""
+    def watch_alerts(self, from_height: int) -> Iterator[Mapping[str, Any]]:
+        """Yield alerts from a block on, and then each as it is raised, for ever."""
         from network.methods import WatchStream
 
-        while count is None or count > 0:
-            items, cursor = self.client.watch(WatchStream.ALERTS, cursor)
-            yield from items[:count]
-            if count is not None:
-                count -= len(items)
+        params: dict[str, Any] = {"from_height": from_height}
+        height = self.client.head().height
+        while True:
+            answer = self.query("alerts.list", **params)
+            yield from answer["alerts"]
+            params = {"cursor": answer["cursor"]}
+            if not answer["alerts"]:
+                _, height = self.client.watch(WatchStream.BLOCKS, height)
 
     def send(
         self, kind: str, body: Mapping[str, Any], attachments: Sequence[bytes] = ()
@@ -179,7 +182,12 @@ def report(outcome: Outcome, as_json: bool, sentence: str) -> None:
         return
     check_outcome(outcome)
     say(sentence)
-    say(
+    say(place_of(outcome))
+
+
+def place_of(outcome: Outcome) -> str:
+    """Return two lines: the transaction, and the block that certifies it."""
+    return (
         f"  transaction {outcome.id.hex()}\n"
         f"  in block {outcome.height} of {moment(outcome.time_ms)}, "
         f"certified after {outcome.seconds * 1000:.0f} ms"

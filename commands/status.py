@@ -121,6 +121,9 @@ def _show(nodes: Sequence[Mapping[str, Any]]) -> None:
                 "transactions": f"{node['transactions']:,} executed since the node started",
             },
         )
+    for node in nodes:
+        if "error" in node:
+            say(f"{node['member']}: {node['error']}")
     troubles = [
         [str(node["member"]), str(peer["member"]), str(peer["failures"]), peer["last_error"] or "-"]
         for node in up
@@ -133,7 +136,7 @@ def _show(nodes: Sequence[Mapping[str, Any]]) -> None:
 
 def _row(node: Mapping[str, Any]) -> list[str]:
     if "error" in node:
-        return [str(node["member"]), *["-"] * 2, str(node["error"]), *["-"] * 7]
+        return [str(node["member"]), *["-"] * 2, "no answer", *["-"] * 7]
     peers = node["peers"]
     connected = sum(1 for peer in peers if peer["is_connected"])
     return [

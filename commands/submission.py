@@ -2,8 +2,9 @@
 
 Every batch is noted in the progress file before it is sent and after its receipt is verified. Its
 transaction is a function of the content and the expiry, so a batch that was sent and not answered
-goes out as the same bytes, and the ledger executes it once. Up to `WINDOW` batches are on the way;
-the oldest is waited for. A batch counts as acknowledged when its certified receipt verifies.
+goes out as the same bytes, and the ledger executes it once. Several are on the way at a time, as
+many as `WINDOW_TRANSACTIONS` and `WINDOW_BYTES` allow; the oldest is waited for. A batch counts as
+acknowledged when its certified receipt verifies.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from commands.files import replace
@@ -24,7 +26,8 @@ from ledger.transactions.envelope import Transaction, sign_transaction
 from network.client import SyncClient
 from network.methods import FateStatus
 
-WINDOW = 8
+WINDOW_TRANSACTIONS = 64
+WINDOW_BYTES = 4 * 1024 * 1024
 TTL_MS = 3_600_000
 WAIT_MS = 120_000
 MAX_NOTED = 1000
@@ -86,6 +89,8 @@ class Submission:
         self._progress = progress
         self._on_done = on_done
         self._waiting: deque[tuple[Batch, Transaction]] = deque()
+        self._waiting_bytes = 0
+        self._started_ms, self._started = client.head().clock_ms, monotonic()
         self.totals = Totals()
 
     def run(self, batches: Iterable[Batch]) -> Totals:
@@ -95,22 +100,30 @@ class Submission:
             if step is not None and step.code == Code.OK:
                 self.totals.resumed += len(batch.lines)
                 continue
-            self._send(batch, step)
-            if len(self._waiting) >= WINDOW:
+            while self._is_full(batch):
                 self._finish_oldest()
+            self._send(batch, step)
         while self._waiting:
             self._finish_oldest()
         return self.totals
+
+    def _is_full(self, batch: Batch) -> bool:
+        """Tell whether the oldest must be waited for before `batch` may go."""
+        if not self._waiting:
+            return False
+        size = self._waiting_bytes + _size(batch)
+        return len(self._waiting) >= WINDOW_TRANSACTIONS or size > WINDOW_BYTES
 
     def _send(self, batch: Batch, step: Step | None) -> None:
         transaction = self._sign(batch, self._expiry(step))
         self._progress.note_sent(batch.nonce, transaction.id, transaction.expires_at_ms)
         self._client.submit(transaction)
         self._waiting.append((batch, transaction))
+        self._waiting_bytes += _size(batch)
 
     def _expiry(self, step: Step | None) -> int:
         """Return the expiry to sign: the same as before while that transaction may yet count."""
-        now_ms = self._client.head().clock_ms
+        now_ms = self._started_ms + int((monotonic() - self._started) * 1000)
         if step is None or step.is_done:
             return now_ms + TTL_MS
         is_committed = self._client.fate([step.id])[0].status is FateStatus.COMMITTED
@@ -133,6 +146,7 @@ class Submission:
 
     def _finish_oldest(self) -> None:
         batch, transaction = self._waiting.popleft()
+        self._waiting_bytes -= _size(batch)
         receipt = self._wait(transaction)
         code, data = receipt.result
         self._progress.note_done(batch.nonce, code, receipt.header.height)
@@ -145,6 +159,10 @@ class Submission:
             return self._client.receipt(transaction.id, WAIT_MS)
         except RemoteError:
             return self._client.submit_until_certified(transaction, WAIT_MS)
+
+
+def _size(batch: Batch) -> int:
+    return sum(len(item) for item in batch.attachments)
 
 
 def require_key(client: SyncClient) -> SigningKey:

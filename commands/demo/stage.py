@@ -103,7 +103,7 @@ class Stage:
 
     def command(self, *arguments: str | Path) -> list[str]:
         """Return the process that `creditledger ARGUMENTS` is."""
-        return [sys.executable, "-m", "node", *(str(item) for item in arguments)]
+        return [sys.executable, "-m", "commands", *(str(item) for item in arguments)]
 
     def environment(self) -> dict[str, str]:
         """Return the environment of every command: the network stands in CREDITLEDGER_NET."""
