@@ -14,6 +14,7 @@ is built at midday UTC of that day.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +25,13 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from ledger.membership.genesis import Genesis, parse_genesis
 
 from genesis.network import Network, load_network
 from ledger.chain.hashes import GENESIS_TAG, tagged_hash
 from ledger.encoding import encode
 from ledger.errors import Code, Refused
+from ledger.execution import execute_genesis
+from ledger.membership.genesis import Genesis, parse_genesis
 
 FORMAT = "creditledger/genesis/1"
 CONSORTIUM_FORMAT = "creditledger/consortium/1"
@@ -39,6 +41,7 @@ MAX_CONSORTIUM_BYTES = 1024 * 1024
 DAY_MS = 86_400_000
 KEY_BYTES = 32
 _BYTES_SETTINGS = frozenset({"asset_salt"})
+_RULE_PLACE = re.compile(r"rules\[(\d+)\]")
 _RULE_ORDER = ("schema", "scorecard", "alert")
 _TOP_KEYS = frozenset(
     [
@@ -76,8 +79,15 @@ def build(path: Path, now_ms: int) -> Built:
     Raises `Refused` 7003 for the file, 7001 and 7002 for the document it would give.
     """
     consortium = read_consortium(path)
-    data = encode(_document(consortium, path, now_ms))
-    verify(data)
+    network = load_network(_network_folder(path, _text(path.name, consortium, "network")))
+    rules = _rules(path, consortium, network)
+    document = _document(consortium, path, network, now_ms)
+    document["rules"] = [source for _, source in rules]
+    data = encode(document)
+    try:
+        verify(data)
+    except Refused as error:
+        raise Refused(error.code, _name_file(error.message, rules)) from None
     return Built(data, compute_chain_id(data))
 
 
@@ -87,8 +97,13 @@ def compute_chain_id(data: bytes) -> bytes:
 
 
 def verify(data: bytes) -> Genesis:
-    """Return the parsed document; raise `Refused` 7001 or 7002 with the place."""
-    return parse_genesis(data)
+    """Return the parsed document; raise `Refused` 7001 or 7002 with the place.
+
+    Its rules are compiled too, as a node does before it starts.
+    """
+    genesis = parse_genesis(data)
+    execute_genesis(genesis)
+    return genesis
 
 
 def read_consortium(path: Path) -> dict[str, Any]:
@@ -108,8 +123,17 @@ def read_consortium(path: Path) -> dict[str, Any]:
     return document
 
 
-def _document(consortium: Mapping[str, Any], path: Path, now_ms: int) -> dict[str, Any]:
-    network = load_network(_network_folder(path, _text(path.name, consortium, "network")))
+def _name_file(message: str, rules: list[tuple[str, bytes]]) -> str:
+    """Return the sentence with the file's name where it says `rules[3]`."""
+    match = _RULE_PLACE.match(message)
+    if match is None:
+        return message
+    return f"{rules[int(match[1])][0]}{message[match.end() :]}"
+
+
+def _document(
+    consortium: Mapping[str, Any], path: Path, network: Network, now_ms: int
+) -> dict[str, Any]:
     members = [
         _member(f"{path.name} member {number}", entry, path.parent)
         for number, entry in enumerate(_tables(path.name, consortium, "member"), 1)
@@ -123,7 +147,6 @@ def _document(consortium: Mapping[str, Any], path: Path, now_ms: int) -> dict[st
         "members": members,
         "validators": _validators(path.name, consortium, members),
         "categories": _select_categories(path.name, consortium, network, members),
-        "rules": _rules(path, consortium, network),
         "settings": _settings(path.name, consortium),
     }
 
@@ -243,8 +266,8 @@ def _select_categories(
     return chosen
 
 
-def _rules(path: Path, consortium: Mapping[str, Any], network: Network) -> list[bytes]:
-    """Return the sources, schemas before scorecards before alerts, each kind by file name."""
+def _rules(path: Path, consortium: Mapping[str, Any], network: Network) -> list[tuple[str, bytes]]:
+    """Return (file name, source): schemas, then scorecards, then alerts, by file name."""
     if "rules" in consortium:
         files = [path.parent / name for name in _texts(path.name, consortium, "rules", [])]
     else:
@@ -261,7 +284,7 @@ def _rules(path: Path, consortium: Mapping[str, Any], network: Network) -> list[
         if kind not in _RULE_ORDER:
             raise _bad(file.name, f"kind: got {kind!r}, want one of {', '.join(_RULE_ORDER)}")
         sources.append((_RULE_ORDER.index(kind), file.name, source))
-    return [source for _, _, source in sorted(sources)]
+    return [(name, source) for _, name, source in sorted(sources)]
 
 
 def _settings(place: str, consortium: Mapping[str, Any]) -> dict[str, Any]:

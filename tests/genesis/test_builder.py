@@ -10,6 +10,7 @@ import pytest
 
 from genesis.builder import build, compute_chain_id, verify
 from genesis.local import LocalNetwork, plan
+from genesis.network import NETWORKS
 from ledger.encoding import decode, encode
 from ledger.errors import Code, Refused
 
@@ -124,3 +125,19 @@ def test_verify_refuses_a_document_with_a_byte_changed(tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         verify(data[:-1])
     assert caught.value.code is Code.GENESIS_MALFORMED
+
+
+def test_rule_that_does_not_check_is_refused_with_file_line_and_column(tmp_path: Path) -> None:
+    make_network(tmp_path)
+    for name in ("company-1", "ew13"):
+        source = (NETWORKS / f"guangdong/rules/{name}.toml").read_text("utf-8")
+        source = source.replace("co.sales_12m < yuan(500000)", "co.sales_12m < 500000")
+        (tmp_path / f"{name}.toml").write_text(source, "utf-8")
+    file = tmp_path / "consortium.toml"
+    rules = 'rules = ["ew13.toml", "company-1.toml"]\n'
+    file.write_text(rules + file.read_text("utf-8"), "utf-8")
+    with pytest.raises(Refused) as caught:
+        build(file, NOW_MS)
+    assert caught.value.code is Code.GENESIS_INVALID
+    assert caught.value.message.startswith("ew13.toml: E3003 line 10, column 22: ")
+    assert "500000 is a bare number" in caught.value.message
