@@ -98,6 +98,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "day. Correct the date.",
     Code.BATCH_EMPTY: "A submission holds no record. Put in at least one.",
     Code.BATCH_TOO_LARGE: "A submission holds more than 1,000 records. Split it.",
+    Code.RECORD_VERSIONS: "Too many records share one identity and day: conflicts and corrections "
+    "without end. Find out at the source which one is right.",
     # 2200: companies, authorisation, objections
     Code.USCC_LENGTH: "A company's code does not have 18 characters. Correct the code.",
     Code.USCC_CHARACTER: "A company's code has a character outside the 31 of GB 32100. Letters "

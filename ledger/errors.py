@@ -75,6 +75,7 @@ class Code(IntEnum):
     RECORD_DATE = 2110
     BATCH_EMPTY = 2111
     BATCH_TOO_LARGE = 2112
+    RECORD_VERSIONS = 2113
 
     # 2200: companies, authorisation, objections
     USCC_LENGTH = 2201

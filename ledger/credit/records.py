@@ -54,6 +54,7 @@ from ledger.transactions.records import (
 
 MAX_COMPANIES = 1_000
 MAX_INTERVALS = 512
+MAX_VERSIONS = 64  # records of one identity and day: corrections and conflicts
 HASH_KEY_BYTES = 16
 _DAY_KEY_BYTES = 4
 # A department's midnight is up to a day before UTC's.
@@ -185,7 +186,13 @@ def _read_body(bodies: BodyReader, height: int, position: int, index: int) -> Re
             Code.HOME_INCOMPLETE,
             f"body {index} of transaction {position} of block {height} is gone",
         )
-    return decode_record(data)
+    try:
+        return decode_record(data)
+    except Refused as error:
+        raise StorageError(
+            Code.STORE_CORRUPT,
+            f"body {index} of transaction {position} of block {height}: {error.message}",
+        ) from None
 
 
 def _hash16(data: bytes) -> bytes:
@@ -237,6 +244,10 @@ class _Submission:
         if any(entry.content == content for entry in present):
             self.duplicates.append(index)
             return
+        if len(present) >= MAX_VERSIONS:
+            raise Rejected(
+                Code.RECORD_VERSIONS, f"{MAX_VERSIONS} records have its identity already"
+            )
         corrects = None
         if record.supersedes is not None:
             corrects = self._supersede(record.company, part, record.supersedes)
