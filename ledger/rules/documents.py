@@ -52,7 +52,7 @@ def load_document(source: bytes, kind: str) -> Table:
     root = _read(source)
     found = root.choice("kind", KINDS)
     if found != kind:
-        root.refuse("kind", f"this is a {found}, want a {kind}")
+        root.refuse("kind", f"a document of kind {found}, want {kind}")
     return root
 
 

@@ -38,7 +38,7 @@ def test_tells_the_kind_of_a_document(source: str, kind: str) -> None:
 
 
 def test_refuses_a_document_of_another_kind() -> None:
-    with pytest.raises(RuleSourceError, match="this is a alert, want a product"):
+    with pytest.raises(RuleSourceError, match="a document of kind alert, want product"):
         load_document(ALERT.encode(), "product")
 
 

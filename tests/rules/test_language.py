@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger.errors import Code, RuleSourceError
 from ledger.rules.checker import Environment
@@ -251,3 +254,31 @@ def test_refuses_keys_and_members_of_a_wrong_type(text: str) -> None:
 def test_the_highest_trees_run_in_both_evaluators(text: str) -> None:
     expression = compile_expression(Source.of_text(text), _ENVIRONMENT)
     assert expression.run({"n": 1}) == expression.interpret({"n": 1})
+
+
+_TOKENS = st.sampled_from(
+    [
+        "n", "co.debt", "co.note", "co.grade", "co.listed", "p.share", "as_of", "x", "(", ")", "[",
+        "]", "{", "}", ",", ":", "?", "+", "-", "*", "/", "%", "!", "&&", "||", "==", "<", "in",
+        ".", ".all(x,", ".map(x,", "has(", "size(", "yuan(", "days(", "mul_bp(", "ratio_bp(",
+        "math.least(", "int(", "string(", "timestamp(", "'A'", "b'x'", "0", "1", "7", "true", " ",
+        "9223372036854775807", "1.5", "null", "\n", "//", "\\", '"', "é",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(_TOKENS, max_size=14).map("".join), st.integers(-(2**63), 2**63 - 1))
+def test_any_source_is_refused_with_a_place_or_runs_with_coded_errors(text: str, n: int) -> None:
+    try:
+        expression = compile_expression(Source.of_text(text), _ENVIRONMENT)
+    except RuleSourceError as error:
+        refusal = error
+    else:
+        for facts in ({"n": n, "co.note": "企", "co.listed": True, "co.debt": n}, {}):
+            with contextlib.suppress(EvalError):
+                expression.evaluate(facts)
+        return
+    assert refusal.message
+    assert 1 <= refusal.line <= text.count("\n") + 1
+    assert refusal.column >= 1
