@@ -14,7 +14,8 @@ from genesis.companies import make_profiles
 from genesis.draws import Draws
 from genesis.synthetic import main, write_data
 from ledger.credit.uscc import check_uscc
-from ledger.state.tables import ALERTS
+from ledger.errors import Code
+from ledger.state.tables import ALERTS, APPLICATIONS
 from tests.genesis.demo_network import DemoNetwork
 
 AS_OF = date(2020, 1, 10)
@@ -71,6 +72,7 @@ def test_demonstration_comes_out_whatever_the_seed(tmp_path: Path, seed: int) ->
     assert [code for code, _ in network.register_products(plan["products"])] == [0, 0, 0]
     decisions = {case["case"]: network.apply(case) for case in plan["applications"]}
     _check_decisions(plan, decisions)
+    _check_second_pledge(network, plan, decisions)
     _check_cliff(network, tmp_path / "data", plan["cliff"])
 
 
@@ -87,6 +89,22 @@ def _check_decisions(plan: dict[str, Any], decisions: dict[str, tuple[int, Any]]
     referred = decisions["referred"][1]
     assert referred["outcome"] == "REFER"
     assert referred["missing"] == ("co.tax_grade",)
+
+
+def _check_second_pledge(
+    network: DemoNetwork, plan: dict[str, Any], decisions: dict[str, tuple[int, Any]]
+) -> None:
+    second = plan["second_pledge"]
+    case = next(item for item in plan["applications"] if item["case"] == second["case"])
+    application = bytes.fromhex(decisions[case["case"]][1]["application"])
+    value = network.state().get(APPLICATIONS, application)
+    asset = next(item for item in value if isinstance(item, str) and len(item) == 32)
+    body = {"asset": asset, "application": application.hex()}
+    assert network.act(case["lender"], "asset.pledge", body)[0] == 0
+    again = network.register_asset(case["company"], {**case["asset"], "kind": second["kind"]})
+    code, data = network.act(second["lender"], "asset.pledge", {"asset": again})
+    assert code == Code.ASSET_ALREADY_PLEDGED
+    assert case["lender"] not in data["error"]
 
 
 def _check_cliff(network: DemoNetwork, data: Path, cliff: dict[str, Any]) -> None:

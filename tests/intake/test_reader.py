@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from commands.intake import OnError, parse_mapping, read, read_all
 from commands.intake.mapping import FileMapping
@@ -16,7 +19,7 @@ from commands.intake.reader import Attestation, InputError
 from genesis.companies import made_up_code
 from ledger.errors import Code, LocalError
 from ledger.membership.catalogue import Category
-from ledger.transactions.records import Record
+from ledger.transactions.records import Record, decode_record, encode_record
 
 HEAD = 'format = "creditledger/mapping/1"\n'
 LINES = (
@@ -274,3 +277,27 @@ def test_unreadable_file_is_refused(
 def test_missing_file_is_refused(tmp_path: Path, categories: Categories) -> None:
     with pytest.raises(LocalError, match="No such file"):
         read_all(tmp_path / "none.csv", bind(LINES, categories), OnError.SKIP)
+
+
+CELLS = st.one_of(st.sampled_from(GOOD.split(",")), st.text(max_size=12))
+
+
+@given(st.lists(st.lists(CELLS, min_size=7, max_size=9), max_size=5))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_csv_gives_one_answer_a_line_or_one_error(
+    tmp_path: Path, categories: Categories, rows: list[list[str]]
+) -> None:
+    mapping = bind(LINES.replace('[only]\ncompany_id = "E1..E20"', ""), categories)
+    file = tmp_path / "any.csv"
+    with file.open("w", encoding="utf-8", errors="replace", newline="") as target:
+        target.write(COLUMNS + "\n")
+        csv.writer(target).writerows(rows)
+    intake = read_all(file, mapping, OnError.SKIP)
+    assert len(intake.lines) + len(intake.errors) == len(rows)
+    for _, record in intake.lines:
+        assert isinstance(record, Record)
+        mapping.checks.check(record.fields)
+        assert decode_record(encode_record(record)) == record
+    if intake.errors:
+        with pytest.raises(LocalError, match="line"):
+            read_all(file, mapping, OnError.ABORT)
