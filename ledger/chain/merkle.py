@@ -15,6 +15,7 @@ from hashlib import sha256
 from ledger.errors import Code, Refused
 
 EMPTY_ROOT = sha256(b"").digest()
+_HASH_BYTES = 32
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -73,6 +74,8 @@ def root_from_inclusion(size: int, index: int, leaf: bytes, path: Sequence[bytes
     """Return the root that `path` leads to from leaf hash `leaf`; raise for a wrong length."""
     if not 0 <= index < size:
         raise Refused(Code.PROOF_INVALID, f"leaf {index} of a tree of {size}")
+    if len(leaf) != _HASH_BYTES or any(len(item) != _HASH_BYTES for item in path):
+        raise Refused(Code.PROOF_INVALID, "inclusion proof holds what is not a hash of 32 bytes")
     node, last, current = index, size - 1, leaf
     for sibling in path:
         if last == 0:
@@ -114,13 +117,16 @@ def consistency_path(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
 def verify_consistency(
     old_root: bytes, old_size: int, new_root: bytes, new_size: int, path: Sequence[bytes]
 ) -> None:
-    """Raise unless `path` proves that the old tree is a prefix of the new (RFC 9162, 2.1.4.2)."""
-    if not 0 <= old_size <= new_size:
-        raise Refused(Code.PROOF_INVALID, f"old size {old_size} above new size {new_size}")
-    if old_size in (0, new_size):
+    """Raise unless `path` proves that the old tree is a prefix of the new (RFC 9162, 2.1.4.2).
+
+    An empty old tree is refused as well: every tree begins with it, so nothing is proven.
+    """
+    if not 0 < old_size <= new_size:
+        raise Refused(Code.PROOF_INVALID, f"old size {old_size}, want 1 to {new_size}")
+    if old_size == new_size:
         if path:
             raise Refused(Code.PROOF_INVALID, "consistency proof must be empty here")
-        if old_size == new_size and old_root != new_root:
+        if old_root != new_root:
             raise Refused(Code.PROOF_INVALID, "same size, other root")
         return
     steps = list(path)
