@@ -1,9 +1,10 @@
 # Sourced by the other scripts: a virtual environment with the dependencies of setup.cfg.
-# Usage: . scripts/setup.sh [EXTRAS]   (EXTRAS such as "test,dev"; sets $python)
+# Usage: extras=test,dev; . scripts/setup.sh   (sets $python; no extras: what a user needs)
+# A variable, because a POSIX shell hands no arguments to what it sources.
 # Runs again only when setup.cfg or the extras change.
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-extras=${1:-}
+extras=${extras:-}
 venv=${CREDITLEDGER_VENV:-$root/.venv}
 python=$venv/bin/python
 stamp=$venv/creditledger-setup
@@ -58,8 +59,8 @@ if [ ! -x "$python" ] || ! grep -qxF "$wanted" "$stamp" 2>/dev/null ||
     say "setup: installing the dependencies of setup.cfg${extras:+ ($extras)}"
     (cd "$root" && "$python" -m pip install --quiet --disable-pip-version-check \
         --editable ".${extras:+[$extras]}") || exit 1
-    kept=$(grep -xF "$wanted" "$stamp" 2>/dev/null && grep '^extras ' "$stamp")
-    { printf '%s\n' "$wanted"; printf '%s\n' "$kept" | grep '^extras '; [ -z "$extras" ] || printf 'extras %s\n' "$extras"; } |
+    kept=$(grep -xF "$wanted" "$stamp" 2>/dev/null && grep '^extras ' "$stamp") || true
+    { printf '%s\n' "$wanted"; printf '%s\n' "$kept" | grep '^extras ' || true; [ -z "$extras" ] || printf 'extras %s\n' "$extras"; } |
         sort -u >"$stamp.new"
     mv "$stamp.new" "$stamp"
 fi
