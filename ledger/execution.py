@@ -24,6 +24,7 @@ from ledger.chain.hashes import ZERO_HASH
 from ledger.chain.header import HEADER_VERSION, Header
 from ledger.chain.merkle import EMPTY_ROOT, compute_root
 from ledger.credit import company, records
+from ledger.credit.catalogue_state import CatalogueState
 from ledger.credit.rulebook import RuleCache, Rules
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, StorageError
@@ -311,8 +312,9 @@ def execute_genesis(genesis: Genesis) -> GenesisResult:
         state.put(MEMBERS, member.id.encode(), member.to_value())
     state.put(SETTINGS, VALIDATORS_KEY, genesis.validators)
     put_settings(state, genesis.chain_id, genesis.settings)
-    rules = Rules(state, RuleCache())
-    rules.put_categories(genesis.category_values)
+    cache = RuleCache()
+    CatalogueState(state, cache).put(genesis.category_values)
+    rules = cache.over(state)
     for index, source in enumerate(genesis.rules):
         try:
             rules.register(load_kind(source), source, _GENESIS_OWNER, 0)

@@ -1,7 +1,7 @@
 """The rule book: what is registered on the chain, compiled, and what records must be kept for it.
 
-RULES holds the sources of schemas, scorecards, products and alerts under "kind:reference", and
-CATEGORIES the catalogue. Compiling is pure, so compiled things are cached by the hashes of what
+RULES holds the sources of schemas, scorecards, products and alerts under "kind:reference"; the
+catalogue is `CatalogueState`'s. Compiling is pure, so compiled things are cached by hashes of what
 they come from: of their own source, of the catalogue, and of the index of all schemas and alerts,
 which decides the streams. `RuleCache` lives as long as its owner; execution and queries have one
 each (rule 53). `Rules` is the book of one state, made anew for each block or query.
@@ -12,16 +12,16 @@ A `RecordPlan` is all that the submission of records needs of one record schema.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
 from typing import Any, TypeVar
 
-from ledger.credit.categories import FieldChecks, compute_event_types, compute_field_checks
-from ledger.encoding import encode
+from ledger.credit.catalogue_state import CatalogueState, PureCache
+from ledger.credit.categories import FieldChecks, compute_field_checks
 from ledger.errors import Code, Rejected, RuleSourceError
-from ledger.membership.catalogue import Category, RecordSchema, category_from_value
+from ledger.membership.catalogue import Category, RecordSchema
 from ledger.rules.alert import Alert, load_alert
 from ledger.rules.documents import load_kind
 from ledger.rules.product import Product, load_product
@@ -29,15 +29,13 @@ from ledger.rules.schema import EventTypes, FeatureSource, Schema, load_schema
 from ledger.rules.scorecard import Scorecard, load_scorecard
 from ledger.rules.windows import Stream
 from ledger.state.overlay import Overlay
-from ledger.state.tables import CATEGORIES, RULES, SETTINGS
+from ledger.state.tables import RULES
 
 T = TypeVar("T")
 
 KINDS = ("schema", "scorecard", "product", "alert")
-_CATALOGUE_KEY = b"~catalogue"
 _INDEX_KEY = b"index"
 _SOURCE_PREFIX = b"source:"
-_CACHE_LIMIT = 8_192
 _EMPTY = bytes(32)
 _UNKNOWN = {
     "schema": Code.SCHEMA_UNKNOWN,
@@ -60,25 +58,12 @@ class RecordPlan:
     lookups: tuple[str, ...]  # fields by which assets find the latest record
 
 
-class RuleCache:
-    """Compiled things by the hashes of their sources; forgets everything when it grows too big."""
-
-    def __init__(self) -> None:
-        self._items: dict[tuple[Any, ...], Any] = {}
+class RuleCache(PureCache):
+    """What was compiled, of any state."""
 
     def over(self, state: Overlay) -> Rules:
         """Return the rule book of a state."""
         return Rules(state, self)
-
-    def get(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
-        """Return what `make` gives for `key`, made once; an error is not remembered."""
-        found: T | None = self._items.get(key)
-        if found is None:
-            found = make()
-            if len(self._items) >= _CACHE_LIMIT:
-                self._items.clear()
-            self._items[key] = found
-        return found
 
 
 class Rules:
@@ -87,24 +72,23 @@ class Rules:
     def __init__(self, state: Overlay, cache: RuleCache) -> None:
         self._state = state
         self._cache = cache
+        self._catalogue = CatalogueState(state, cache)
 
     def category(self, category_id: str) -> Category:
         """Return a category; raise `Rejected` (2101)."""
-        key = ("category", self._catalogue(), category_id)
-        return self._cache.get(key, lambda: self._load_category(category_id))
+        return self._catalogue.category(category_id)
 
     def categories(self) -> tuple[Category, ...]:
         """Return every category, by id."""
-        return self._cache.get(("categories", self._catalogue()), self._load_categories)
+        return self._catalogue.categories()
 
     def events(self) -> EventTypes:
         """Return the record schemas as rules see them."""
-        key = ("events", self._catalogue())
-        return self._cache.get(key, lambda: compute_event_types(self.categories()))
+        return self._catalogue.events()
 
     def plan(self, category: str, schema: str, version: int) -> RecordPlan:
         """Return what submissions of a record schema need; raise `Rejected` (2101, 2109)."""
-        key = ("plan", self._catalogue(), self._index(), category, schema, version)
+        key = ("plan", self._catalogue.digest(), self._index(), category, schema, version)
         return self._cache.get(key, lambda: self._make_plan(category, schema, version))
 
     def schema(self, ref: str) -> Schema:
@@ -125,14 +109,14 @@ class Rules:
 
     def alerts(self) -> tuple[Alert, ...]:
         """Return every alert, in the order of their references."""
-        key = ("alerts", self._catalogue(), self._index())
+        key = ("alerts", self._catalogue.digest(), self._index())
         return self._cache.get(
             key, lambda: tuple(self.alert(ref) for ref in self.references("alert"))
         )
 
     def streams(self, category: str, record_schema: str) -> tuple[Stream, ...]:
         """Return the streams to be kept of one record schema, each once, by id."""
-        key = ("streams", self._catalogue(), self._index())
+        key = ("streams", self._catalogue.digest(), self._index())
         by_name = self._cache.get(key, self._collect_streams)
         return by_name.get((category, record_schema), ())
 
@@ -144,7 +128,7 @@ class Rules:
 
     def source(self, kind: str, ref: str) -> bytes:
         """Return the bytes the author registered; raise `Rejected` (24xx, 25xx)."""
-        source: bytes = self._state.get(RULES, _SOURCE_PREFIX + self._source_hash(kind, ref))
+        source: bytes = self._state.get(RULES, _SOURCE_PREFIX + self._entry(kind, ref)[0])
         return source
 
     def owner(self, kind: str, ref: str) -> tuple[str, int]:
@@ -172,14 +156,6 @@ class Rules:
             self._state.put(RULES, _INDEX_KEY, index)
         return document
 
-    def put_categories(self, values: Iterable[Mapping[str, Any]]) -> None:
-        """Keep the categories of the genesis document."""
-        catalogue = self._catalogue()
-        for value in values:
-            self._state.put(CATEGORIES, value["id"].encode(), value)
-            catalogue = sha256(catalogue + sha256(encode(value)).digest()).digest()
-        self._state.put(SETTINGS, _CATALOGUE_KEY, catalogue)
-
     def _load(self, kind: str, source: bytes) -> Any:
         if kind == "schema":
             return load_schema(source, self.events())
@@ -201,13 +177,8 @@ class Rules:
         return load_alert(source, self.events(), self.schema(ref) if ref else None)
 
     def _compiled(self, kind: str, ref: str, load: Callable[[bytes], T]) -> T:
-        source_hash = self._source_hash(kind, ref)
-        key = (kind, self._catalogue(), ref, source_hash)
+        key = (kind, self._catalogue.digest(), ref, self._entry(kind, ref)[0])
         return self._cache.get(key, lambda: load(self.source(kind, ref)))
-
-    def _source_hash(self, kind: str, ref: str) -> bytes:
-        source_hash: bytes = self._entry(kind, ref)[0]
-        return source_hash
 
     def _entry(self, kind: str, ref: str) -> Any:
         entry = self._state.get(RULES, f"{kind}:{ref}".encode())
@@ -215,25 +186,9 @@ class Rules:
             raise Rejected(_UNKNOWN[kind], f"{kind} {ref or '(none named)'} is not registered")
         return entry
 
-    def _catalogue(self) -> bytes:
-        found: bytes | None = self._state.get(SETTINGS, _CATALOGUE_KEY)
-        return _EMPTY if found is None else found
-
     def _index(self) -> bytes:
         found: bytes | None = self._state.get(RULES, _INDEX_KEY)
         return _EMPTY if found is None else found
-
-    def _load_category(self, category_id: str) -> Category:
-        value = self._state.get(CATEGORIES, category_id.encode())
-        if value is None:
-            raise Rejected(Code.CATEGORY_UNKNOWN, f"category {category_id} is not known")
-        return category_from_value(f"category {category_id}", value)
-
-    def _load_categories(self) -> tuple[Category, ...]:
-        return tuple(
-            category_from_value(f"category {key.decode()}", value)
-            for key, value in self._state.scan(CATEGORIES, b"")
-        )
 
     def _make_plan(self, category_id: str, name: str, version: int) -> RecordPlan:
         category = self.category(category_id)
@@ -250,11 +205,14 @@ class Rules:
             schema.key,
             compute_field_checks(schema),
             self.streams(category_id, name),
-            self._lookups(category_id, name),
+            _compute_lookups(self._schemas(), category_id, name),
         )
 
+    def _schemas(self) -> list[Schema]:
+        return [self.schema(ref) for ref in self.references("schema")]
+
     def _collect_streams(self) -> dict[tuple[str, str], tuple[Stream, ...]]:
-        kept = [self.schema(ref).streams for ref in self.references("schema")]
+        kept = [schema.streams for schema in self._schemas()]
         kept += [alert.streams for alert in self.alerts()]
         found: dict[tuple[str, str], dict[bytes, Stream]] = {}
         for stream in chain.from_iterable(kept):
@@ -264,16 +222,20 @@ class Rules:
             name: tuple(streams[key] for key in sorted(streams)) for name, streams in found.items()
         }
 
-    def _lookups(self, category: str, record_schema: str) -> tuple[str, ...]:
-        keys = {
-            feature.key
-            for ref in self.references("schema")
-            for feature in self.schema(ref).features.values()
-            if feature.source is FeatureSource.ASSET
-            and (feature.category, feature.record_schema) == (category, record_schema)
-            and feature.key
-        }
-        return tuple(sorted(keys))
+
+def _compute_lookups(
+    schemas: Iterable[Schema], category: str, record_schema: str
+) -> tuple[str, ...]:
+    """Return the fields of a record schema by which asset features find the latest record."""
+    keys = {
+        feature.key
+        for schema in schemas
+        for feature in schema.features.values()
+        if feature.source is FeatureSource.ASSET
+        and (feature.category, feature.record_schema) == (category, record_schema)
+        and feature.key
+    }
+    return tuple(sorted(keys))
 
 
 def _named(source: bytes, key: str) -> str:
