@@ -61,7 +61,7 @@ def up(
     _show(network)
 
 
-@command.command("down", example="creditledger --net .devnet devnet down")
+@command.command("down", example="creditledger devnet down")
 @click.pass_context
 def down(context: click.Context) -> None:
     """Stop every node of the network; its folder stays."""

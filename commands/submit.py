@@ -30,7 +30,7 @@ from commands.intake.reader import Attestation, Intake, OnError, read_all
 from commands.intake.rows import compute_file_digest
 from commands.session import Session, open_session
 from commands.submission import Submission, Totals, intake_secret, keep_receipt, require_key
-from commands.values import parse_day
+from commands.values import now_ms, parse_day
 from ledger.chain.receipt import Receipt
 from ledger.errors import Code, LocalError
 from ledger.transactions.records import Record
@@ -84,7 +84,9 @@ class _Span(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 )
 @click.option("--batch", default=MAX_BATCH_RECORDS, help="Records in a transaction, at most 1000.")
 @click.option("--receipts", type=_PATH, help="Folder for the receipt of every transaction.")
-@click.option("--ids", type=_PATH, help="Append each acknowledged transaction id to this file.")
+@click.option(
+    "--ids", type=_PATH, help="Append each acknowledged id, with the time (ms), to this file."
+)
 @click.option("--progress-file", type=_PATH, help="Where to resume from (default: FILE.progress).")
 @identity_option
 @json_option
@@ -190,7 +192,7 @@ def _send(
                 keep_receipt(receipts, receipt)
             if ids is not None:
                 with ids.open("a") as file:
-                    file.write(receipt.transaction_id.hex() + "\n")
+                    file.write(f"{receipt.transaction_id.hex()} {now_ms()}\n")
 
         submission = Submission(session.client, require_key(session.client), steps, on_done)
         return submission.run(batches), bar.seconds

@@ -7,11 +7,13 @@ less than was asked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from commands.demo.stage import Stage, StepFailed, find
+from commands.values import amount as show_amount
 from commands.values import parse_amount
 
 REGISTRAR = "D01"
@@ -100,7 +102,10 @@ def _apply(stage: Stage, case: Plan, asset: str | None) -> str:
         amount = find(r"amount +([0-9,.]+)", output)
         if parse_amount(amount) >= parse_amount(case["amount"]):
             raise StepFailed(f"{case['case']}: all that was asked was granted")
-        decision = f"granted {amount} of {parse_amount(case['amount']) / 100:,.2f} asked"
+        decision = f"granted {amount} of {show_amount(parse_amount(case['amount']))} asked"
+    codes = re.findall(r"^(R\d+) ", output, re.MULTILINE)
+    if codes:
+        decision += f" ({', '.join(codes)})"
     stage.note(f"{case['case']}: {case['name']}", f"{decision}, certified receipt in {latency}")
     return output
 

@@ -67,7 +67,7 @@ class Stage:
             check=False,
         )
         output = done.stdout.decode() + (done.stderr or b"").decode()
-        if not quiet:
+        if not quiet and output.strip():
             self.say(output.rstrip())
         if done.returncode != want:
             if quiet:

@@ -120,4 +120,4 @@ def test_root_turns_what_is_raised_into_a_line(
 
     result = CliRunner().invoke(root, [])
     assert result.exit_code == want
-    assert result.stderr.startswith(text)
+    assert result.stderr.strip().startswith(text)
