@@ -34,6 +34,13 @@ from typing import TypeVar
 from ledger.chain.hashes import tagged_hash
 from ledger.errors import Code, LocalError, StorageError
 from ledger.storage.files import File, FileSystem
+from ledger.storage.vote_guard import (
+    COPY_BYTES,
+    SLOT_BYTES,
+    Guard,
+    read_guard,
+    write_guard,
+)
 
 T = TypeVar("T")
 
@@ -51,11 +58,6 @@ MAX_RECORD_BYTES = 64 * 1024 * 1024
 GUARD_NAME = "guard"
 _SUFFIX = ".log"
 _TEMPORARY = ".new"
-# Disks write sectors of 512 bytes whole or not at all; a copy never shares one with another.
-_COPY_BYTES = 512
-_COPIES = 2
-_SLOT_BYTES = _COPIES * _COPY_BYTES
-GUARD_BYTES = 2 * _SLOT_BYTES
 
 
 class LogState(Enum):
@@ -65,29 +67,6 @@ class LogState(Enum):
     AHEAD = "ahead of its guard"
     BEHIND = "behind its guard"
     CORRUPT = "corrupt"
-
-
-@dataclass(frozen=True, slots=True)
-class _Guard:
-    """One slot: which record was the last when messages were last allowed to leave."""
-
-    generation: int
-    segment: int
-    number: int
-    last_hash: bytes
-
-    def encoded(self) -> bytes:
-        head = b"".join(
-            (
-                _MAGIC,
-                self.generation.to_bytes(8, "big"),
-                self.segment.to_bytes(4, "big"),
-                self.number.to_bytes(8, "big"),
-                self.last_hash,
-            )
-        )
-        copy = (head + sha256(head).digest()).ljust(_COPY_BYTES, b"\x00")
-        return copy * _COPIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,17 +216,17 @@ class VoteLog:
 
     def _move_guard(self) -> None:
         self._generation += 1
-        guard = _Guard(self._generation, self._segment, self._number, self._hash)
-        _write_guard(self._guard, guard)
+        guard = Guard(self._generation, self._segment, self._number, self._hash)
+        write_guard(self._guard, guard)
 
     def _repair_guard(self, damaged: Sequence[int]) -> None:
         """Write damaged copies anew from the whole one of their slot, which is not touched."""
         data = self._files.read(self._folder / GUARD_NAME) or b""
-        for slot in _read_guard(data)[0]:
-            start = slot.generation % 2 * _SLOT_BYTES
+        for slot in read_guard(data)[0]:
+            start = slot.generation % 2 * SLOT_BYTES
             for offset in damaged:
-                if start <= offset < start + _SLOT_BYTES:
-                    self._guard.write_at(offset, slot.encoded()[:_COPY_BYTES])
+                if start <= offset < start + SLOT_BYTES:
+                    self._guard.write_at(offset, slot.encoded()[:COPY_BYTES])
         self._guard.sync()
 
     def _prune(self, keep: Sequence[bytes]) -> None:
@@ -274,7 +253,7 @@ def create_vote_log(folder: Path, files: FileSystem, identity: bytes) -> VoteLog
     _start_segment(files, folder, 1, header).close()
     guard = files.open(folder / GUARD_NAME)
     # A guard of a log without records may be torn: nothing was sent, and the home is incomplete.
-    guard.write_at(0, _Guard(0, 1, 0, identity).encoded() + bytes(_SLOT_BYTES))
+    guard.write_at(0, Guard(0, 1, 0, identity).encoded() + bytes(SLOT_BYTES))
     guard.sync()
     guard.close()
     files.sync_folder(folder)
@@ -314,8 +293,8 @@ def inspect_vote_log(folder: Path, files: FileSystem, identity: bytes | None = N
 
 def _examine(
     folder: Path, files: FileSystem, identity: bytes | None
-) -> tuple[LogReport, _Segment | None, _Guard | None]:
-    slots, damaged = _read_guard(files.read(folder / GUARD_NAME) or b"")
+) -> tuple[LogReport, _Segment | None, Guard | None]:
+    slots, damaged = read_guard(files.read(folder / GUARD_NAME) or b"")
     if not slots:
         return LogReport(LogState.CORRUPT, "no slot can be read", GUARD_NAME, 0), None, None
     guard = max(slots, key=lambda slot: slot.generation)
@@ -331,7 +310,7 @@ def _examine(
 
 
 def _compare(
-    segment: _Segment, guard: _Guard, identity: bytes | None, *, is_alone: bool
+    segment: _Segment, guard: Guard, identity: bytes | None, *, is_alone: bool
 ) -> LogReport:
     """Return how a segment and the newest readable slot fit; `is_alone`: the other is torn."""
     name = segment_name(segment.segment)
@@ -356,7 +335,7 @@ def _compare(
     return LogReport(LogState.WHOLE, f"whole{tail}", name, segment.end, segment.records)
 
 
-def _find_segment(folder: Path, files: FileSystem, guard: _Guard) -> _Segment | LogReport:
+def _find_segment(folder: Path, files: FileSystem, guard: Guard) -> _Segment | LogReport:
     """Return the guard's segment, or the next one when `prune` was interrupted after its rename."""
     following = files.read(folder / segment_name(guard.segment + 1))
     if following is not None:
@@ -373,45 +352,6 @@ def _find_segment(folder: Path, files: FileSystem, guard: _Guard) -> _Segment | 
     if segment.segment != guard.segment:
         return LogReport(LogState.CORRUPT, f"holds segment {segment.segment}", name, 0)
     return segment
-
-
-def _read_guard(data: bytes) -> tuple[list[_Guard], tuple[int, ...]]:
-    """Return the readable slots, and the offsets of copies that cannot be read."""
-    slots: list[_Guard] = []
-    damaged: list[int] = []
-    for slot in range(2):
-        copies = [
-            (offset, _parse_guard(data[offset : offset + _COPY_BYTES]))
-            for offset in range(slot * _SLOT_BYTES, (slot + 1) * _SLOT_BYTES, _COPY_BYTES)
-        ]
-        whole = [guard for _, guard in copies if guard is not None]
-        if whole:
-            slots.append(max(whole, key=lambda guard: guard.generation))
-        damaged += [offset for offset, guard in copies if guard is None]
-    is_new = len(slots) == 1 and slots[0].generation == 0
-    if is_new and data[_SLOT_BYTES:] == bytes(_SLOT_BYTES):
-        damaged = [offset for offset in damaged if offset < _SLOT_BYTES]
-    return slots, tuple(damaged)
-
-
-def _parse_guard(copy: bytes) -> _Guard | None:
-    head_bytes = len(_MAGIC) + 8 + 4 + 8 + _HASH
-    head, checksum = copy[:head_bytes], copy[head_bytes : head_bytes + _HASH]
-    padding = copy[head_bytes + _HASH :]
-    if not head.startswith(_MAGIC) or sha256(head).digest() != checksum or any(padding):
-        return None
-    numbers = head[len(_MAGIC) :]
-    return _Guard(
-        int.from_bytes(numbers[:8], "big"),
-        int.from_bytes(numbers[8:12], "big"),
-        int.from_bytes(numbers[12:20], "big"),
-        numbers[20:],
-    )
-
-
-def _write_guard(file: File, guard: _Guard) -> None:
-    file.write_at(guard.generation % 2 * _SLOT_BYTES, guard.encoded())
-    file.sync()
 
 
 def _start_segment(files: FileSystem, folder: Path, segment: int, data: bytes) -> File:

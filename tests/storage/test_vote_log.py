@@ -9,8 +9,8 @@ import pytest
 
 from ledger.errors import Code, LocalError, StorageError
 from ledger.storage.files import DiskFiles
+from ledger.storage.vote_guard import GUARD_BYTES
 from ledger.storage.vote_log import (
-    GUARD_BYTES,
     GUARD_NAME,
     LogState,
     VoteLog,
