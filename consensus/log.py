@@ -198,7 +198,10 @@ class MessageLog:
             self.proofs[proof.height] = proof
 
     def start_view(self) -> None:
-        """Forget the proposals and votes of the view that is left, and only those."""
+        """Forget the proposals and votes of the view that is left, and only those.
+
+        Nothing that comes later, a body or a vote, may then act on them any more (rule 23).
+        """
         self.slots = {}
 
     def discard(self, height: int) -> None:

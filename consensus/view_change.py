@@ -75,6 +75,7 @@ class ViewChanges:
         state.emit(ReportViewChange(view, cause))
         state.emit(CancelTimer(Timer.REQUEST))
         state.emit(CancelTimer(Timer.NEW_VIEW))
+        self._log.start_view()
         change = self._build()
         state.emit(Persist(ViewChangeRecord(change), ()))
         state.broadcast(change)

@@ -20,6 +20,8 @@ from consensus.events import Timer
 from consensus.requests import RequestPool
 from consensus.state import State
 
+RELAY_PAUSE_DIVISOR = 8
+
 
 class Watch:
     """The timers of one replica on its primary; idle while it is the primary itself."""
@@ -83,8 +85,10 @@ class Watch:
 
     def _set_timer(self) -> None:
         due_ns = [queue[0][0] for queue in (self._deadlines, self._again) if queue]
-        if self._to_relay and self._pool.watched_places < self._state.config.limits.places:
-            due_ns.append(self._to_relay[0][0])
+        if self._to_relay:
+            # What had no place is looked at again a little later, not at once for ever.
+            pause_ns = self._state.timeout_ns // RELAY_PAUSE_DIVISOR
+            due_ns.append(max(self._to_relay[0][0], self._state.now.monotonic_ns + pause_ns))
         if due_ns:
             self._is_timer_set = True
             after_ns = max(min(due_ns) - self._state.now.monotonic_ns, 0)

@@ -1,0 +1,216 @@
+"""Members that lie: a real replica whose outgoing messages are altered, doubled or dropped.
+
+A liar has its own key and no other. Each behaviour is one small function from a message (and whom
+it goes to) to what is sent instead; a liar mixes those that its seed gave it. Colluding liars
+share what they told whom through `Conspiracy`, so that an equivocation is backed by votes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+from consensus.config import ReplicaConfig
+from consensus.messages import (
+    COMMIT_KIND,
+    PRE_PREPARE_KIND,
+    PREPARE_KIND,
+    Checkpoint,
+    Commit,
+    NewView,
+    Prepare,
+    PrePrepare,
+    Status,
+    ViewChange,
+    new_view_input,
+    view_change_input,
+    vote_input,
+)
+from ledger.chain.batch import Batch, null_batch
+from ledger.chain.certificate import checkpoint_signing_input
+
+FAR_VIEW = 1_000_000
+
+
+@dataclass(slots=True)
+class Conspiracy:
+    """What the liars of a run have agreed on: the other digest of a (view, height)."""
+
+    other: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    lies: dict[str, int] = field(default_factory=dict)
+
+
+class Liar:
+    """The behaviour of one Byzantine member."""
+
+    def __init__(
+        self,
+        config: ReplicaConfig,
+        sign: Callable[[bytes], bytes],
+        rng: Random,
+        conspiracy: Conspiracy,
+    ) -> None:
+        self._config = config
+        self._sign = sign
+        self._rng = rng
+        self._conspiracy = conspiracy
+        self._half = frozenset(rng.sample(range(config.size), config.size // 2))
+        self._victim = rng.randrange(config.size)
+        self._past: list[Any] = []
+        chosen = rng.sample(sorted(_BEHAVIOURS), rng.randint(1, 4))
+        self.behaviours = tuple(sorted(chosen))
+
+    def transform(self, to: int, payload: Any) -> list[Any]:
+        """Return what is sent to `to` in place of `payload`."""
+        sent = [payload]
+        for name in self.behaviours:
+            sent = [other for item in sent for other in _BEHAVIOURS[name](self, to, item)]
+        if sent != [payload]:
+            for name in self.behaviours:
+                self._conspiracy.lies[name] = self._conspiracy.lies.get(name, 0) + 1
+        return sent
+
+    def _vote_signature(self, kind: str, view: int, height: int, digest: bytes) -> bytes:
+        config = self._config
+        return self._sign(
+            vote_input(config.chain_id, kind, config.epoch, view, height, digest, config.index)
+        )
+
+    def silent(self, to: int, payload: Any) -> list[Any]:
+        """Say nothing at all (F1 for ever)."""
+        return []
+
+    def silent_to_victim(self, to: int, payload: Any) -> list[Any]:
+        """Say nothing to one member (F6)."""
+        return [] if to == self._victim else [payload]
+
+    def equivocate(self, to: int, payload: Any) -> list[Any]:
+        """Propose another batch to half of the members (F4)."""
+        if type(payload) is not PrePrepare or to not in self._half or payload.batch.is_null:
+            return [payload]
+        return [self._alter(payload, payload.batch.transactions[::-1], 1)]
+
+    def _alter(self, message: PrePrepare, hashes: tuple[bytes, ...], later_ms: int) -> PrePrepare:
+        batch = Batch(message.height, (message.batch.time_ms or 0) + later_ms, hashes)
+        return self._propose(message, batch)
+
+    def _propose(self, message: PrePrepare, batch: Batch) -> PrePrepare:
+        digest = batch.digest(self._config.chain_id)
+        self._conspiracy.other[message.view, message.height] = digest
+        signature = self._vote_signature(PRE_PREPARE_KIND, message.view, message.height, digest)
+        return replace(message, batch=batch, digest=digest, signature=signature)
+
+    def propose_invalid(self, to: int, payload: Any) -> list[Any]:
+        """Propose what no backup may accept: unknown bodies, a far time, a null batch (F7, F12)."""
+        if type(payload) is not PrePrepare or self._rng.random() < 0.5:
+            return [payload]
+        choice = self._rng.randrange(4)
+        if choice == 0:
+            return [self._alter(payload, (*payload.batch.transactions, b"?" * 32), 0)]
+        if choice == 1:
+            return [self._alter(payload, payload.batch.transactions, 86_400_000)]
+        if choice == 2:
+            return [self._propose(payload, null_batch(payload.height))]
+        return [replace(payload, batch=Batch(payload.height, 1, ()))]
+
+    def vote_twice(self, to: int, payload: Any) -> list[Any]:
+        """Vote for both batches of an equivocation, or for nothing known (F5)."""
+        if type(payload) is Prepare:
+            return [payload, self._other_vote(payload, PREPARE_KIND)]
+        if type(payload) is Commit:
+            return [self._other_vote(payload, COMMIT_KIND), payload]
+        return [payload]
+
+    def _other_vote(self, vote: Any, kind: str) -> Any:
+        digest = self._conspiracy.other.get((vote.view, vote.height), b"\x07" * 32)
+        signature = self._vote_signature(kind, vote.view, vote.height, digest)
+        return replace(vote, digest=digest, signature=signature)
+
+    def support_equivocation(self, to: int, payload: Any) -> list[Any]:
+        """Back each half in what it was told, as primary and as voter."""
+        sent = [payload]
+        if type(payload) is PrePrepare and payload.signer == self._config.index:
+            key = (payload.view, payload.height)
+            digest = self._conspiracy.other.get(key, payload.digest)
+            for told in {payload.digest, digest}:
+                signature = self._vote_signature(COMMIT_KIND, *key, told)
+                sent.append(Commit(payload.epoch, *key, told, self._config.index, signature))
+        return sent
+
+    def hide_prepared(self, to: int, payload: Any) -> list[Any]:
+        """Show an empty VIEW-CHANGE with a stale checkpoint (F16, F17)."""
+        if type(payload) is not ViewChange or payload.signer != self._config.index:
+            return [payload]
+        bare = replace(payload, stable_height=0, certificate=None, prepared=())
+        return [self._resign_view_change(bare)]
+
+    def _resign_view_change(self, message: ViewChange) -> ViewChange:
+        signature = self._sign(view_change_input(self._config.chain_id, message))
+        return replace(message, signature=signature)
+
+    def far_view(self, to: int, payload: Any) -> list[Any]:
+        """Ask for a view far away (F21)."""
+        if type(payload) is not Commit:
+            return [payload]
+        config = self._config
+        change = ViewChange(config.epoch, FAR_VIEW, 0, None, (), config.index, bytes(64))
+        return [payload, self._resign_view_change(change)]
+
+    def wrong_new_view(self, to: int, payload: Any) -> list[Any]:
+        """Open a view with another O than V makes it, or to half of the members (F18, F20)."""
+        if type(payload) is not NewView or payload.signer != self._config.index:
+            return [payload]
+        if to in self._half:
+            return []
+        if not payload.proposals:
+            return [payload]
+        shorter = replace(payload, proposals=payload.proposals[:-1])
+        signature = self._sign(new_view_input(self._config.chain_id, shorter))
+        return [replace(shorter, signature=signature)]
+
+    def wrong_checkpoint(self, to: int, payload: Any) -> list[Any]:
+        """Vote for a block that nobody has (F27)."""
+        if type(payload) is not Checkpoint:
+            return [payload]
+        config, wrong = self._config, b"\x09" * 32
+        signed = checkpoint_signing_input(
+            config.chain_id, payload.epoch, payload.height, wrong, config.index
+        )
+        return [replace(payload, block_hash=wrong, signature=self._sign(signed))]
+
+    def lie_about_status(self, to: int, payload: Any) -> list[Any]:
+        """Claim to hold nothing, so that all is sent again."""
+        if type(payload) is not Status:
+            return [payload]
+        return [replace(payload, slots=(), checkpoints=(), stable_height=0, view_changes=b"")]
+
+    def withhold_bodies(self, to: int, payload: Any) -> list[Any]:
+        """Spread no bodies and answer no request for them (F12, F30)."""
+        is_bodies = type(payload) is tuple and payload[0] in ("bodies", "blocks")
+        return [] if is_bodies and to in self._half else [payload]
+
+    def replay(self, to: int, payload: Any) -> list[Any]:
+        """Send old messages again (F14)."""
+        self._past.append(payload)
+        if self._rng.random() < 0.3:
+            return [payload, self._rng.choice(self._past)]
+        return [payload]
+
+
+_BEHAVIOURS: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
+    "equivocate": Liar.equivocate,
+    "far view": Liar.far_view,
+    "hide prepared": Liar.hide_prepared,
+    "lie about status": Liar.lie_about_status,
+    "propose invalid": Liar.propose_invalid,
+    "replay": Liar.replay,
+    "silent": Liar.silent,
+    "silent to one": Liar.silent_to_victim,
+    "support equivocation": Liar.support_equivocation,
+    "vote twice": Liar.vote_twice,
+    "withhold bodies": Liar.withhold_bodies,
+    "wrong checkpoint": Liar.wrong_checkpoint,
+    "wrong new view": Liar.wrong_new_view,
+}

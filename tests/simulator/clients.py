@@ -1,0 +1,77 @@
+"""Clients: each belongs to a member, submits at its node, and after a while at others (rule 37).
+
+A client is told a fate when the block is certified at the node that it asked. It repeats the same
+bytes until then. Some transactions expire soon, most do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from random import Random
+
+from tests.simulator.model_ledger import Body
+from tests.simulator.scheduler import NS_PER_MS, Scheduler
+
+RETRY_NS = 2500 * NS_PER_MS
+BUSY_NS = 300 * NS_PER_MS
+
+
+@dataclass(slots=True)
+class Pending:
+    """A transaction that is not acknowledged yet."""
+
+    body: Body
+    home: int
+    attempts: int = 0
+
+
+class Clients:
+    """All clients of one run; `nodes[i].submit(hash)` takes their transactions."""
+
+    def __init__(
+        self, scheduler: Scheduler, rng: Random, nodes: list, bodies: dict[bytes, Body]
+    ) -> None:
+        self._scheduler = scheduler
+        self._rng = rng
+        self._nodes = nodes
+        self._bodies = bodies
+        self.pending: dict[bytes, Pending] = {}
+        self.submitted = 0
+        self.acknowledged = 0
+
+    def create(self, home: int, wall_ms: int, ttl_ms: int) -> Body:
+        """Make a new transaction that expires in `ttl_ms`."""
+        self.submitted += 1
+        digest = blake2b(b"tx" + self.submitted.to_bytes(8, "big"), digest_size=32).digest()
+        body = Body(digest, self._rng.choice((200, 400, 1500)), wall_ms + ttl_ms)
+        self._bodies[digest] = body
+        self.pending[digest] = Pending(body, home)
+        return body
+
+    def begin(self, digest: bytes) -> None:
+        """Submit a transaction, and again until its fate is told."""
+        self._try(digest)
+
+    def _try(self, digest: bytes) -> None:
+        pending = self.pending.get(digest)
+        if pending is None:
+            return
+        pending.attempts += 1
+        node = pending.home
+        if pending.attempts > 1:
+            node = self._rng.randrange(len(self._nodes))
+        is_taken = self._nodes[node].submit(digest)
+        self._scheduler.after(RETRY_NS if is_taken else BUSY_NS, self._try, digest)
+
+    def on_fate(self, digest: bytes) -> bool:
+        """Take a certified fate; False if the client has heard it before."""
+        pending = self.pending.pop(digest, None)
+        if pending is None:
+            return False
+        self.acknowledged += 1
+        return True
+
+    def get_waiting(self, wall_ms: int) -> int:
+        """Return how many transactions that have not expired still wait for their fate."""
+        return sum(item.body.expires_at_ms > wall_ms for item in self.pending.values())
