@@ -64,6 +64,7 @@ Progress: TypeAlias = Callable[[int, int, int], None]
 
 _AHEAD_TRANSACTIONS = 4096
 _LAST = b"\xff" * 64
+_NOT_OF_GENESIS = {TRANSACTIONS: "transactions", RESULTS: "results", CERTIFICATES: "certificates"}
 
 
 def verify_at_once(items: Sequence[SignatureItem]) -> Callable[[], list[bool]]:
@@ -207,6 +208,9 @@ class _Replay:
             raise _found("genesis", "is not the document that is trusted", 0)
         if header != result.header.encoded():
             raise _found("header", "is not what the genesis document gives", 0)
+        for prefix, part in _NOT_OF_GENESIS.items():
+            if self._stored.get(height_key(prefix, 0)) is not None:
+                raise _found(part, "are stored for genesis, which has none", 0)
         self._replayed.write(result.writes, sync=False)
         return result.header
 

@@ -293,6 +293,28 @@ def test_state_indexes_and_tree_are_compared_with_the_replay() -> None:
         assert _finding(store) == place
 
 
+def test_f87_no_stored_entry_can_be_altered_or_removed_unseen() -> None:
+    """Every entry of the database: one flipped bit, another one in its place, and gone."""
+    dice = Random(1)
+    entries = list(CHAIN.store.scan(b"", b"\xff"))
+    last_certificate = height_key(CERTIFICATES, 5)
+    for key, value in entries:
+        changed = bytearray(value)
+        changed[dice.randrange(len(value))] ^= 1 << dice.randrange(8)
+        sibling = key[:-1] + bytes((key[-1] ^ 1,))
+        alterations: list[dict[bytes, bytes | None]] = [{key: bytes(changed)}]
+        # Without its last certificate a chain is whole, and certified to one block less.
+        alterations += [{key: None}] if key != last_certificate else []
+        alterations += [{sibling: value}] if CHAIN.store.get(sibling) is None else []
+        for alteration in alterations:
+            store = _copy()
+            store.write(alteration, sync=True)
+            assert _audit(store).verdict is Verdict.INVALID, alteration
+    store = _copy()
+    store.write({last_certificate: None}, sync=True)
+    assert (_audit(store).verdict, _audit(store).certified) == (Verdict.VALID, 4)
+
+
 def test_f89_the_anchor_decides() -> None:
     other = parse_genesis(encode({**genesis_document(), "name": "a side chain"}))
     report = audit_store(CHAIN.store, MemoryStore(), other)
