@@ -8,6 +8,7 @@ that `creditledger --help` starts in a fraction of a second. `exit_code` maps th
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ledger.errors import Code, CreditLedgerError, RuleSourceError
+from ledger.errors import Code, CreditLedgerError, LocalError, RuleSourceError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -169,7 +170,18 @@ class LazyGroup(click.Group):
             # The reader went away (`| head`): nothing is wrong, and nothing more can be said.
             sys.stderr.close()
             code = Exit.OK
+        except OSError as error:
+            code = _report_system(error)
         sys.exit(int(code) if isinstance(code, int) else 0)
+
+
+def _report_system(error: OSError) -> int:
+    """Tell of a file or a disk that nobody below has named."""
+    code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.INPUT_FILE
+    named = f"cannot use {error.filename}: " if error.filename else ""
+    local = LocalError(code, f"{named}{error.strerror or error}")
+    click.echo(error_line(local), err=True)
+    return exit_code(local)
 
 
 def _report_usage(error: click.ClickException) -> int:

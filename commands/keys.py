@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -19,9 +18,6 @@ from commands.passwords import new_password, old_password
 from commands.session import MEMBERS, net_of, profile_folder
 from commands.values import COMPANY, moment
 from ledger.keys import SigningKey
-
-if TYPE_CHECKING:
-    from network.certificates import Identity
 
 _PATH = click.Path(path_type=Path)
 
@@ -69,32 +65,47 @@ def new_node(
     member: str, issuer: Path, out: Path, password_file: Path | None, is_plain: bool
 ) -> None:
     """Make the vote key of MEMBER's node, and its TLS key with a certificate by the member."""
+    from commands.profiles import issue_tls
     from network import certificates
 
     password = new_password(password_file, is_plain)
     seed = certificates.new_seed()
     certificates.save_key(out / "node.key", seed, password)
-    _issue(out, issuer, certificates.NodeIdentity(member), password)
+    issue_tls(out, issuer, certificates.NodeIdentity(member), password)
     say(SigningKey(seed).public_key.hex())
 
 
 @new.command(
-    "client", example="creditledger keys new client D02 intake --member keys/ --out intake/"
+    "client",
+    example="creditledger keys new client D02 desk --member keys/ --genesis genesis.bin "
+    "--out net/clients/D02",
 )
 @click.argument("member")
 @click.argument("name")
 @click.option("--member", "issuer", type=_PATH, required=True, help="Folder of the member's key.")
-@click.option("--out", type=_PATH, required=True, help="Folder for tls.key and tls.crt.")
+@click.option("--genesis", type=_PATH, required=True, help="The network's genesis document.")
+@click.option("--out", type=_PATH, required=True, help="Folder of the new profile.")
 @_password_options
 def new_client(
-    member: str, name: str, issuer: Path, out: Path, password_file: Path | None, is_plain: bool
+    member: str,
+    name: str,
+    issuer: Path,
+    genesis: Path,
+    out: Path,
+    password_file: Path | None,
+    is_plain: bool,
 ) -> None:
-    """Make the TLS key and certificate of MEMBER's client program NAME."""
-    from network import certificates
+    """Make a profile for MEMBER's client program NAME: its TLS key and certificate, the nodes.
 
+    The nodes are those of the genesis document, the member's own first. `--as MEMBER` finds the
+    profile when it lies in NET/clients/MEMBER.
+    """
+    from commands.profiles import make_profile, nodes_of
+
+    nodes = nodes_of(genesis, member)
     password = new_password(password_file, is_plain)
-    _issue(out, issuer, certificates.ClientIdentity(member, name), password)
-    say(str(out / "tls.crt"))
+    make_profile(out, member, name, issuer, genesis, nodes, password)
+    say(str(out / "client.toml"))
 
 
 @new.command("company", example="creditledger keys new company 91441300MA4DEMO01X --via D01")
@@ -120,20 +131,6 @@ def new_company(
     password = new_password(password_file, is_plain)
     key = make_company_profile(net, company, via, net / MEMBERS / via, nodes, password)
     say(key.hex())
-
-
-def _issue(out: Path, issuer: Path, identity: Identity, password: bytes | None) -> None:
-    from network import certificates
-
-    certificates.issue_to_files(
-        out / "tls.crt",
-        out / "tls.key",
-        member_certificate=certificates.load_certificate(issuer / "member.crt"),
-        member_seed=certificates.load_key(issuer / "member.key", password),
-        identity=identity,
-        valid_from=datetime.now(UTC),
-        password=password,
-    )
 
 
 @command.command("show", example="creditledger keys show keys/member.crt")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
@@ -24,7 +24,7 @@ from commands.files import replace as replace_file
 from commands.homes import make_home
 from commands.network_file import LocalNetwork, NodeEntry
 from commands.processes import HOST, find_free_ports, last_lines, start_node, stop
-from commands.profiles import make_member_profile
+from commands.profiles import issue_tls, make_profile
 from commands.session import CLIENTS, only_node
 from commands.values import now_ms
 from genesis.builder import read_consortium
@@ -75,7 +75,14 @@ def make(
         # A member asks its own node first; one without a node starts at another in turn.
         first = index % len(addresses)
         order = addresses[first:] + addresses[:first]
-        make_member_profile(folder, planned.id, planned.folder, order)
+        make_profile(
+            folder / CLIENTS / planned.id,
+            planned.id,
+            "cli",
+            planned.folder,
+            plan.genesis_file,
+            order,
+        )
     day = as_of or read_consortium(consortium).get("as_of", "today")
     network = LocalNetwork(folder, seed or 0, str(day), plan.chain_id.hex(), tuple(entries))
     network.save()
@@ -112,14 +119,7 @@ def _make_node(
     member: genesis.local.LocalMember,
     metrics: str,
 ) -> NodeEntry:
-    certificates.issue_to_files(
-        member.folder / "tls.crt",
-        member.folder / "tls.key",
-        member_certificate=certificates.load_certificate(member.certificate_file),
-        member_seed=certificates.load_key(member.key_file),
-        identity=certificates.NodeIdentity(member.id),
-        valid_from=datetime.now(UTC),
-    )
+    issue_tls(member.folder, member.folder, certificates.NodeIdentity(member.id), None)
     home = folder / NODES / member.id
     address = member.address or ""
     make_home(

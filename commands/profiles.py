@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from commands.files import read_bytes
 from commands.session import CLIENTS, GENESIS, profile_folder
 from ledger.keys import SigningKey
+from ledger.membership.genesis import parse_genesis
 from network import certificates
-from network.certificates import ClientIdentity
+from network.certificates import ClientIdentity, Identity
 from network.profile import write_profile
 
 SIGNING_KEY = "signing.key"
@@ -24,14 +26,28 @@ SIGNING_KEY = "signing.key"
 Nodes = Sequence[tuple[str, str]]
 
 
-def make_member_profile(net: Path, member: str, member_folder: Path, nodes: Nodes) -> None:
-    """Make the profile of a member whose key lies in `member_folder`."""
-    folder = net / CLIENTS / member
-    _issue(folder, member_folder, ClientIdentity(member, "cli"), None)
+def nodes_of(genesis_file: Path, member: str) -> Nodes:
+    """Return the nodes of a genesis document, the member's own first."""
+    members = parse_genesis(read_bytes(genesis_file)).members
+    nodes = [(item.id, item.node.address) for item in members if item.node is not None]
+    return sorted(nodes, key=lambda node: node[0] != member)
+
+
+def make_profile(
+    folder: Path,
+    member: str,
+    name: str,
+    member_folder: Path,
+    genesis_file: Path,
+    nodes: Nodes,
+    password: bytes | None = None,
+) -> None:
+    """Make the profile of a member's client `name`; it signs with the key in `member_folder`."""
+    issue_tls(folder, member_folder, ClientIdentity(member, name), password)
     write_profile(
         folder,
         member=member,
-        genesis=_relative(net / GENESIS, folder),
+        genesis=_relative(genesis_file, folder),
         nodes=nodes,
         signing_key=_relative(member_folder / "member.key", folder),
     )
@@ -47,7 +63,7 @@ def make_company_profile(
     folder = net / CLIENTS / company
     seed = certificates.new_seed()
     certificates.save_key(folder / SIGNING_KEY, seed, password)
-    _issue(folder, member_folder, ClientIdentity(member, company), password)
+    issue_tls(folder, member_folder, ClientIdentity(member, company), password)
     write_profile(
         folder,
         member=member,
@@ -65,9 +81,10 @@ def public_key_of(net: Path, company: str, password: bytes | None = None) -> byt
     return SigningKey(seed).public_key
 
 
-def _issue(
-    folder: Path, member_folder: Path, identity: ClientIdentity, password: bytes | None
+def issue_tls(
+    folder: Path, member_folder: Path, identity: Identity, password: bytes | None
 ) -> None:
+    """Make tls.key and tls.crt for `identity` in `folder`, issued by the member's key."""
     certificates.issue_to_files(
         folder / "tls.crt",
         folder / "tls.key",

@@ -107,6 +107,8 @@ def test_rule_author_sees_line_and_column() -> None:
     [
         (StorageError(Code.DISK_FULL, "no space"), Exit.STORAGE, "error E6003: no space"),
         (Refused(Code.BUSY, "full"), Exit.NETWORK, "error E5101: full"),
+        (OSError(28, "No space left", "/x"), Exit.STORAGE, "error E6003: cannot use /x: No space"),
+        (PermissionError(13, "denied", "/x"), Exit.REFUSED, "error E8001: cannot use /x: denied"),
         (KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted"),
         (click.Abort(), Exit.INTERRUPTED, "interrupted"),
     ],

@@ -14,6 +14,7 @@ from commands.frame import Exit
 from genesis import local
 from ledger.keys import check_public_key
 from network.certificates import ClientIdentity, NodeIdentity, load_certificate, verify_identity
+from network.profile import Profile
 
 
 def _run(*arguments: str | Path, env: dict[str, str] | None = None) -> Result:
@@ -34,17 +35,10 @@ def test_private_key_can_be_read_by_its_owner_alone(member: Path) -> None:
     assert stat.S_IMODE((member / "member.key").stat().st_mode) == 0o600
 
 
-def test_node_and_client_certificates_are_issued_by_the_member(member: Path) -> None:
+def test_node_certificate_is_issued_by_the_member(member: Path) -> None:
     _run("keys", "new", "node", "D02", "--member", member, "--out", member, "--no-password")
-    desk = member / "desk"
-    _run(
-        *("keys", "new", "client", "D02", "desk", "--member", member),
-        *("--out", desk, "--no-password"),
-    )
     anchors = {"D02": (load_certificate(member / "member.crt"),)}
     assert verify_identity(load_certificate(member / "tls.crt"), anchors) == NodeIdentity("D02")
-    found = verify_identity(load_certificate(desk / "tls.crt"), anchors)
-    assert found == ClientIdentity("D02", "desk")
 
 
 def test_keys_are_never_overwritten(member: Path) -> None:
@@ -107,6 +101,25 @@ def test_genesis_build_repeats_what_was_planned(
     result = _run("genesis", "build", planned.folder / "consortium.toml", "--out", out)
     assert result.exit_code == Exit.OK
     assert _run("genesis", "verify", out).output.strip() == result.output.strip()
+
+
+def test_client_profile_names_the_nodes_its_own_first(
+    planned: local.LocalNetwork, tmp_path: Path
+) -> None:
+    member = next(item for item in planned.members if item.id == "D18")
+    out = tmp_path / "D18"
+    result = _run(
+        *("keys", "new", "client", "D18", "desk", "--member", member.folder),
+        *("--genesis", planned.genesis_file, "--out", out, "--no-password"),
+    )
+    assert result.exit_code == Exit.OK, result.stderr
+    profile = Profile.load(out)
+    assert profile.chain_id == planned.chain_id
+    assert profile.nodes[0].member == "D18"
+    assert len(profile.nodes) == 4
+    anchors = {"D18": (load_certificate(member.certificate_file),)}
+    found = verify_identity(load_certificate(out / "tls.crt"), anchors)
+    assert found == ClientIdentity("D18", "desk")
 
 
 def test_home_needs_the_key_that_genesis_names(planned: local.LocalNetwork, tmp_path: Path) -> None:
