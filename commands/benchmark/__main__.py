@@ -1,0 +1,141 @@
+"""`./scripts/bench`: start four nodes, measure them, print a table and write JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+from rich.console import Console
+from rich.table import Table
+
+from commands import local_network
+from commands.benchmark.run import SENDER, Benchmark, Figures, Latency, Throughput, home_bytes
+from commands.processes import stop
+
+DEFAULT_PORT = 7601
+
+
+@click.command()
+@click.option("--seconds", default=30.0, show_default=True, help="How long each load lasts.")
+@click.option("--nodes", default=4, show_default=True, help="How many node processes (4 to 7).")
+@click.option("--seed", default=1, show_default=True, help="Of the made-up load.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Where JSON goes.")
+def main(seconds: float, nodes: int, seed: int, json_file: Path | None) -> None:
+    """Measure a network of real processes on this machine, every vote and block synced.
+
+    Example: ./scripts/bench --seconds 30 --json bench.json
+    """
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="creditledger-bench-") as folder:
+        network = local_network.make(
+            Path(folder) / "net",
+            consortium=local_network.DEMO_CONSORTIUM,
+            nodes=nodes,
+            seed=seed,
+            as_of=None,
+            base_port=DEFAULT_PORT,
+        )
+        network = local_network.start(network, [entry.member for entry in network.nodes])
+        try:
+            benchmark = Benchmark(
+                network, seconds, seed, lambda text: console.print(f"[dim]{text} …[/dim]")
+            )
+            figures = trio.run(benchmark.run)
+            disk = home_bytes(network)
+        finally:
+            stop([entry.process for entry in network.nodes])
+    rows = _rows(figures, disk)
+    _print(console, rows)
+    target = json_file or Path(f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json")
+    target.write_text(json.dumps(_value(figures, disk), indent=2) + "\n", encoding="utf-8")
+    console.print(f"written to {target}")
+
+
+def _rows(figures: Figures, disk: int) -> list[tuple[str, str]]:
+    checks, nodes = figures.verifications, figures.nodes
+    rows = [
+        ("machine", f"{os.cpu_count()} cores, Python {platform.python_version()}, {nodes} nodes"),
+        ("Ed25519 verifications/s, one core", _libraries(checks.libsodium, checks.openssl)),
+    ]
+    rows += _latency_rows("light load", figures.light)
+    if figures.singles is not None:
+        rows += _throughput_rows("one record each", figures.singles, is_batch=False)
+        rate = figures.singles.transactions_per_s
+        sodium = checks.ceiling(nodes, library="libsodium")
+        openssl = checks.ceiling(nodes, library="openssl")
+        rows.append(
+            (
+                "share of the ceiling (cores × verifications ÷ nodes)",
+                f"{rate / sodium:.0%} of libsodium's {sodium:,.0f}/s, "
+                f"{rate / openssl:.0%} of OpenSSL's {openssl:,.0f}/s",
+            )
+        )
+    rows += _latency_rows(f"70 % load, {figures.loaded_rate:,.0f}/s", figures.loaded)
+    if figures.batches is not None:
+        rows += _throughput_rows("1,000 records of 20 companies each", figures.batches, True)
+    peaks = ", ".join(f"{name} {peak:.0f}" for name, (_, peak) in figures.memory.items())
+    rows.append(("peak memory of a node, MiB", peaks))
+    rows.append(("disk of a home, MiB", f"{disk / 2**20:,.0f}"))
+    rows.append(("view changes", str(figures.view_changes)))
+    return rows
+
+
+def _libraries(sodium: float, openssl: float) -> str:
+    return f"libsodium {sodium:,.0f}, OpenSSL {openssl:,.0f}"
+
+
+def _latency_rows(what: str, latency: Latency | None) -> list[tuple[str, str]]:
+    if latency is None:
+        return []
+    text = f"p50 {latency.p50_ms:.1f} ms, p95 {latency.p95_ms:.1f} ms, p99 {latency.p99_ms:.1f} ms"
+    return [(f"submit to verified receipt, {what}", f"{text} ({latency.count} samples)")]
+
+
+def _throughput_rows(what: str, rates: Throughput, is_batch: bool) -> list[tuple[str, str]]:
+    unit = "records/s" if is_batch else "transactions/s"
+    rate = rates.records_per_s if is_batch else rates.transactions_per_s
+    return [
+        (
+            f"{unit}, {what}",
+            f"{rate:,.0f} sustained {rates.seconds:.0f} s "
+            f"(generator {rates.generator_cpu_s:.1f} s of processor, "
+            f"{rates.busy_answers} answers BUSY)",
+        ),
+        (
+            "processor time of a node for each transaction",
+            f"{rates.node_us_per_transaction:,.0f} µs",
+        ),
+    ]
+
+
+def _print(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    table = Table(title=f"creditledger benchmark, load signed by {SENDER}", title_justify="left")
+    table.add_column("what")
+    table.add_column("figure")
+    for what, figure in rows:
+        table.add_row(what, figure)
+    console.print(table)
+
+
+def _value(figures: Figures, disk: int) -> dict[str, Any]:
+    value = asdict(figures)
+    nodes = figures.nodes
+    value["ceiling_libsodium_per_s"] = figures.verifications.ceiling(nodes, library="libsodium")
+    value["ceiling_openssl_per_s"] = figures.verifications.ceiling(nodes, library="openssl")
+    value["disk_bytes"] = disk
+    value["cores"] = os.cpu_count()
+    value["python"] = platform.python_version()
+    return value
+
+
+if __name__ == "__main__":
+    main()
