@@ -16,6 +16,7 @@ from ledger.encoding import decode, encode
 from ledger.errors import Refused
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
+MESSAGE_ITEMS_MAX = 262_144  # more than signatures of 64 bytes leave room for
 
 
 def encode_message(message: m.Message) -> bytes:
@@ -25,7 +26,7 @@ def encode_message(message: m.Message) -> bytes:
 
 def decode_message(data: bytes) -> m.Message:
     """Return the message of canonical bytes; raise `Refused` (10xx, 4001)."""
-    return message_from_value(decode(data, MESSAGE_BYTES_MAX))
+    return message_from_value(decode(data, MESSAGE_BYTES_MAX, MESSAGE_ITEMS_MAX))
 
 
 def message_value(message: m.Message) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ both sides build and read the maps through the classes here.
 | head | | `Head` |
 | status | | a map for people, "why is it stuck?" |
 | submit | tx: wire bytes | id; a repeat of known bytes gives the id again |
-| submit_many | txs: wire bytes of each | items: `Accepted` of each, in order; retry_after_ms |
+| submit_many | txs: wire bytes of each, at most 1,000 | items: `Accepted` of each, in order; retry_after_ms |
 | fate | ids, at most 1,000 | items: `Fate` of each, in order |
 | receipt | id, wait_ms | receipt: bytes (`ledger.chain.receipt`) |
 | query | name, params | whatever the query of that name gives |
@@ -45,6 +45,7 @@ METHODS = frozenset((HELLO, HEAD, STATUS, SUBMIT, SUBMIT_MANY, FATE, RECEIPT, QU
 WAITING_METHODS = frozenset((RECEIPT, WATCH))  # may be held open; counted apart from the rest
 
 FATES_MAX = 1000
+SUBMIT_MAX = 1000
 WAIT_MS_MAX = 60_000
 WATCH_ITEMS_MAX = 256
 

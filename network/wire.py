@@ -24,6 +24,9 @@ from ledger.transactions.envelope import MAX_TRANSACTION_BYTES, check_name
 PEER_FRAME_BYTES_MAX = 8 * 1024 * 1024
 CLIENT_FRAME_BYTES_MAX = 2 * 1024 * 1024
 NONCE_BYTES = 16
+# What decoding may cost: a frame of small items takes a hundred times as long as one of bodies.
+PEER_FRAME_ITEMS_MAX = 131_072
+REQUEST_ITEMS_MAX = 8192
 ITEMS_MAX = 4096
 BLOCKS_MAX = 256
 METHOD_CHARS_MAX = 32
@@ -256,7 +259,7 @@ def encode_peer_frame(frame: PeerFrame) -> bytes:
 
 def decode_peer_frame(data: bytes) -> PeerFrame:
     """Return the frame in a payload; raise `Refused` (10xx, 1201, 5002)."""
-    value = decode(data, max_bytes=PEER_FRAME_BYTES_MAX)
+    value = decode(data, PEER_FRAME_BYTES_MAX, PEER_FRAME_ITEMS_MAX)
     if type(value) is not tuple or not value or type(value[0]) is not int:
         raise Refused(Code.FRAME_MALFORMED, "frame is not a list that begins with a number")
     entry = _PEER_FRAMES.get(value[0])
@@ -291,7 +294,7 @@ class Request:
 
 def decode_request(data: bytes) -> Request:
     """Return the request in a payload; raise `Refused` (10xx, 5002, 5103)."""
-    value = decode(data, max_bytes=CLIENT_FRAME_BYTES_MAX)
+    value = decode(data, CLIENT_FRAME_BYTES_MAX, REQUEST_ITEMS_MAX)
     if type(value) is not tuple or len(value) != 3:
         raise Refused(Code.REQUEST_MALFORMED, "request is not a list of 3 parts")
     return Request(*value)

@@ -31,6 +31,7 @@ NONCE_BYTES = 16
 MAX_NAME_BYTES = 64
 MAX_TRANSACTION_BYTES = 1024 * 1024
 MAX_ATTACHMENTS = 1000
+MAX_ITEMS = 8192  # values and keys in the signed fields: bounds what decoding costs everyone
 MAX_TTL_MS = 24 * 3600 * 1000
 _NAME_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -107,7 +108,7 @@ def decode_transaction(data: bytes) -> Transaction:
     """Return the transaction of wire bytes, form checked, signature not (`Refused` 10xx, 12xx)."""
     if len(data) > MAX_TRANSACTION_BYTES:
         raise Refused(Code.TX_TOO_LARGE, f"transaction of {len(data)} bytes, want at most 1048576")
-    value = decode(data, max_bytes=MAX_TRANSACTION_BYTES)
+    value = decode(data, MAX_TRANSACTION_BYTES, MAX_ITEMS)
     if type(value) is not tuple or len(value) != 3:
         raise Refused(Code.ENVELOPE_MALFORMED, "transaction is not a list of 3 parts")
     unsigned, signature, attachments = value
@@ -126,7 +127,7 @@ def transaction_from_parts(
     """Return the transaction of parts stored apart, form checked as in `decode_transaction`."""
     if len(signature) != SIGNATURE_BYTES:
         raise Refused(Code.SIGNATURE_MALFORMED, f"signature of {len(signature)} bytes, want 64")
-    fields = decode(unsigned, max_bytes=MAX_TRANSACTION_BYTES)
+    fields = decode(unsigned, MAX_TRANSACTION_BYTES, MAX_ITEMS)
     if type(fields) is not tuple or len(fields) != 8:
         raise Refused(Code.ENVELOPE_MALFORMED, "envelope is not a list of 8 fields")
     version, chain_id, sender, public_key, nonce, expires_at_ms, kind, body = fields

@@ -32,6 +32,7 @@ FIELD_SALTS_TAG = b"creditledger/record-salts/1"
 SALT_BYTES = 16
 MAX_FIELDS = 64
 MAX_RECORD_BYTES = 65_536
+MAX_RECORD_ITEMS = 8192
 
 Reference: TypeAlias = tuple[int, bytes]
 
@@ -60,7 +61,7 @@ def encode_record(record: Record) -> bytes:
 
 def decode_record(data: bytes) -> Record:
     """Return the record of an attachment; raise `Refused` (10xx, 1207) for another shape."""
-    value = decode(data, max_bytes=MAX_RECORD_BYTES)
+    value = decode(data, MAX_RECORD_BYTES, MAX_RECORD_ITEMS)
     if type(value) is not tuple or len(value) != 6:
         raise Refused(Code.ATTACHMENT_MISMATCH, "record is not a list of 6 parts")
     company, day, source_digest, supersedes, salt, fields = value

@@ -29,7 +29,8 @@ from network.wire import Blocks, Bodies, BodiesPurpose, GetBlocks, GetBodies, Pe
 VOTE_LANE = 2048
 BULK_LANE = 256
 VOTES_AT_ONCE = 64
-ANSWER_BYTES = 4 * 1024 * 1024
+ANSWER_BYTES = 4 * 1024 * 1024  # of one frame
+ANSWER_BYTES_MAX = 16 * 1024 * 1024  # of all frames that answer one request, below a link's queue
 
 log = structlog.get_logger()
 
@@ -141,10 +142,12 @@ class Ingress:
 
     def _send_bodies(self, member: int, hashes: Sequence[bytes]) -> None:
         wires: list[bytes] = []
-        for signed_hash in hashes:
+        left = ANSWER_BYTES_MAX
+        for signed_hash in dict.fromkeys(hashes):
             held = self._mempool.get(signed_hash)
-            if held is not None:
+            if held is not None and len(held.wire) <= left:
                 wires.append(held.wire)
+                left -= len(held.wire)
         for chunk in chunked(wires):
             self._peers.send(member, Bodies(chunk, BodiesPurpose.ANSWER))
 

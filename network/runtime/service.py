@@ -107,8 +107,8 @@ class Service:
 
     async def _submit_many(self, _client: ClientIdentity, request: Request) -> Value:
         wires = _typed(request, "txs", tuple)
-        if any(type(wire) is not bytes for wire in wires):
-            raise Refused(Code.REQUEST_MALFORMED, "txs are not a list of bytes")
+        if len(wires) > m.SUBMIT_MAX or any(type(wire) is not bytes for wire in wires):
+            raise Refused(Code.REQUEST_MALFORMED, "txs are not a list of at most 1000 byte strings")
         answers = await self._admit(wires)
         is_busy = any(answer.code == Code.BUSY for answer in answers)
         return {
@@ -180,6 +180,8 @@ class Service:
     async def _watch(self, client: ClientIdentity, request: Request) -> Value:
         stream = _typed(request, "stream", str)
         cursor = _typed(request, "cursor", int)
+        if not 0 <= cursor < 2**63:
+            raise Refused(Code.REQUEST_MALFORMED, "parameter cursor is not 0 to 2^63-1")
         limit = max(1, min(_typed(request, "limit", int), m.WATCH_ITEMS_MAX))
         wait_ms = min(_typed(request, "wait_ms", int), m.WAIT_MS_MAX)
         if stream not in set(m.WatchStream):
