@@ -159,7 +159,7 @@ class Client:
         return transaction.id
 
     async def submit_many(self, transactions: Sequence[Transaction]) -> list[Accepted]:
-        """Hand in up to 1,000 at once (2 MiB together); return what the door said of each, in order.
+        """Hand in up to 1,000, at most 2 MiB together; return what the door said of each, in order.
 
         Items with code BUSY were not taken; hand them in again.
         """

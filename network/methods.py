@@ -9,7 +9,7 @@ both sides build and read the maps through the classes here.
 | head | | `Head` |
 | status | | a map for people, "why is it stuck?" |
 | submit | tx: wire bytes | id; a repeat of known bytes gives the id again |
-| submit_many | txs: wire bytes of each, at most 1,000 | items: `Accepted` of each, in order; retry_after_ms |
+| submit_many | txs: wire bytes, at most 1,000 | items: `Accepted` of each; retry_after_ms |
 | fate | ids, at most 1,000 | items: `Fate` of each, in order |
 | receipt | id, wait_ms | receipt: bytes (`ledger.chain.receipt`) |
 | query | name, params | whatever the query of that name gives |
