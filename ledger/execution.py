@@ -1,7 +1,7 @@
 """Execution: a parent header, a batch and its transactions in; results, a header, writes out.
 
 `execute_block` is pure: it reads the state of the parent, runs each transaction's handler in an
-overlay, looks at alerts for the companies that were touched, folds the changes into the tree, and
+overlay, looks at alerts of the companies that are due, folds the changes into the tree, and
 returns everything the shell has to write as one synced batch. A transaction that breaks a rule
 stays in the block with its code and leaves nothing else (rules 14, 17). An exception inside one is
 INTERNAL and is noted for a report, so that a poison transaction cannot stop the chain; only what
@@ -15,8 +15,10 @@ bytes alone is a batch's validity and is not asked here again.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from ledger.chain.batch import Batch
 from ledger.chain.block import Result, result_leaf
@@ -29,6 +31,7 @@ from ledger.credit.rulebook import RuleCache, Rules
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, StorageError
 from ledger.lending import HANDLERS as LENDING_HANDLERS
+from ledger.lending.alert_queue import compute_alert_limit, process_alert_queue
 from ledger.lending.alerts import Watch, process_company_alerts
 from ledger.membership.context import MS_A_DAY, BlockNotes, Context, Failure, Handler
 from ledger.membership.genesis import Genesis
@@ -45,6 +48,8 @@ from ledger.state.tree import NodeCache, StateTree
 from ledger.storage.chain_store import ChainStore, block_writes, genesis_writes
 from ledger.storage.store import Reader, WriteBatch
 from ledger.transactions.envelope import Transaction
+
+T = TypeVar("T")
 
 MAX_ERROR_TEXT = 1_000
 _INTERNAL_TEXT = "the ledger failed on this transaction; it had no effect"
@@ -129,6 +134,7 @@ class _Block:
         self._height = height
         self._time_ms = time_ms
         self._chain = ChainStore(reader)
+        self._transactions = transactions
         self._bodies = _BlockBodies(self._chain, height, transactions)
         self._rules = Rules(self.state, rules)
         self._senders = Senders(self.state)
@@ -162,19 +168,27 @@ class _Block:
         return result, leaf
 
     def watch(self) -> None:
-        """Look at alerts for what the block touched; a failure stays with its company (rule 54)."""
+        """Look at alerts of the companies that are due; of no more, however many were touched."""
+        limit = compute_alert_limit(len(self._transactions))
+        due = self._apart(partial(process_alert_queue, self.state, self.notes.touched, limit))
         day = self._time_ms // MS_A_DAY
         watch = Watch(self.state, self._rules, self._bodies, self._height, day)
-        for name in sorted(self.notes.touched):
-            self.state.begin()
-            try:
-                process_company_alerts(watch, name, self.notes.touched[name])
-                self.state.commit()
-            except (MemoryError, OSError, StorageError):
-                raise
-            except Exception:  # noqa: BLE001 (rule 54: whatever it is, the chain goes on)
-                self.state.rollback()
-                self.notes.failures.append(Failure(-1, b"", traceback.format_exc()))
+        for name, touched in due or ():
+            self._apart(partial(process_company_alerts, watch, name, touched))
+
+    def _apart(self, step: Callable[[], T]) -> T | None:
+        """Run one step of the alerts; a failure drops what it wrote and no more (rule 54)."""
+        self.state.begin()
+        try:
+            result = step()
+            self.state.commit()
+        except (MemoryError, OSError, StorageError):
+            raise
+        except Exception:  # noqa: BLE001 (rule 54: whatever it is, the chain goes on)
+            self.state.rollback()
+            self.notes.failures.append(Failure(-1, b"", traceback.format_exc()))
+            return None
+        return result
 
     def _drop(self) -> None:
         self.state.rollback()

@@ -1,9 +1,10 @@
 """Early warnings: raised while a block is executed, the same on every node (DOMAIN.md, Alerts).
 
-After the transactions of a block, `process_company_alerts` looks at each company that one of them
-said something of, with each alert whose records or loans were touched: it is evaluated as of the
-block's day, and its state machine moves on (`Alert.advance`). A rule that only time can make true
-(nothing sold for 90 days) is looked at when a regulator asks for a review.
+A company of which a transaction said something is put in a queue (`ledger.lending.alert_queue`).
+When its turn comes, in the same block when that is light, `process_company_alerts` looks at each
+alert whose records or loans were touched: it is evaluated as of that block's day, and its state
+machine moves on (`Alert.advance`). A rule that only time can make true (nothing sold for 90 days)
+is looked at when a regulator asks for a review.
 
 An alert that is raised gets an entry in ALERTS under its id, the first 16 bytes of the hash of
 rule, company and height, and a place in ALERT_ORDER: a number that grows with the height and within
@@ -26,6 +27,7 @@ from ledger.credit.ids import read_id
 from ledger.credit.windows_state import CompanyWindows
 from ledger.encoding import Value, encode
 from ledger.errors import Code, Rejected
+from ledger.lending.alert_queue import get_waiting_count
 from ledger.lending.exposure import get_company_exposure
 from ledger.lending.facts import Subject, compute_ledger_facts
 from ledger.lending.loans import LOANS_TOUCHED
@@ -157,8 +159,8 @@ def process_company_alerts(
 ) -> tuple[tuple[str, str], ...]:
     """Evaluate what `touched` ("C044/line", "loans") may have changed of one company.
 
-    Called inside an open overlay transaction, once for each company of a block. Returns (rule, what
-    happened) of each alert that was raised, repeated or cleared, by rule.
+    Called inside an open overlay transaction, once for each company that is due. Returns (rule,
+    what happened) of each alert that was raised, repeated or cleared, by rule.
     """
     happened: list[tuple[str, str]] = []
     windows = CompanyWindows(watch.state, company)  # shared: most alerts read the same streams
@@ -276,8 +278,8 @@ def process_ack(context: Context) -> Value:
 def process_review(context: Context) -> Value:
     """Evaluate every alert of the named companies as of today; by a regulator.
 
-    For what only the passing of time makes true. The block's own evaluation of a company that a
-    transaction touches as well counts as a further one.
+    For what only the passing of time makes true. It does not wait in the queue, and a company that
+    waits there is evaluated once more when its turn comes.
     """
     body = Fields(context.body)
     companies = body.texts("companies", maximum=MAX_REVIEWED)
@@ -325,7 +327,8 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
     """List alerts in the order they were raised, from `from_height` on or after `cursor`.
 
     `cursor` of the answer resumes where this one stopped; it stays where it was when there is
-    nothing new, so that a follower may ask again.
+    nothing new, so that a follower may ask again. `waiting` is the number of companies that were
+    touched and not yet looked at: while it is 0, what is listed is everything.
     """
     reader = Fields(body)
     from_height = reader.optional_integer("from_height", maximum=2**42) or 0
@@ -343,7 +346,8 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
             items.append(_describe(alert_id, raised))
         if len(items) >= min(limit, MAX_LISTED):
             break
-    return {"alerts": items, "cursor": cursor}
+    waiting = get_waiting_count(context.state)
+    return {"alerts": items, "cursor": cursor, "waiting": waiting}
 
 
 def query_show(context: QueryContext, body: Mapping[str, Any]) -> Value:

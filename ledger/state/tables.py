@@ -50,6 +50,7 @@ PRODUCTS = Table("products", b"sP", Scope.WORLD)
 LOAN_ENTRIES = Table("loan-entries", b"sQ", Scope.WORLD)
 ALERT_ORDER = Table("alert-order", b"sR", Scope.WORLD)
 LENDER_EXPOSURES = Table("lender-exposures", b"sS", Scope.WORLD)
+ALERT_QUEUE = Table("alert-queue", b"sT", Scope.WORLD)
 
 RECORDS = Table("records", b"sa", Scope.COMPANY)
 WINDOWS = Table("windows", b"se", Scope.COMPANY)
