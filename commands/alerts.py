@@ -11,8 +11,9 @@ import click
 
 from commands.answers import text_of
 from commands.console import say, show_json, show_table
+from commands.decisions import fact_text, get_alert_units
 from commands.frame import Group, identity_option, json_option
-from commands.session import ask, open_session, report, transact
+from commands.session import Session, open_session, report, transact
 from commands.values import COMPANY, json_ready
 
 _COLUMNS = ("severity", "rule", "company", "state", "text", "inputs", "day", "height", "alert")
@@ -42,29 +43,32 @@ def show_list(
     params: dict[str, Any] = {"from_height": from_height} if from_height else {}
     if company:
         params["company"] = company
-    answer = ask(context, identity, "alerts.list", **params)
-    alerts = [item for item in answer["alerts"] if state is None or item["state"] == state]
-    if as_json:
-        show_json(alerts)
-    else:
-        show_alerts(alerts)
+    with open_session(context, identity) as session:
+        answer = session.query("alerts.list", **params)
+        alerts = [item for item in answer["alerts"] if state is None or item["state"] == state]
+        if as_json:
+            show_json(alerts)
+        else:
+            _show_alerts(session, alerts)
 
 
-def show_alerts(alerts: Iterable[Mapping[str, Any]]) -> None:
-    """Print alerts as a table, the gravest first."""
+def _show_alerts(session: Session, alerts: Iterable[Mapping[str, Any]]) -> None:
+    """Print alerts as a table, the gravest first, their inputs in their units."""
     order = {"red": 0, "orange": 1, "yellow": 2, "blue": 3}
     ranked = sorted(alerts, key=lambda item: order.get(str(item.get("severity")), 9))
-    rows = [[_cell(name, item.get(name)) for name in _COLUMNS] for item in ranked]
+    units = {ref: get_alert_units(session, ref) for ref in {item["rule"] for item in ranked}}
+    rows = [[_cell(name, item, units[item["rule"]]) for name in _COLUMNS] for item in ranked]
     if rows:
         show_table("", _COLUMNS, rows)
     else:
         say("no alerts")
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, item: Mapping[str, Any], units: Mapping[str, str]) -> str:
     if name == "inputs":
-        return ", ".join(f"{key} = {text_of(key, item)}" for key, item in value)
-    return text_of(name, value)
+        pairs = ((key, fact_text(units.get(key, ""), value)) for key, value in item["inputs"])
+        return ", ".join(f"{key} = {text}" for key, text in pairs)
+    return text_of(name, item.get(name))
 
 
 @command.command("watch", example="creditledger alerts watch --as D18")

@@ -10,6 +10,7 @@ from commands.answers import show_answer, show_rows
 from commands.console import say, show_facts, show_json
 from commands.decisions import fact_text, get_units
 from commands.frame import Group, identity_option, json_option
+from commands.record_texts import describe_record, find_fields
 from commands.session import ask, net_of, open_session, report, transact
 from commands.values import COMPANY, day
 from ledger.errors import Code, LocalError
@@ -55,16 +56,19 @@ def records(
     params: dict[str, Any] = {"company": company, "category": category, "limit": limit}
     if schema:
         params["schema"] = schema
-    answer = ask(context, identity, "company.records", **params)
-    if as_json:
-        show_json(answer)
-        return
+    with open_session(context, identity) as session:
+        answer = session.query("company.records", **params)
+        if as_json:
+            show_json(answer)
+            return
+        categories = {item.id: item for item in session.client.profile.genesis.categories}
+    specs = find_fields(categories, category, schema)
     rows = [
-        {"number": item["number"], "day": item["day"], "status": item["status"]}
-        | (item["fields"] or {})
+        {"number": item["number"], "day": item["day"], "standing": item["status"]}
+        | describe_record(item["fields"] or {}, specs)
         for item in answer["records"]
     ]
-    show_rows(f"{category} of {company}: {answer['basis']}", rows)
+    show_rows(f"{category} of {company} ({answer['basis']})", rows)
 
 
 @command.command("features", example="creditledger company features 91441300MA4DEMO01X --as D18")

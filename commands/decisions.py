@@ -30,6 +30,14 @@ def get_units(session: Session, schema_ref: str) -> dict[str, str]:
     return {**units, "as_of": "date"}
 
 
+def get_alert_units(session: Session, ref: str) -> dict[str, str]:
+    """Return the unit of each input of an alert: its windows', and its schema's features."""
+    source = get_source(session, "alert", ref)
+    windows = {f"w.{item['name']}": str(item.get("unit", "")) for item in source.get("window", ())}
+    schema = source.get("schema")
+    return {**(get_units(session, schema) if schema else {}), **windows}
+
+
 def fact_text(unit: str, value: Any) -> str:
     """Return a fact's value in its unit; None is "missing", which is never zero."""
     if value is None:

@@ -67,7 +67,6 @@ _HINTS: Mapping[Code, str] = {
     Code.TIMED_OUT: "see what the node waits for: creditledger status",
     Code.BUSY: "try again in a moment, or through another node",
     Code.NOT_SYNCED: "the node is catching up; ask another, or wait",
-    Code.HOME_LOCKED: "another process runs on this home; stop it first",
     Code.PORT_IN_USE: "stop what listens there, or choose another port",
     Code.DISK_FULL: "free some space, then start the node again",
     Code.CONSENT_MISSING: "the company grants it: creditledger consent grant",

@@ -19,5 +19,7 @@ from commands.frame import Command
 def command(home: Path) -> None:
     """Run the node of a home; logs go to stdout, SIGTERM and Ctrl-C stop it cleanly."""
     import node
+    from ledger.storage.home import check_home
 
+    check_home(home)
     node.run(home)

@@ -20,7 +20,7 @@ from commands.processes import stop
 from ledger.errors import CreditLedgerError
 
 COMPANIES = 250
-LOAD_COMPANIES = 120
+LOAD_COMPANIES = 200
 
 
 @click.command("demo")

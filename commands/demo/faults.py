@@ -45,7 +45,8 @@ def kill_primary(stage: Stage, loads: list[tuple[str, Path, Path]]) -> None:
     if view == 0:
         raise StepFailed("the view did not change")
     gap_ms = _longest_gap_ms(ids, killed_ms)
-    stage.note("primary killed (SIGKILL) under load", f"nothing certified for {gap_ms:,} ms")
+    figure = f"longest time without an acknowledgement {gap_ms:,} ms"
+    stage.note("primary killed (SIGKILL) under load", figure)
     stage.note("acknowledged transactions, none lost", f"{_count(ids):,}; now in view {view}")
     _restart(stage, primary)
 
