@@ -144,7 +144,7 @@ def found(harness: Harness) -> set[tuple[Any, ...]]:
 def test_bulk_lags_and_idle_blocks_catch_up() -> None:
     harness = Harness(RULES)
     harness.block(*cliffs(harness, range(BULK)))
-    counts = []
+    counts: list[tuple[int, int]] = []
     while not counts or counts[-1][1]:
         answer = listed(harness)
         counts.append((len(answer["alerts"]), answer["waiting"]))
