@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any
 
 _BOLD, _DIM, _RESET = "\033[1m", "\033[2m", "\033[0m"
-_TIMEOUT_SECONDS = 180
+TIMEOUT_SECONDS = 180
 
 
 class StepFailed(Exception):
@@ -36,6 +36,7 @@ class Stage:
     step: str = ""
     figures: list[tuple[str, str]] = field(default_factory=list)
     started: float = field(default_factory=monotonic)
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     @contextmanager
     def part(self, number: int, title: str) -> Iterator[None]:
@@ -63,7 +64,7 @@ class Stage:
             stdout=subprocess.PIPE,
             stderr=None if want == 0 else subprocess.PIPE,
             env=self.environment(),
-            timeout=_TIMEOUT_SECONDS,
+            timeout=self.timeout_seconds,
             check=False,
         )
         output = done.stdout.decode() + (done.stderr or b"").decode()
@@ -84,7 +85,7 @@ class Stage:
             self.command(*arguments, "--json"),
             stdout=subprocess.PIPE,
             env=self.environment(),
-            timeout=_TIMEOUT_SECONDS,
+            timeout=self.timeout_seconds,
             check=False,
         )
         try:
