@@ -84,6 +84,8 @@ class NormalCase:
         slot = self._log.slot(message.height)
         if message.batch.digest(self._state.config.chain_id) != message.digest:
             self._state.suspect("pre-prepare with a digest that is not its batch's")
+        elif len(message.batch.transactions) > self._state.config.limits.batch_count:
+            self._state.suspect("batch holds too many transactions")
         elif slot.digest is not None or self._is_timely(message):
             self._process_proposal(slot, message)
 
@@ -207,8 +209,6 @@ class NormalCase:
     def _invalid_reason(self, batch: Batch) -> str | None:
         """Return why a batch with its bodies at hand is invalid, or None (rule 17)."""
         limits, pending = self._state.config.limits, self._pool.pending
-        if len(batch.transactions) > limits.batch_count:
-            return "batch holds too many transactions"
         requests = [pending[item] for item in batch.transactions if item in pending]
         size = sum(request.size for request in requests)
         if size > limits.batch_bytes and len(batch.transactions) > 1:

@@ -16,6 +16,9 @@ from consensus.quorum import bitmap, is_in_bitmap
 from consensus.state import Phase, State
 from consensus.view_change import ViewChanges
 
+# A peer that asks more often is not answered: an answer may be much larger than a STATUS (F69).
+ANSWERS_PER_PERIOD = 8
+
 
 class StatusExchange:
     """Makes and answers STATUS for one replica."""
@@ -31,6 +34,7 @@ class StatusExchange:
         self._log = log
         self._checkpoints = checkpoints
         self._view_changes = view_changes
+        self._answered_ns: dict[int, int] = {}
 
     def build(self) -> Status:
         """Return the STATUS of this replica."""
@@ -68,7 +72,13 @@ class StatusExchange:
         )
 
     def on_status(self, sender: int, message: Status) -> None:
-        """Send `sender` what it lacks and this replica has."""
+        """Send `sender` what it lacks and this replica has, some times a second at most."""
+        now_ns = self._state.now.monotonic_ns
+        pause_ns = self._state.config.timers.status_ns // ANSWERS_PER_PERIOD
+        if sender in self._answered_ns and now_ns - self._answered_ns[sender] < pause_ns:
+            self._state.drop(sender, message, "status was answered a moment ago")
+            return
+        self._answered_ns[sender] = now_ns
         self._answer_checkpoints(sender, message)
         if message.view < self._state.view:
             self._answer_old_view(sender)

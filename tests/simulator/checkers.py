@@ -25,24 +25,35 @@ class Checkers:
         self._effects: dict[bytes, int] = {}
         self.acknowledged: dict[bytes, tuple[int, bytes]] = {}
         self.submitted: set[bytes] = set()
-        self._highest_view: dict[int, int] = {}
+        self._left_for: dict[int, int] = {}
 
     def on_honest_send(self, sender: int, message: object) -> None:
         """No contradictory votes, ever: per (type, epoch, view, height) one content, one signature.
 
         Rule 8, rule 44; and no vote in a view below the last VIEW-CHANGE sent (rule 23).
         """
+        key: tuple[Any, ...]
         if isinstance(message, PrePrepare | Prepare | Commit):
             if message.signer != sender:
                 raise ViolationError(f"member {sender} sent a vote of member {message.signer}")
             key = (type(message), sender, message.epoch, message.view, message.height)
             self._check_vote(key, message.digest, message.signature)
+            if message.view < self._left_for.get(sender, 0):
+                raise ViolationError(f"member {sender} votes in view {message.view}, it left that")
         elif isinstance(message, Checkpoint):
             key = (Checkpoint, sender, message.epoch, message.height)
             self._check_vote(key, message.block_hash, message.signature)
         elif isinstance(message, ViewChange | NewView) and message.signer == sender:
             key = (type(message), sender, message.epoch, message.view)
             self._check_vote(key, message.signature, message.signature)
+            if isinstance(message, ViewChange):
+                self._check_view(sender, message.view)
+
+    def _check_view(self, sender: int, view: int) -> None:
+        """Views only go up, across restarts too (rule 44)."""
+        if view < self._left_for.get(sender, 0):
+            raise ViolationError(f"member {sender} went back to view {view}")
+        self._left_for[sender] = view
 
     def _check_vote(self, key: tuple[Any, ...], content: bytes, signature: bytes) -> None:
         known = self._votes.setdefault(key, (content, signature))
@@ -50,12 +61,6 @@ class Checkers:
             raise ViolationError(f"contradictory votes {key}")
         if known[1] != signature:
             raise ViolationError(f"one vote signed in two ways {key}")
-
-    def on_left_view(self, member: int, view: int) -> None:
-        """Views only go up, across restarts too."""
-        if view < self._highest_view.get(member, 0):
-            raise ViolationError(f"member {member} went back to view {view}")
-        self._highest_view[member] = view
 
     def on_block(self, member: int, block: ModelBlock) -> None:
         """Agreement: at each height one block hash; validity: only what clients submitted."""

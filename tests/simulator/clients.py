@@ -6,15 +6,24 @@ bytes until then. Some transactions expire soon, most do not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
+from typing import Protocol
 
 from tests.simulator.model_ledger import Body
 from tests.simulator.scheduler import NS_PER_MS, Scheduler
 
 RETRY_NS = 2500 * NS_PER_MS
 BUSY_NS = 300 * NS_PER_MS
+
+
+class Taker(Protocol):
+    """A node that takes transactions."""
+
+    def submit(self, digest: bytes) -> bool:
+        """Take a transaction; False: BUSY, or down."""
 
 
 @dataclass(slots=True)
@@ -30,7 +39,7 @@ class Clients:
     """All clients of one run; `nodes[i].submit(hash)` takes their transactions."""
 
     def __init__(
-        self, scheduler: Scheduler, rng: Random, nodes: list, bodies: dict[bytes, Body]
+        self, scheduler: Scheduler, rng: Random, nodes: Sequence[Taker], bodies: dict[bytes, Body]
     ) -> None:
         self._scheduler = scheduler
         self._rng = rng

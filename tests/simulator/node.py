@@ -330,12 +330,8 @@ class SimNode:
     def _report(self, effect: Effect) -> None:
         if isinstance(effect, fx.ReportViewChange):
             self.world.count(f"view changes: {effect.cause}")
-            if self.is_honest:
-                self.world.checkers.on_left_view(self.index, effect.view)
         elif isinstance(effect, fx.ReportNewView):
             self.world.count("views entered")
-            if self.is_honest:
-                self.world.checkers.on_left_view(self.index, effect.view)
         elif isinstance(effect, fx.ReportEvidence):
             self.world.count("evidence found")
         elif isinstance(effect, fx.ReportDrop):

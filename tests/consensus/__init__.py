@@ -1,0 +1,1 @@
+"""Tests of consensus: unit tests named after rules, scenarios, and a sample of the simulator."""

@@ -1,0 +1,105 @@
+"""A fixed sample of the simulator; `scripts/simulate` runs any number of seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from consensus.messages import Prepare
+from tests.consensus.harness import Maker
+from tests.simulator.checkers import Checkers, ViolationError
+from tests.simulator.faults import KINDS
+from tests.simulator.main import main, run_chunk
+from tests.simulator.model_ledger import Body, ModelLedger
+from tests.simulator.simulation import Options, Simulation
+
+BENIGN = frozenset(KINDS) - {"byzantine"}
+
+
+@pytest.mark.parametrize("size", [4, 5, 6, 7])
+def test_benign_faults(size):  # F1, F2, F13, F33, F34, F35, F41, F43, F44
+    outcome = run_chunk(range(20), size, BENIGN, is_real=False)
+    assert outcome.failures == []
+    reached = outcome.counts
+    assert min(reached[what] for what in ("crashes", "restarts", "partitions", "catch-ups")) > 0
+    assert reached["views entered"] > 0
+    assert reached["acknowledged"] > 400
+
+
+@pytest.mark.parametrize("size", [4, 5, 6, 7])
+def test_byzantine_members(size):  # F4 to F8, F12, F14, F16 to F18, F20, F21, F27
+    outcome = run_chunk(range(100, 117), size, frozenset(KINDS), is_real=False)
+    assert outcome.failures == []
+    assert outcome.counts["evidence found"] > 0
+    assert sum(number for name, number in outcome.counts.items() if name.startswith("lies")) > 0
+
+
+def test_without_faults_nobody_changes_the_view():  # rule 49: a view stays with a primary
+    outcome = run_chunk(range(4), 0, frozenset(), is_real=False)
+    assert outcome.failures == []
+    assert not [name for name in outcome.counts if name.startswith("view changes")]
+
+
+def test_real_signatures_change_nothing():
+    outcome = run_chunk([3], 4, frozenset(KINDS), is_real=True)
+    assert outcome.failures == []
+
+
+def test_same_seed_same_run():
+    options = Options(nodes=5, faults=frozenset(KINDS))
+    first, second = (Simulation(11, options).run() for _ in range(2))
+    assert first.trace == second.trace
+    assert first.counts == second.counts
+    assert Simulation(12, options).run().trace != first.trace
+
+
+def test_command_line_prints_what_it_runs(capsys):
+    assert main(["--seed", "1", "--nodes", "4", "--faults", "crash,loss"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("seeds 1..1, commit ")
+    assert "faults crash,loss" in printed
+    assert "trace " in printed
+
+
+def _ledger() -> ModelLedger:
+    bodies = {bytes([n]) * 32: Body(bytes([n]) * 32, 1, 100) for n in range(5)}
+    return ModelLedger(bodies, 10)
+
+
+def test_checkers_see_a_fork():
+    checkers = Checkers()
+    checkers.submitted.update(_ledger().bodies)
+    checkers.on_block(0, _ledger().execute(20, b"\x01" * 32, (b"\x01" * 32,)))
+    with pytest.raises(ViolationError, match="forked at height 1"):
+        checkers.on_block(1, _ledger().execute(20, b"\x02" * 32, (b"\x02" * 32,)))
+
+
+def test_checkers_see_contradictory_votes():
+    checkers = Checkers()
+    vote = Prepare(0, 0, 1, b"\x01" * 32, 2, bytes(64))
+    checkers.on_honest_send(2, vote)
+    checkers.on_honest_send(2, vote)
+    with pytest.raises(ViolationError, match="contradictory votes"):
+        checkers.on_honest_send(2, Prepare(0, 0, 1, b"\x02" * 32, 2, bytes(64)))
+
+
+def test_checkers_see_what_nobody_submitted():
+    with pytest.raises(ViolationError, match="nobody submitted"):
+        Checkers().on_block(0, _ledger().execute(20, b"\x01" * 32, (b"\x01" * 32,)))
+
+
+def test_checkers_see_a_lost_acknowledgement():
+    checkers, ledger = Checkers(), _ledger()
+    checkers.submitted.update(ledger.bodies)
+    block = ledger.execute(20, b"\x01" * 32, (b"\x01" * 32,))
+    checkers.on_acknowledged(b"\x01" * 32, block)
+    with pytest.raises(ViolationError, match="lost an acknowledged block 1"):
+        checkers.check_end({0: [], 1: []}, 1)
+
+
+def test_checkers_see_a_view_that_goes_back():
+    make, checkers = Maker(4), Checkers()
+    checkers.on_honest_send(1, make.view_change(4, 1))
+    with pytest.raises(ViolationError, match="went back to view 3"):
+        checkers.on_honest_send(1, make.view_change(3, 1))
+    with pytest.raises(ViolationError, match="it left that"):
+        checkers.on_honest_send(1, make.commit(3, make.batch(1), 1))
