@@ -35,7 +35,7 @@ from network.profile import Profile
 SENDER = "D02"
 LIGHT_RATE = 20
 SAMPLES = 300
-SINGLES_IN_FLIGHT = 1200
+SINGLES_IN_FLIGHT = 800
 BATCHES_IN_FLIGHT = 8
 WARM_UP_SECONDS = 3.0
 # Made beforehand: more than the fastest machine seen could commit in the time.
