@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ledger.audit import diagnosis
+from ledger.audit.comparison import compare_stores
 from ledger.audit.files import check_files, check_genesis_file
 from ledger.audit.report import AuditReport, Finding, FoundError, Verdict
 from ledger.chain.batch import Batch
@@ -31,21 +32,16 @@ from ledger.chain.block import (
     encode_results,
     verify_header_follows,
 )
-from ledger.chain.certificate import decode_certificate
+from ledger.chain.certificate import decode_certificate, verify_certificate
 from ledger.chain.hashes import GENESIS_TAG, tagged_hash
 from ledger.chain.header import Header, decode_header
-from ledger.encoding import decode
-from ledger.errors import Code, CreditLedgerError, LocalError, Refused, StorageError
+from ledger.errors import Code, LocalError, Refused, StorageError
 from ledger.execution import ExecutedBlock, ExecutionCaches, execute_block, execute_genesis
 from ledger.keys import verify_many
 from ledger.membership.genesis import Genesis, parse_genesis
-from ledger.state.tables import ALL_TABLES, COMPANY_KEY_BYTES, Scope
 from ledger.storage.chain_store import (
-    BODIES,
     CERTIFICATES,
-    FATES,
     HEADERS,
-    META,
     RESULTS,
     TRANSACTIONS,
     ChainStore,
@@ -183,6 +179,7 @@ class _Replay:
         self._report = report
         self._verifier = verifier
         self._caches = ExecutionCaches()
+        self._proven: dict[int, bytes] = {}
 
     def run(self, progress: Progress) -> None:
         """Replay from genesis to the head; raise `FoundError` at the first thing that is wrong."""
@@ -198,7 +195,13 @@ class _Replay:
             counts.blocks += 1
             counts.transactions += len(prepared.transactions)
             progress(parent.height, self._report.head, counts.transactions)
-        self._compare_stores()
+        counts = self._report.counts
+        counts.state_entries = compare_stores(self._stored, self._replayed, self._report.head)
+        covered = self._report.certified - self._report.counts.certificates
+        if covered:
+            self._note(
+                f"{covered} blocks have no certificate of their own, a later one proves them"
+            )
 
     def _start(self) -> Header:
         """Execute genesis and compare it with what is stored of it."""
@@ -232,12 +235,19 @@ class _Replay:
         return next((int.from_bytes(key[len(prefix) :], "big") for key, _ in entries), 0)
 
     def _find_certified(self) -> int:
-        last = self._last_height(CERTIFICATES)
-        if last > self._report.head:
-            raise _found("certificate", "is there without its block", last)
-        if last == 0 and self._report.head > 0:
+        """Return the last certified height; a certificate may be stored ahead of its block."""
+        last, head = self._last_height(CERTIFICATES), self._report.head
+        if last > head:
+            self._note(f"there is a certificate of block {last}, beyond the last block {head}")
+            low, high = height_key(CERTIFICATES, 0), height_key(CERTIFICATES, head + 1)
+            below = (key for key, _ in self._stored.scan(low, high, reverse=True))
+            last = int.from_bytes(next(below, low)[len(CERTIFICATES) :], "big")
+        if last == 0 and head > 0:
             raise _found("certificate", "no block has one, so nothing is proven", 1)
         return last
+
+    def _note(self, text: str) -> None:
+        self._report.files.notes.append(text)
 
     def _prepared(self, parent: Header) -> Iterator[_Prepared]:
         """Yield the blocks in order, prepared ahead so that signatures are verified meanwhile.
@@ -288,14 +298,14 @@ class _Replay:
         if data is None:
             raise _found("header", "is missing", height)
         proof = self._stored.get(height_key(CERTIFICATES, height))
-        if proof is None and height <= self._report.certified:
-            raise _found("certificate", "is missing", height)
         try:
             header = decode_header(data)
         except Refused as error:
             raise _found("header", f"does not decode: {error.message}", height) from None
         if proof is not None:
             self._check_certificate(proof, header, height)
+        elif height <= self._report.certified:
+            self._check_covered(header, height)
         try:
             verify_header_follows(header, parent)
         except BlockError as error:
@@ -316,6 +326,39 @@ class _Replay:
             place = (finding.position, finding.transaction_id)
             raise FoundError(Finding(finding.part, finding.reason, height, *place))
         self._report.counts.certificates += 1
+
+    def _check_covered(self, header: Header, height: int) -> None:
+        """Check a header without a certificate: the next certified one proves it by its parents."""
+        if height not in self._proven:
+            self._proven = self._prove_below_next(height)
+        want = self._proven.get(height)
+        if want is not None and header.hash() != want:
+            reason = f"hashes to {header.hash().hex()}, the next header names {want.hex()}"
+            raise _found("header", reason, height)
+
+    def _prove_below_next(self, height: int) -> dict[int, bytes]:
+        """Return block hashes from `height` up to the next certificate, as far as they are proven.
+
+        Where that certificate or a header between is itself altered nothing is proven here, and the
+        fault is found in its turn.
+        """
+        low, high = height_key(CERTIFICATES, height), height_key(CERTIFICATES, 2**64 - 1)
+        key, proof = next(iter(self._stored.scan(low, high)))
+        last = int.from_bytes(key[len(CERTIFICATES) :], "big")
+        proven: dict[int, bytes] = {}
+        try:
+            certificate = decode_certificate(proof)
+            verify_certificate(certificate, self._genesis.chain_id, self._keys)
+            want = certificate.block_hash
+            for below in range(last, height - 1, -1):
+                proven[below] = want
+                header = self._chain.header(below)
+                if header is None or header.hash() != want:
+                    break
+                want = header.parent_hash
+        except (Refused, StorageError):
+            return proven
+        return proven
 
     def _read_block(self, header: Header, parent: Header) -> StoredBlock:
         """Return time, hashes and transactions, as the header certifies them."""
@@ -391,63 +434,6 @@ class _Replay:
                 shown = [item.hex() if isinstance(item, bytes) else item for item in (found, want)]
                 reason = f"{name} is {shown[0]}, execution gives {shown[1]}"
                 raise _found("header", reason, header.height)
-
-    def _compare_stores(self) -> None:
-        """Compare state, tree, indexes and bodies, entry by entry, with the replayed ones."""
-        for prefix in (META, FATES, b"s", b"t", BODIES):
-            left = self._stored.scan(prefix, prefix + _LAST)
-            right = self._replayed.scan(prefix, prefix + _LAST)
-            for found, want in _side_by_side(left, right):
-                if found != want:
-                    raise FoundError(self._name_entry(found, want))
-                self._report.counts.state_entries += 1
-
-    def _name_entry(
-        self, found: tuple[bytes, bytes] | None, want: tuple[bytes, bytes] | None
-    ) -> Finding:
-        """Return the finding for a stored entry that the replay does not have, or has otherwise."""
-        key = min(entry[0] for entry in (found, want) if entry is not None)
-        is_extra = want is None or want[0] != key
-        is_missing = found is None or found[0] != key
-        reason = "should not be there" if is_extra else "is altered"
-        reason = "is missing" if is_missing else reason
-        if key.startswith(FATES):
-            place = _place_of_fate(want if is_missing or not is_extra else found)
-            return Finding("index of transaction ids", reason, *place, key[len(FATES) :])
-        if key.startswith(BODIES):
-            height, position, index = (
-                int.from_bytes(key[start:end], "big") for start, end in ((1, 9), (9, 13), (13, 17))
-            )
-            return Finding(f"body of record {index}", reason, height, position)
-        head = self._report.head
-        if key.startswith(META):
-            return Finding(f"fact {key[len(META) :].decode(errors='replace')}", reason, head)
-        table = next((item for item in ALL_TABLES if key.startswith(item.prefix)), None)
-        part, entry = "state tree", key.hex()
-        if table is not None:
-            part = f"state ({table.name})"
-            if table.scope is Scope.COMPANY:
-                entry += f" of company {key[2 : 2 + COMPANY_KEY_BYTES].decode(errors='replace')}"
-        return Finding(part, f"entry {entry} {reason} after the last block", head)
-
-
-def _place_of_fate(entry: tuple[bytes, bytes] | None) -> tuple[int | None, int | None]:
-    try:
-        height, position, _ = decode(b"" if entry is None else entry[1])
-    except (CreditLedgerError, ValueError, TypeError):
-        return None, None
-    return height, position
-
-
-def _side_by_side(
-    left: Iterator[tuple[bytes, bytes]], right: Iterator[tuple[bytes, bytes]]
-) -> Iterator[tuple[tuple[bytes, bytes] | None, tuple[bytes, bytes] | None]]:
-    """Yield the entries of both in pairs; whoever compares stops at the first that differ."""
-    while True:
-        pair = next(left, None), next(right, None)
-        if pair == (None, None):
-            return
-        yield pair
 
 
 def _found(
