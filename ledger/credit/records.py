@@ -391,7 +391,7 @@ class _Submission:
         if not streams:
             return
         fresh = [event for event in part.events if event[0] not in part.rebuilt_days]
-        process_events(self._state, part.company, streams, fresh)
+        process_events(self._state, part.company, self._plan.key, streams, fresh)
         name = self._plan.schema.full_name
         for day in sorted(part.rebuilt_days):
             events = [
@@ -400,7 +400,7 @@ class _Submission:
                 if placed.entry.status is RecordStatus.CURRENT
             ]
             events.sort(key=lambda event: event[1])
-            process_rebuilt_day(self._state, part.company, streams, day, events)
+            process_rebuilt_day(self._state, part.company, self._plan.key, streams, day, events)
 
     def _update_coverage(self, part: _CompanyPart) -> None:
         known = get_coverage(self._state, part.company, self._plan.key)

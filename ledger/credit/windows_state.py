@@ -1,7 +1,8 @@
 """Daily buckets and coverage in the state: what windows over a company's records are computed from.
 
-WINDOWS holds the buckets of one stream for 32 days under company ‖ stream id ‖ chunk, so that a
-window of a year reads a dozen entries. COVERAGE holds, for each record schema of a company, the
+WINDOWS holds, under company ‖ record schema ‖ chunk, the buckets of every stream of that schema for
+16 days: a record changes one entry, however many streams it counts in, and a window of a year reads
+two dozen. COVERAGE holds, for each record schema of a company, the
 days its source attests completely, the days its records span, and their counts. `CompanyWindows`
 answers the rule language's questions from both (`ledger.rules.windows.WindowReader`).
 """
@@ -17,12 +18,15 @@ from ledger.rules.windows import FIRST_DAY, Bucket, Stream, add_events, new_buck
 from ledger.state.overlay import Overlay
 from ledger.state.tables import COVERAGE, WINDOWS
 
-CHUNK_DAYS = 32
-FIRST_CHUNK = -1_024  # before 1900
+CHUNK_DAYS = 16
+FIRST_CHUNK = -25_600 // CHUNK_DAYS  # before 1900
 _DAY_OFFSET = 2**31
 
 # (day, order, fields) of one record that counts
 DatedEvent: TypeAlias = tuple[int, int, Mapping[str, Any]]
+# The matching events of each day, as (order, fields)
+_DayEvents: TypeAlias = dict[int, list[tuple[int, Mapping[str, Any]]]]
+_DayBuckets: TypeAlias = "tuple[tuple[int, Bucket], ...]"
 
 
 def day_key(day: int) -> bytes:
@@ -35,44 +39,70 @@ def day_of_key(key: bytes) -> int:
     return int.from_bytes(key, "big") - _DAY_OFFSET
 
 
-def _chunk_key(company: bytes, stream: Stream, day: int) -> bytes:
-    return company + stream.id + day_key(day // CHUNK_DAYS)
-
-
 def process_events(
-    state: Overlay, company: bytes, streams: Sequence[Stream], events: Sequence[DatedEvent]
+    state: Overlay,
+    company: bytes,
+    schema_key: bytes,
+    streams: Sequence[Stream],
+    events: Sequence[DatedEvent],
 ) -> None:
-    """Add records that count to the buckets of every stream they match."""
-    for stream in streams:
-        by_chunk: dict[int, dict[int, list[tuple[int, Any]]]] = {}
-        for day, order, fields in events:
-            if stream.matches(fields):
-                days = by_chunk.setdefault(day // CHUNK_DAYS, {})
+    """Add records of one schema that count to the buckets of every stream they match."""
+    by_chunk: dict[int, list[DatedEvent]] = {}
+    for event in events:
+        by_chunk.setdefault(event[0] // CHUNK_DAYS, []).append(event)
+    for chunk, of_chunk in by_chunk.items():
+        key = company + schema_key + day_key(chunk)
+        kept: dict[bytes, _DayBuckets] = dict(state.get(WINDOWS, key) or ())
+        additions = _match_events(streams, of_chunk)
+        for stream, days in additions:
+            kept[stream.id] = _with_events(stream, kept.get(stream.id, ()), days)
+        if additions:
+            state.put(WINDOWS, key, tuple(sorted(kept.items())))
+
+
+def _match_events(
+    streams: Sequence[Stream], events: Sequence[DatedEvent]
+) -> list[tuple[Stream, _DayEvents]]:
+    """Return the streams that some of the events count in, each with these by day."""
+    matching: list[_DayEvents] = [{} for _ in streams]
+    for day, order, fields in events:
+        answers: dict[str, bool] = {}  # streams share conditions: each is asked once a record
+        for stream, days in zip(streams, matching, strict=True):
+            holds = answers.get(stream.where_source)
+            if holds is None:
+                holds = answers[stream.where_source] = stream.holds(fields)
+            if holds and stream.has_fields(fields):
                 days.setdefault(day, []).append((order, fields))
-        for chunk, days in by_chunk.items():
-            key = company + stream.id + day_key(chunk)
-            buckets: dict[int, Bucket] = dict(state.get(WINDOWS, key) or ())
-            for day, matching in days.items():
-                bucket = buckets.get(day) or new_bucket(stream.kind)
-                buckets[day] = add_events(stream, bucket, matching)
-            state.put(WINDOWS, key, tuple(sorted(buckets.items())))
+    return [(stream, days) for stream, days in zip(streams, matching, strict=True) if days]
+
+
+def _with_events(stream: Stream, present: _DayBuckets, days: _DayEvents) -> _DayBuckets:
+    buckets = dict(present)
+    for day, matching in days.items():
+        bucket = buckets.get(day) or new_bucket(stream.kind)
+        buckets[day] = add_events(stream, bucket, matching)
+    return tuple(sorted(buckets.items()))
 
 
 def process_rebuilt_day(
     state: Overlay,
     company: bytes,
+    schema_key: bytes,
     streams: Sequence[Stream],
     day: int,
     events: Sequence[DatedEvent],
 ) -> None:
     """Build a day's buckets again from all its records that count, after a correction."""
-    for stream in streams:
-        key = _chunk_key(company, stream, day)
-        buckets: dict[int, Bucket] = dict(state.get(WINDOWS, key) or ())
-        was_there = buckets.pop(day, None) is not None
-        if was_there:
-            state.put(WINDOWS, key, tuple(sorted(buckets.items())) or None)
-    process_events(state, company, streams, events)
+    key = company + schema_key + day_key(day // CHUNK_DAYS)
+    kept: dict[bytes, _DayBuckets] = dict(state.get(WINDOWS, key) or ())
+    rest = {
+        stream_id: tuple(item for item in buckets if item[0] != day)
+        for stream_id, buckets in kept.items()
+    }
+    if rest != kept:
+        others = tuple((stream_id, buckets) for stream_id, buckets in rest.items() if buckets)
+        state.put(WINDOWS, key, others or None)
+    process_events(state, company, schema_key, streams, events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +170,17 @@ def get_all_coverage(state: Overlay, company: bytes) -> Iterator[tuple[str, Cove
 
 @dataclass(slots=True)
 class _Loaded:
-    """The buckets of one stream from `first_chunk` on, ascending; `days` are theirs."""
+    """The buckets of one record schema from `first_chunk` to `last_chunk`, ascending, by stream."""
 
     first_chunk: int
     last_chunk: int
-    buckets: list[tuple[int, Bucket]]
-    days: list[int]
+    buckets: dict[bytes, list[tuple[int, Bucket]]]
 
 
 class CompanyWindows:
     """The windows of one company in one state (`ledger.rules.windows.WindowReader`).
 
-    It reads each stream and each coverage once: make a new one when the state has changed.
+    It reads each chunk of days and each coverage once: make a new one when the state has changed.
     """
 
     __slots__ = ("_company", "_known", "_loaded", "_state")
@@ -159,7 +188,7 @@ class CompanyWindows:
     def __init__(self, state: Overlay, company: str) -> None:
         self._state = state
         self._company = company.encode()
-        self._loaded: dict[bytes, _Loaded] = {}
+        self._loaded: dict[str, _Loaded] = {}
         self._known: dict[tuple[str, str], Coverage] = {}
 
     def buckets(
@@ -167,13 +196,10 @@ class CompanyWindows:
     ) -> Iterable[tuple[int, Bucket]]:
         """Return the stream's buckets of these days, ascending; from 1970 means from the start."""
         low = FIRST_CHUNK if first_day <= FIRST_DAY else first_day // CHUNK_DAYS
-        high = last_day // CHUNK_DAYS
-        loaded = self._loaded.get(stream.id)
-        if loaded is None or low < loaded.first_chunk or high > loaded.last_chunk:
-            loaded = self._load(stream, loaded, low, high)
-        days = loaded.days
-        begin = 0 if low == FIRST_CHUNK else bisect_left(days, first_day)
-        return loaded.buckets[begin : bisect_right(days, last_day)]
+        loaded = self._load(stream.record_name, low, last_day // CHUNK_DAYS)
+        buckets = loaded.buckets.get(stream.id, [])
+        begin = 0 if low == FIRST_CHUNK else bisect_left(buckets, first_day, key=_day)
+        return buckets[begin : bisect_right(buckets, last_day, key=_day)]
 
     def coverage(self, category: str, record_schema: str, first_day: int, last_day: int) -> bool:
         """Return whether the source attests that it reported everything of these days."""
@@ -183,17 +209,31 @@ class CompanyWindows:
         """Return the latest day that a record or an attestation of the company covers."""
         return self._coverage(category, record_schema).last_attested()
 
-    def _load(self, stream: Stream, loaded: _Loaded | None, low: int, high: int) -> _Loaded:
-        if loaded is not None:
-            low, high = min(low, loaded.first_chunk), max(high, loaded.last_chunk)
-        buckets: list[tuple[int, Bucket]] = []
-        entries = self._state.scan(
-            WINDOWS, self._company + stream.id, start=day_key(low), stop=day_key(high + 1)
-        )
+    def _load(self, record_name: str, low: int, high: int) -> _Loaded:
+        """Return what was read of a record schema, with the chunks from `low` to `high` in it."""
+        loaded = self._loaded.get(record_name)
+        if loaded is None:
+            loaded = _Loaded(low, high, self._read(record_name, low, high))
+            self._loaded[record_name] = loaded
+        if low < loaded.first_chunk:
+            earlier = self._read(record_name, low, loaded.first_chunk - 1)
+            for stream_id, buckets in loaded.buckets.items():
+                earlier.setdefault(stream_id, []).extend(buckets)
+            loaded.buckets, loaded.first_chunk = earlier, low
+        if high > loaded.last_chunk:
+            later = self._read(record_name, loaded.last_chunk + 1, high)
+            for stream_id, buckets in later.items():
+                loaded.buckets.setdefault(stream_id, []).extend(buckets)
+            loaded.last_chunk = high
+        return loaded
+
+    def _read(self, record_name: str, low: int, high: int) -> dict[bytes, list[tuple[int, Bucket]]]:
+        prefix = self._company + schema_key(record_name)
+        found: dict[bytes, list[tuple[int, Bucket]]] = {}
+        entries = self._state.scan(WINDOWS, prefix, start=day_key(low), stop=day_key(high + 1))
         for _, chunk in entries:
-            buckets.extend(chunk)
-        found = _Loaded(low, high, buckets, [day for day, _ in buckets])
-        self._loaded[stream.id] = found
+            for stream_id, buckets in chunk:
+                found.setdefault(stream_id, []).extend(buckets)
         return found
 
     def _coverage(self, category: str, record_schema: str) -> Coverage:
@@ -203,6 +243,10 @@ class CompanyWindows:
             found = get_coverage(self._state, self._company, schema_key(name))
             self._known[category, record_schema] = found
         return found
+
+
+def _day(item: tuple[int, Bucket]) -> int:
+    return item[0]
 
 
 def schema_key(full_name: str) -> bytes:

@@ -83,8 +83,14 @@ class Stream:
 
         A condition that errs, for a field it needs is absent, say, does not hold.
         """
-        if (self.field and self.field not in event) or (self.by and self.by not in event):
-            return False
+        return self.has_fields(event) and self.holds(event)
+
+    def has_fields(self, event: Event) -> bool:
+        """Return whether the fields that are kept of an event are there."""
+        return (not self.field or self.field in event) and (not self.by or self.by in event)
+
+    def holds(self, event: Event) -> bool:
+        """Return whether the condition holds, which equal sources over one schema agree on."""
         if self.predicate is None:
             return True
         try:
