@@ -45,9 +45,9 @@ class Checkers:
             self._check_vote(key, message.block_hash, message.signature)
         elif isinstance(message, ViewChange | NewView) and message.signer == sender:
             key = (type(message), sender, message.epoch, message.view)
-            self._check_vote(key, message.signature, message.signature)
-            if isinstance(message, ViewChange):
+            if isinstance(message, ViewChange) and key not in self._votes:
                 self._check_view(sender, message.view)
+            self._check_vote(key, message.signature, message.signature)
 
     def _check_view(self, sender: int, view: int) -> None:
         """Views only go up, across restarts too (rule 44)."""
