@@ -274,7 +274,7 @@ class Node:
     def status(self) -> Mapping[str, Value]:
         """Return what an operator wants to see on one screen (DESIGN 7)."""
         replica, head = self._replica, self._keeper.head
-        view = replica.view
+        view, waiting = replica.view, replica.waiting
         return {
             "member": self._settings.member,
             "index": self._config.index,
@@ -297,6 +297,9 @@ class Node:
             "transactions": self._keeper.transactions_count,
             "view_changes": self._view_changes,
             "disk_free_bytes": shutil.disk_usage(self._home.layout.folder).free,
+            "waiting_for": waiting.step,
+            "waiting_height": waiting.height,
+            "waiting_members": tuple(self._genesis.validators[i] for i in waiting.members),
             "peers": tuple(self._peer_status()),
         }
 

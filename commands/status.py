@@ -85,6 +85,11 @@ def diagnose(nodes: Sequence[Mapping[str, Any]]) -> str:
     behind = [str(n["member"]) for n in up if top - n["height"] > _LAG_BLOCKS]
     if behind:
         return f"{_and(behind)} catch up with block {top}"
+    stuck = [node for node in up if node["pending"] and node["waiting_members"]]
+    if stuck and len(stuck) == len(up):
+        node = stuck[0]
+        missing = _and([str(member) for member in node["waiting_members"]])
+        return f"block {node['waiting_height']} waits for the {node['waiting_for']} of {missing}"
     if down:
         left = fault_bound(len(nodes)) - len(down)
         return f"well, but {_and(down)} does not answer; {left} more may fail"
@@ -97,18 +102,8 @@ def _and(names: Sequence[str]) -> str:
 
 def _show(nodes: Sequence[Mapping[str, Any]]) -> None:
     rows = [_row(node) for node in nodes]
-    headers = [
-        "node",
-        "view",
-        "primary",
-        "phase",
-        "height",
-        "certified",
-        "peers",
-        "waiting",
-        "pool",
-    ]
-    show_table("", [*headers, "clients", "disk free"], rows)
+    headers = ["node", "view", "primary", "phase", "height", "certified", "waits for", "peers"]
+    show_table("", [*headers, "queue", "pool", "clients", "disk free"], rows)
     up = [node for node in nodes if "error" not in node]
     if up:
         node = max(up, key=lambda item: item["height"])
@@ -134,9 +129,15 @@ def _show(nodes: Sequence[Mapping[str, Any]]) -> None:
         show_table("links that are down", ["node", "peer", "failures", "last error"], troubles)
 
 
+def _waits_for(node: Mapping[str, Any]) -> str:
+    members = ", ".join(str(member) for member in node["waiting_members"])
+    step = str(node["waiting_for"])
+    return f"{step} of {members}" if members else step
+
+
 def _row(node: Mapping[str, Any]) -> list[str]:
     if "error" in node:
-        return [str(node["member"]), *["-"] * 2, "no answer", *["-"] * 7]
+        return [str(node["member"]), *["-"] * 2, "no answer", *["-"] * 8]
     peers = node["peers"]
     connected = sum(1 for peer in peers if peer["is_connected"])
     return [
@@ -146,6 +147,7 @@ def _row(node: Mapping[str, Any]) -> list[str]:
         "normal" if node["is_normal"] else "view change",
         str(node["height"]),
         str(node["certified_height"]),
+        _waits_for(node),
         f"{connected}/{len(peers)}",
         f"{node['pending']}+{node['waiting_events']}",
         f"{node['mempool']}",
