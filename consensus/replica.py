@@ -57,6 +57,7 @@ from consensus.state import Phase, Signer, State
 from consensus.state_transfer import CatchUp
 from consensus.status import StatusExchange
 from consensus.view_change import ViewChanges
+from consensus.waiting import Waiting, compute_waiting
 from consensus.watch import Watch
 
 # In a view change only these are listened to (rule 23); STATUS and its answers belong to catch-up.
@@ -281,6 +282,17 @@ class Replica:
     def pending_count(self) -> int:
         """Return how many requests are held and not executed."""
         return len(self._pool.pending)
+
+    @property
+    def waiting(self) -> Waiting:
+        """Return what the next height waits for, and for whom."""
+        return compute_waiting(
+            self._state,
+            self._log,
+            self._checkpoints,
+            self._view_changes,
+            has_requests=bool(self._pool.ready),
+        )
 
     def free_places(self, member: int) -> int:
         """Return how many places `member` has left; the gateway answers BUSY at none (rule 22)."""
