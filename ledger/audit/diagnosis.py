@@ -15,7 +15,14 @@ import msgpack
 
 from ledger.audit.report import Finding
 from ledger.chain.batch import Batch
-from ledger.chain.block import Result, StoredBlock, StoredTransaction, encode_results
+from ledger.chain.block import (
+    Result,
+    StoredBlock,
+    StoredTransaction,
+    decode_results,
+    encode_results,
+    results_root,
+)
 from ledger.chain.certificate import (
     Certificate,
     checkpoint_signing_input,
@@ -288,6 +295,14 @@ def name_result(
             reason = _result_reason(stored, index, result)
             return Finding("result", reason, height, index, transactions[index].id)
     return Finding("results", "are followed by other bytes", height)
+
+
+def is_certified_as(header: Header, stored: bytes) -> bool:
+    """Tell whether stored results are those that the header certifies."""
+    try:
+        return results_root(decode_results(stored)) == header.results_root
+    except Refused:
+        return False
 
 
 def _result_bytes(result: Result) -> bytes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -423,17 +423,28 @@ class _Replay:
         """Compare results, then the header, with what execution gave."""
         header = prepared.block.header
         if prepared.results != encode_results(executed.results):
+            finding = diagnosis.name_result(
+                prepared.results, executed.results, prepared.transactions, header.height
+            )
             raise FoundError(
-                diagnosis.name_result(
-                    prepared.results, executed.results, prepared.transactions, header.height
-                )
+                self._blame(finding, diagnosis.is_certified_as(header, prepared.results))
             )
         for name in header.__slots__:
             found, want = getattr(header, name), getattr(executed.header, name)
             if found != want:
                 shown = [item.hex() if isinstance(item, bytes) else item for item in (found, want)]
                 reason = f"{name} is {shown[0]}, execution gives {shown[1]}"
-                raise _found("header", reason, header.height)
+                raise FoundError(self._blame(Finding("header", reason, header.height), True))
+
+    def _blame(self, finding: Finding, is_as_certified: bool) -> Finding:
+        """Say so where the stored part is what was certified: then not the disk was altered."""
+        if not is_as_certified or (finding.height or 0) > self._report.certified:
+            return finding
+        reason = (
+            f"{finding.part} as certified differs: {finding.reason}; the members ran another "
+            "version of the ledger, or a quorum certified what the rules do not give"
+        )
+        return replace(finding, part="execution", reason=reason)
 
 
 def _found(

@@ -11,7 +11,12 @@ import pytest
 
 from ledger.audit.replay import audit, audit_store
 from ledger.audit.report import AuditReport, Verdict
-from ledger.chain.block import StoredBlock, encode_results, encode_transactions
+from ledger.chain.block import (
+    StoredBlock,
+    encode_results,
+    encode_transactions,
+    results_root,
+)
 from ledger.encoding import decode, encode
 from ledger.errors import LocalError
 from ledger.membership.genesis import parse_genesis
@@ -290,6 +295,23 @@ def test_state_indexes_and_tree_are_compared_with_the_replay() -> None:
         store = _copy()
         store.write(writes, sync=True)
         assert _finding(store) == place
+
+
+@pytest.mark.parametrize("name", ["results_root", "state_root"])
+def test_f40_what_a_quorum_certified_against_the_rules_is_no_damage(name: str) -> None:
+    """The certificate is sound, so the disk is not blamed, but the chain is INVALID."""
+    results = ((2006, {"error": "no"}),)
+    wrong = {"results_root": results_root(results), "state_root": bytes(32)}
+    block = _block(5)
+    header = replace(block.header, **{name: wrong[name]})
+    store = _copy()
+    gone = {height_key(prefix, 6): None for prefix in (HEADERS, TRANSACTIONS, RESULTS)}
+    store.write({**gone, HEAD_KEY: encode(5)}, sync=True)
+    store.write({height_key(HEADERS, 5): header.encoded()}, sync=True)
+    store.write(certificate_writes(CHAIN.certify(header)), sync=True)
+    if name == "results_root":
+        store.write({height_key(RESULTS, 5): encode_results(results)}, sync=True)
+    assert _finding(store) == (5, 0 if name == "results_root" else None, "execution")
 
 
 def test_f87_no_stored_entry_can_be_altered_or_removed_unseen() -> None:
