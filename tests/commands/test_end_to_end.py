@@ -77,9 +77,9 @@ def test_records_go_in_and_not_twice(desk: Desk, plan: dict[str, Any]) -> None:
         accepted += desk.ask("submit", *files, "--as", item["member"])["accepted"]
     assert accepted == plan["records"]
     first = plan["submissions"][0]
-    files = (data / first["file"], "--map", data / first["map"], "--as", first["member"])
-    assert desk.ask("submit", *files)["resumed"] == first["records"]
-    again = desk.ask("submit", *files, "--progress-file", desk.net / "other.progress")
+    whole = (data / first["file"], "--map", data / first["map"], "--as", first["member"])
+    assert desk.ask("submit", *whole)["resumed"] == first["records"]
+    again = desk.ask("submit", *whole, "--progress-file", desk.net / "other.progress")
     assert len(again["duplicates"]) == first["records"]
     assert again["accepted"] == 0
 

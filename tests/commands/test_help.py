@@ -53,6 +53,7 @@ def test_every_command_and_option_says_what_it_is(path: tuple[str, ...]) -> None
 def test_examples_parse() -> None:
     """What an example types is what the command takes: names of options and their number."""
     for path, command in COMMANDS.items():
+        assert isinstance(command, Command)
         words = command.example.splitlines()[0].split(" && ")[0].split()
         arguments = [word for word in words[len(path) :] if word.startswith("--")]
         known = {name for item in command.params for name in item.opts}
