@@ -167,7 +167,8 @@ class NormalCase:
         slot.pre_prepare = message
         self._log.add_batch(message.batch, message.digest)
         if slot.height > self._state.executed_height:
-            self._pool.mark_in_batch(message.batch.transactions, slot.height)
+            now_ns = self._state.now.monotonic_ns
+            self._pool.mark_in_batch(message.batch.transactions, slot.height, now_ns)
 
     def _check_bodies(self, slot: Slot) -> None:
         """Accept the known proposal of `slot` if all bodies are here, else fetch them (F12)."""
@@ -338,7 +339,7 @@ class NormalCase:
         for height, digest in self._log.committed.items():
             batch = self._log.get_batch(height, digest)
             if batch is not None and height > self._state.executed_height:
-                self._pool.mark_in_batch(batch.transactions, height)
+                self._pool.mark_in_batch(batch.transactions, height, 0)
         for proposal in proposals:
             self.next_height = proposal.height + 1
             if proposal.height > self._state.stable_height:

@@ -8,7 +8,7 @@ nobody can push another out. A request that a second member relays stands in its
     ready      pending, and in no proposal of this view: what a primary may propose
     in_batch   in a proposal of this view, or committed: hash to height
     done       executed; the hashes are remembered until their height is stable and a window longer
-    watched    relayed to the primary of this view, with a deadline (`consensus.watch`)
+    watched    relayed to the primary of this view, and when (`consensus.watch`)
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ PLACES_SLACK = 2
 
 
 class RequestPool:
-    """The requests of one replica. All times are monotonic ns unless they end in `_ms`."""
+    """The requests of one replica. All times are monotonic ns unless they end in `_ms`.
+
+    `served_ns` is when the primary of this view last pre-prepared something that is watched.
+    """
 
     def __init__(self, config: ReplicaConfig) -> None:
         self._limits = config.limits
@@ -41,8 +44,9 @@ class RequestPool:
         self._released = 0
         self._waiters: dict[bytes, set[int]] = {}
         self.refused: dict[bytes, None] = {}
-        self.watched: set[bytes] = set()
+        self.watched: dict[bytes, int] = {}
         self.watched_places = 0
+        self.served_ns = 0
 
     def places(self, request: Request) -> int:
         """Return how many places a request takes: its execution costs more with its size."""
@@ -100,7 +104,7 @@ class RequestPool:
         for member in self._owners.pop(digest):
             self._used[member] -= cost
         if digest in self.watched:
-            self.watched.discard(digest)
+            del self.watched[digest]
             self.watched_places -= cost
 
     # What proposals wait for
@@ -166,10 +170,12 @@ class RequestPool:
                     return digest, member
         return None, 0
 
-    def mark_in_batch(self, digests: Iterable[bytes], height: int) -> None:
+    def mark_in_batch(self, digests: Iterable[bytes], height: int, now_ns: int) -> None:
         """Note that a proposal of this view holds these hashes."""
         for digest in digests:
             self.in_batch[digest] = height
+            if digest in self.watched:
+                self.served_ns = now_ns
             self.ready.discard(digest)
 
     # Executed, expired, a new view
@@ -231,5 +237,6 @@ class RequestPool:
         for digest in self.pending:
             for member in self._owners[digest]:
                 self._queues[member].append(digest)
-        self.watched = set()
+        self.watched = {}
         self.watched_places = 0
+        self.served_ns = 0

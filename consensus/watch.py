@@ -1,11 +1,12 @@
 """How a backup watches its primary (rules 22, 36 and 49).
 
 It watches what it has relayed to the primary with its body, at most R places at a time: within T
-of the relay it must be pre-prepared, and then blocks must go on being executed; after T/2 without
-a PRE-PREPARE it is relayed again. What a client gave to this node is spread to all members at
-once, which is its relay. What came from another member is relayed only when it is not pre-prepared
-within T/2: so the crash of its origin loses nothing, and a member that shows its requests to some
-replicas only makes them bring it to the primary, not depose it.
+of the relay it, or at least another that this node relayed, must be pre-prepared, and then blocks
+must go on being executed; after T/2 without a PRE-PREPARE it is relayed again. What a client gave
+to this node is spread to all members at once, which is its relay. What came from another member is
+relayed only when it is not pre-prepared within T/2: so the crash of its origin loses nothing, and
+a member that shows its requests to some replicas only makes them bring it to the primary, not
+depose it.
 
 When there is nothing to order, the primary still owes an empty batch each idle period.
 """
@@ -76,7 +77,7 @@ class Watch:
         cost = pool.places(request)
         if pool.watched_places and pool.watched_places + cost > self._state.config.limits.places:
             return False
-        pool.watched.add(digest)
+        pool.watched[digest] = now_ns
         pool.watched_places += cost
         timeout_ns = self._state.timeout_ns
         self._again.append((now_ns + timeout_ns // 2, digest))
@@ -119,11 +120,12 @@ class Watch:
     def _is_overdue(self) -> bool:
         """Tell whether T has run out for a watched request that the primary could have ordered.
 
-        One that is pre-prepared gets T from the last block executed: the primary has done its
-        part, and a backlog that is worked off is no reason to leave a primary (rule 49).
+        A backlog that is worked off is no reason to leave a primary (rule 49): what is
+        pre-prepared gets T from the last block executed, and what is not gets T from the last
+        PRE-PREPARE of a request that this node relayed, though never more than T_max in all.
         """
         state, pool, deadlines = self._state, self._pool, self._deadlines
-        now_ns, worked_off_ns = state.now.monotonic_ns, state.progress_ns + state.timeout_ns
+        now_ns = state.now.monotonic_ns
         while deadlines and deadlines[0][0] <= now_ns:
             digest = deadlines[0][1]
             request = pool.pending.get(digest)
@@ -131,13 +133,21 @@ class Watch:
                 heappop(deadlines)
             elif request.expires_at_ms <= state.now.wall_ms + state.config.limits.skew_ms:
                 heappop(deadlines)
-                pool.watched.discard(digest)
+                del pool.watched[digest]
                 pool.watched_places -= pool.places(request)
-            elif digest in pool.in_batch and worked_off_ns > now_ns:
-                heapreplace(deadlines, (worked_off_ns, digest))
+            elif (due_ns := self._get_due_ns(digest)) > now_ns:
+                heapreplace(deadlines, (due_ns, digest))
             else:
                 return True
         return False
+
+    def _get_due_ns(self, digest: bytes) -> int:
+        """Return until when the primary's work on other requests excuses it for this one."""
+        state, pool = self._state, self._pool
+        if digest in pool.in_batch:
+            return state.progress_ns + state.timeout_ns
+        latest_ns = pool.watched[digest] + state.config.timers.request_max_ns
+        return min(pool.served_ns + state.timeout_ns, latest_ns)
 
     def _collect_relays(self) -> list[bytes]:
         """Return what is to be relayed now: due for the first time, or again after T/2."""

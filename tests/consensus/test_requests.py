@@ -57,7 +57,7 @@ def test_request_of_two_members_is_executed_once_and_frees_both():  # F31
     pool = pool_with(request(1, 2), request(1, 3))
     assert pool.take(WALL_MS) == [tx(1)]
     assert pool.take(WALL_MS) == []
-    pool.mark_in_batch([tx(1)], 1)
+    pool.mark_in_batch([tx(1)], 1, 0)
     assert pool.process_executed([tx(1)], 1)
     assert (pool.free_places(2), pool.free_places(3)) == (8, 8)
     assert not pool.process_executed([tx(1)], 2)

@@ -446,6 +446,21 @@ def test_pre_prepared_backlog_that_is_worked_off_deposes_nobody():  # rules 22 a
     assert said(bench.fire(Timer.REQUEST), ViewChange)
 
 
+def test_primary_that_serves_this_node_slowly_is_kept_but_not_for_ever():  # rules 22, 49, F29
+    bench = Bench(index=1)
+    bench.add_bodies(*range(20, 29), origin=1)
+    starved = tx(20)
+    for height in range(1, 9):
+        bench.wait(900)
+        assert said(bench.fire(Timer.REQUEST), ViewChange) == []
+        bench.commit_height(bench.make.batch(height, 20 + height, time_ms=bench.clock.wall_ms))
+        bench.certify_height(height)
+    assert starved in bench.replica._pool.watched
+    bench.wait(900)
+    causes = of_kind(bench.fire(Timer.REQUEST), fx.ReportViewChange)
+    assert [item.cause for item in causes] == ["request timeout"]
+
+
 def test_own_requests_are_relayed_at_the_entry_into_a_view():  # rule 22
     bench = Bench(index=3)
     bench.add_bodies(1, 2, origin=3)
