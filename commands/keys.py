@@ -110,13 +110,19 @@ def new_client(
 
 @new.command("company", example="creditledger keys new company 91441300MA4DEMO01X --via D01")
 @click.argument("company", type=COMPANY)
+@click.option("--via", required=True, help="The member at whose counter it is made.")
 @click.option(
-    "--via", required=True, help="The member at whose counter it is made, and its profile."
+    "--member", "issuer", type=_PATH, help="Folder of its key (default: NET/members/VIA)."
 )
 @_password_options
 @click.pass_context
 def new_company(
-    context: click.Context, company: str, via: str, password_file: Path | None, is_plain: bool
+    context: click.Context,
+    company: str,
+    via: str,
+    issuer: Path | None,
+    password_file: Path | None,
+    is_plain: bool,
 ) -> None:
     """Make the key and the profile of COMPANY; the registrar then binds the key to its code.
 
@@ -129,7 +135,8 @@ def new_company(
     profile = Profile.load(profile_folder(net, via), old_password(None))
     nodes = [(node.member, f"{node.host}:{node.port}") for node in profile.nodes]
     password = new_password(password_file, is_plain)
-    key = make_company_profile(net, company, via, net / MEMBERS / via, nodes, password)
+    member = issuer or net / MEMBERS / via
+    key = make_company_profile(net, company, via, member, nodes, password)
     say(key.hex())
 
 

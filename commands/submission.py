@@ -115,18 +115,23 @@ class Submission:
         return len(self._waiting) >= WINDOW_TRANSACTIONS or size > WINDOW_BYTES
 
     def _send(self, batch: Batch, step: Step | None) -> None:
-        transaction = self._sign(batch, self._expiry(step))
+        is_in = step is not None and not step.is_done and self._is_committed(step)
+        transaction = self._sign(batch, self._expiry(step, is_in))
         self._progress.note_sent(batch.nonce, transaction.id, transaction.expires_at_ms)
-        self._client.submit(transaction)
+        # What is in a block may have expired since, and then no door would take it again.
+        if not is_in:
+            self._client.submit(transaction)
         self._waiting.append((batch, transaction))
         self._waiting_bytes += _size(batch)
 
-    def _expiry(self, step: Step | None) -> int:
+    def _is_committed(self, step: Step) -> bool:
+        return self._client.fate([step.id])[0].status is FateStatus.COMMITTED
+
+    def _expiry(self, step: Step | None, is_committed: bool) -> int:
         """Return the expiry to sign: the same as before while that transaction may yet count."""
         now_ms = self._started_ms + int((monotonic() - self._started) * 1000)
         if step is None or step.is_done:
             return now_ms + TTL_MS
-        is_committed = self._client.fate([step.id])[0].status is FateStatus.COMMITTED
         return (
             step.expires_at_ms if is_committed or step.expires_at_ms > now_ms else now_ms + TTL_MS
         )

@@ -18,6 +18,10 @@ def _node(index: int, **changes: Any) -> dict[str, Any]:
         "is_normal": True,
         "height": 100,
         "disk_free_bytes": 10 * 1024**3,
+        "pending": 0,
+        "waiting_for": "requests",
+        "waiting_height": 101,
+        "waiting_members": (),
         "peers": peers,
     }
     return {**node, **changes}
@@ -25,6 +29,10 @@ def _node(index: int, **changes: Any) -> dict[str, Any]:
 
 def _down(index: int) -> dict[str, Any]:
     return {"member": NAMES[index], "error": "E5007 cannot connect"}
+
+
+def _stuck(index: int) -> dict[str, Any]:
+    return _node(index, pending=3, waiting_for="commit", waiting_members=("D01", "D18"))
 
 
 def _lonely(index: int) -> dict[str, Any]:
@@ -43,6 +51,8 @@ def _lonely(index: int) -> dict[str, Any]:
         ([_node(0, disk_free_bytes=5 * 1024**2)], "D02 has 5 MiB of disk left"),
         ([_node(0), _node(1, is_normal=False), _node(2)], "D01 wait for a new view"),
         ([_node(0), _node(1, height=20), _node(2)], "D01 catch up with block 100"),
+        ([_stuck(0), _stuck(3)], "block 101 waits for the commit of D01 and D18"),
+        ([_stuck(0), _node(3)], "well: every node answers"),
     ],
 )
 def test_most_likely_reason(nodes: list[dict[str, Any]], text: str) -> None:
