@@ -9,30 +9,26 @@ for windows and alerts as it would in service.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import trio
 
-from commands.benchmark.load import Progress, closed_loop, open_loop, watch_commits
-from commands.benchmark.machine import (
+from ledger.errors import Code, LocalError
+from ledger.transactions.envelope import Transaction
+from network.benchmark.load import Progress, closed_loop, open_loop, watch_commits
+from network.benchmark.machine import (
     Verifications,
     measure_verifications,
     memory_mib,
     processor_seconds,
 )
-from commands.benchmark.workload import BATCH_RECORDS, Signer, Workload
-from commands.network_file import LocalNetwork
-from commands.session import CLIENTS
-from ledger.errors import Code, LocalError
-from ledger.transactions.envelope import Transaction
+from network.benchmark.workload import BATCH_RECORDS, Signer, Workload
 from network.client import Client, open_client
 from network.profile import Profile
 
-SENDER = "D02"
 LIGHT_RATE = 20
 SAMPLES = 300
 SINGLES_IN_FLIGHT = 800
@@ -88,14 +84,16 @@ Say = Callable[[str], None]
 class Benchmark:
     """Runs the phases on a network that is up."""
 
-    def __init__(self, network: LocalNetwork, seconds: float, seed: int, say: Say) -> None:
-        self._network = network
+    def __init__(
+        self, profile: Profile, pids: Mapping[str, int], seconds: float, seed: int, say: Say
+    ) -> None:
+        self._profile = profile
         self._seconds = seconds
         self._say = say
         self._seed = seed
-        self._pids = [entry.pid for entry in network.nodes]
+        self._pids = pids
         self._clients: list[Client] = []
-        self.figures = Figures(len(network.nodes), seconds, measure_verifications())
+        self.figures = Figures(len(pids), seconds, measure_verifications())
 
     async def run(self) -> Figures:
         """Run all phases and return their figures."""
@@ -112,7 +110,7 @@ class Benchmark:
 
     def _profiles(self) -> Iterator[Profile]:
         """Yield the department's profile once for each node, that node first."""
-        own = Profile.load(self._network.folder / CLIENTS / SENDER)
+        own = self._profile
         for index in range(len(own.nodes)):
             nodes = own.nodes[index:] + own.nodes[:index]
             yield Profile(own.member, own.sender, own.genesis, nodes, own.tls, own.signing_key)
@@ -120,7 +118,7 @@ class Benchmark:
     async def _make_workload(self) -> Workload:
         profile = self._clients[0].profile
         if profile.signing_key is None:
-            raise LocalError(Code.KEY_FILE, f"the profile of {SENDER} has no signing key")
+            raise LocalError(Code.KEY_FILE, f"the profile of {profile.sender} cannot sign")
         clock_ms = (await self._clients[0].head()).clock_ms
         signer = Signer(profile.chain_id, profile.sender, profile.signing_key, clock_ms)
         return Workload(signer, self._seed)
@@ -173,11 +171,11 @@ class Benchmark:
             nursery.start_soon(watch_commits, self._clients[0], progress, head.certified_height)
             nursery.start_soon(closed_loop, self._clients, transactions, progress, in_flight)
             await trio.sleep(WARM_UP_SECONDS)
-            start, nodes = time.perf_counter(), processor_seconds(self._pids)
+            start, nodes = time.perf_counter(), processor_seconds(self._pids.values())
             own, committed = time.process_time(), progress.committed
             await trio.sleep(lasting)
             end, done = time.perf_counter(), progress.committed - committed
-            used = processor_seconds(self._pids) - nodes
+            used = processor_seconds(self._pids.values()) - nodes
             own = time.process_time() - own
             nursery.cancel_scope.cancel()
         await self._settle()
@@ -198,11 +196,12 @@ class Benchmark:
                 await trio.sleep(0.1)
 
     async def _look_at_nodes(self) -> None:
-        for entry, client in zip(self._network.nodes, self._clients, strict=True):
+        for client in self._clients:
             status = await client.status()
-            self.figures.heights[entry.member] = status["height"]
+            member = status["member"]
+            self.figures.heights[member] = status["height"]
             self.figures.view_changes = max(self.figures.view_changes, status["view_changes"])
-            self.figures.memory[entry.member] = memory_mib(entry.pid)
+            self.figures.memory[member] = memory_mib(self._pids[member])
 
 
 def _latency(values: Sequence[float]) -> Latency:
@@ -214,7 +213,8 @@ def _latency(values: Sequence[float]) -> Latency:
     return Latency(len(ordered), at(0.5), at(0.95), at(0.99))
 
 
-def home_bytes(network: LocalNetwork) -> int:
-    """Return the bytes on disk of the first node's home."""
-    home = Path(network.nodes[0].home)
-    return sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
+def run_benchmark(
+    profile: Profile, pids: Mapping[str, int], seconds: float, seed: int, say: Say
+) -> Figures:
+    """Measure the network of `profile`, whose node processes are `pids` by member; blocking."""
+    return trio.run(Benchmark(profile, pids, seconds, seed, say).run)

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import trio
 from rich.console import Console
 from rich.table import Table
 
 from commands import local_network
-from commands.benchmark.run import SENDER, Benchmark, Figures, Latency, Throughput, home_bytes
+from commands.network_file import LocalNetwork
 from commands.processes import stop
+from commands.session import CLIENTS
+from network.benchmark.phases import Figures, Latency, Throughput, run_benchmark
+from network.profile import Profile
 
+SENDER = "D02"
 DEFAULT_PORT = 7601
 
 
@@ -46,10 +49,13 @@ def main(seconds: float, nodes: int, seed: int, json_file: Path | None) -> None:
         )
         network = local_network.start(network, [entry.member for entry in network.nodes])
         try:
-            benchmark = Benchmark(
-                network, seconds, seed, lambda text: console.print(f"[dim]{text} …[/dim]")
+            figures = run_benchmark(
+                Profile.load(network.folder / CLIENTS / SENDER),
+                {entry.member: entry.pid for entry in network.nodes},
+                seconds,
+                seed,
+                lambda text: console.print(f"[dim]{text} …[/dim]"),
             )
-            figures = trio.run(benchmark.run)
             disk = home_bytes(network)
         finally:
             stop([entry.process for entry in network.nodes])
@@ -58,6 +64,12 @@ def main(seconds: float, nodes: int, seed: int, json_file: Path | None) -> None:
     target = json_file or Path(f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json")
     target.write_text(json.dumps(_value(figures, disk), indent=2) + "\n", encoding="utf-8")
     console.print(f"written to {target}")
+
+
+def home_bytes(network: LocalNetwork) -> int:
+    """Return the bytes on disk of the first node's home."""
+    home = Path(network.nodes[0].home)
+    return sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
 
 
 def _rows(figures: Figures, disk: int) -> list[tuple[str, str]]:
