@@ -139,6 +139,7 @@ def _say_failed(stage: Stage, text: str) -> None:
 
 def _say_how_to_talk(net: Path) -> None:
     click.echo(f"\nThe network runs. Talk to it:\n  export CREDITLEDGER_NET={net}")
+    click.echo(f"  export PATH={Path(sys.executable).parent}:$PATH")
     click.echo("  creditledger status\n  creditledger alerts list --as D18")
     click.echo("Stop it:\n  creditledger devnet down")
 
