@@ -48,6 +48,7 @@ from ledger.transactions.records import (
     Record,
     Reference,
     check_attachments,
+    decode_checked_record,
     decode_record,
     encoded_fields,
 )
@@ -235,7 +236,7 @@ class _Submission:
 
     def process(self, index: int, data: bytes, digest: bytes) -> None:
         """Check and keep one record; raise `Rejected`."""
-        record = decode_record(data)
+        record = decode_checked_record(data)
         self._check(record)
         part = self._part(record.company)
         content = _hash16(encode(record.supersedes) + encoded_fields(record, data))
@@ -441,8 +442,8 @@ def handle_submit(context: Context) -> Value:
     submission.finish()
     return {
         "accepted": count - len(submission.duplicates),
-        "duplicates": tuple(submission.duplicates),
         "conflicts": tuple(submission.conflicts),
+        "duplicates": tuple(submission.duplicates),
     }
 
 

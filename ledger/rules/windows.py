@@ -198,7 +198,8 @@ def _add_to_groups(stream: Stream, bucket: Bucket, events: Iterable[tuple[int, E
         groups[group] = None if total is None else _narrow(total + amount)
         if len(groups) > MAX_GROUPS_A_DAY:
             groups = None
-    return count, groups
+    # In the order in which they are stored, so that nobody has to order them again.
+    return count, groups and dict(sorted(groups.items()))
 
 
 def _narrow(total: int) -> int | None:

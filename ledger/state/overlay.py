@@ -183,8 +183,8 @@ class Overlay:
         return BlockChanges(writes, leaves)
 
     def _company_leaf(self, company: str, items: list[bytes]) -> bytes:
-        stored = self._base.get(COMPANIES.prefix + company.encode())
-        fold = _NO_FOLD if stored is None else decode_own(stored)[2]
+        stored = self.get(COMPANIES, company.encode())
+        fold = _NO_FOLD if stored is None else stored[2]
         if items:
             fold = sha256(fold + b"".join(items)).digest()
         frontier = self._stored_frontier(company).appended(self._logs.get(company, ()))
@@ -220,7 +220,7 @@ class Overlay:
 
 def _fold_item(physical: bytes, value: bytes | None) -> bytes:
     """Return a fixed-size digest of one change, so that changes cannot be split differently."""
-    body = b"\x00" if value is None else b"\x01" + sha256(value).digest()
+    body = b"\x00" if value is None else b"\x01" + value
     return sha256(len(physical).to_bytes(2, "big") + physical + body).digest()
 
 

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 from ledger.chain import merkle
 from ledger.chain.hashes import HASH_BYTES, tagged_hash
-from ledger.encoding import decode, encode
+from ledger.encoding import decode, decode_own, encode
 from ledger.errors import Code, Refused
 from ledger.transactions.envelope import MAX_ATTACHMENTS, Transaction
 
@@ -75,6 +75,15 @@ def decode_record(data: bytes) -> Record:
         raise Refused(Code.ATTACHMENT_MISMATCH, f"salt of a record is not {SALT_BYTES} bytes")
     if type(fields) is not dict or not 1 <= len(fields) <= MAX_FIELDS:
         raise Refused(Code.ATTACHMENT_MISMATCH, f"fields are not a map of 1 to {MAX_FIELDS}")
+    return Record(company, day, fields, source_digest, supersedes, salt)
+
+
+def decode_checked_record(data: bytes) -> Record:
+    """Return the record of an attachment that `check_attachments` passed; nothing is asked again.
+
+    Execution decodes what the door decoded before it, in a third of the time.
+    """
+    company, day, source_digest, supersedes, salt, fields = decode_own(data)
     return Record(company, day, fields, source_digest, supersedes, salt)
 
 
