@@ -8,7 +8,6 @@ that `creditledger --help` starts in a fraction of a second. `exit_code` maps th
 
 from __future__ import annotations
 
-import errno
 import importlib
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 import click
 
 from ledger.errors import Code, CreditLedgerError, LocalError, RuleSourceError
+from ledger.storage.files import DISK_FULL_ERRNOS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -176,7 +176,8 @@ class LazyGroup(click.Group):
 
 def _report_system(error: OSError) -> int:
     """Tell of a file or a disk that nobody below has named."""
-    code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.INPUT_FILE
+    is_full = error.errno in DISK_FULL_ERRNOS
+    code = Code.DISK_FULL if is_full else Code.INPUT_FILE
     named = f"cannot use {error.filename}: " if error.filename else ""
     local = LocalError(code, f"{named}{error.strerror or error}")
     click.echo(error_line(local), err=True)

@@ -14,6 +14,9 @@ from typing import Protocol
 
 from ledger.errors import Code, StorageError
 
+# The disk itself, a user's quota of it, or the process's limit: nothing more can be written.
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class File(Protocol):
     """An open file."""
@@ -69,7 +72,7 @@ class FileSystem(Protocol):
 
 def file_error(error: OSError, path: Path) -> StorageError:
     """Return the numbered error for what the system said about `path`."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in DISK_FULL_ERRNOS:
         return StorageError(
             Code.DISK_FULL, f"no space left for {path}: free space, then start the node again"
         )

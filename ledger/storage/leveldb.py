@@ -9,7 +9,6 @@ only a reopened database tells what survived. Reads go on, for those who must lo
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 import plyvel
 
 from ledger.errors import Code, StorageError
+from ledger.storage.files import DISK_FULL_ERRNOS
 from ledger.storage.store import Reader, WriteBatch
 
 _BLOOM_BITS = 10
@@ -114,8 +114,8 @@ def storage_error(error: Exception, path: Path) -> StorageError:
     detail = error.args[0] if error.args else ""
     # plyvel hands LevelDB's status on as bytes; the system's errors are text already.
     text = detail.decode(errors="replace") if isinstance(detail, bytes) else str(error)
-    is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    if is_full or os.strerror(errno.ENOSPC) in text:
+    is_full = isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS
+    if is_full or any(os.strerror(number) in text for number in DISK_FULL_ERRNOS):
         return StorageError(
             Code.DISK_FULL, f"no space left for {path}: free space, then start the node again"
         )

@@ -7,6 +7,7 @@ reads numbers only; it is never asked from outside to do work on the chain.
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from ledger.errors import Code, LocalError
 
 Numbers = Callable[[], Mapping[str, float]]
 Health = Callable[[], str | None]
@@ -62,7 +65,10 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 def start_metrics_server(address: tuple[str, int], numbers: Numbers, health: Health) -> WSGIServer:
-    """Serve `/metrics` and `/health` on `address` from a daemon thread; return the server."""
+    """Serve `/metrics` and `/health` on `address` from a daemon thread; return the server.
+
+    Raises `LocalError` 5009 when the port is taken, 7003 when the address cannot be used.
+    """
     registry = CollectorRegistry()
     registry.register(_NodeCollector(numbers))
     metrics_app = make_wsgi_app(registry)
@@ -76,6 +82,20 @@ def start_metrics_server(address: tuple[str, int], numbers: Numbers, health: Hea
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [(reason or "ok").encode() + b"\n"]
 
-    server = make_server(address[0], address[1], app, handler_class=_QuietHandler)
+    server = _make_server(address, app)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
+
+
+def _make_server(address: tuple[str, int], app: Callable[..., Any]) -> WSGIServer:
+    host, port = address
+    try:
+        return make_server(host, port, app, handler_class=_QuietHandler)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise LocalError(
+                Code.PORT_IN_USE, f"port {port} of {host} (metrics) is in use by another process"
+            ) from None
+        raise LocalError(
+            Code.CONFIG_INVALID, f"cannot serve metrics on {host}:{port}: {error.strerror}"
+        ) from None

@@ -81,7 +81,9 @@ def _grown(draw: st.DrawFn, part: Any) -> Any:
         return {**part, draw(ODD_TEXTS): draw(SCALARS)}
     if type(part) is int:
         return draw(st.sampled_from([part + 1, part - 1, -part]))
-    if isinstance(part, bytes | str):
+    if isinstance(part, bytes):
+        return draw(st.sampled_from([part[:-1], part + part[:1], part * 2]))
+    if isinstance(part, str):
         return draw(st.sampled_from([part[:-1], part + part[:1], part * 2]))
     return draw(SCALARS)
 

@@ -42,6 +42,10 @@ class RawLink:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the link without a word."""
         self._socket.close()
 
     def send_bytes(self, data: bytes) -> None:

@@ -1,0 +1,133 @@
+"""A network of real node processes, and the questions that every test asks of it afterwards.
+
+`Province.check_well` is what "nothing is lost or half done" means here: every node runs, a good
+transaction is certified, and all nodes have the very block that holds it: its hash covers the state
+root, so one comparison is enough. Waiting is done by the nodes (`watch`), never by a clock here.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from commands import local_network
+from commands.cli import cli
+from commands.network_file import LocalNetwork, load_network
+from commands.processes import stop
+from commands.session import CLIENTS, only_node
+from ledger.chain.receipt import Receipt
+from ledger.credit.uscc import make_uscc
+from ledger.errors import Code
+from ledger.keys import SigningKey
+from ledger.membership.genesis import Genesis, parse_genesis
+from network.client import Profile, SyncClient
+from network.methods import WatchStream
+from tests.end_to_end.raw_link import RawLink
+
+BASE_PORT = 8801
+WAIT_MS = 60_000
+MEMBERS = ("D02", "D01", "D18", "icbc-gd")
+
+
+@dataclass(slots=True)
+class Province:
+    """Four nodes below `net`."""
+
+    net: Path
+    genesis: Genesis
+    companies: int = field(default=0)
+    clients: dict[tuple[str, str | None], SyncClient] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, net: Path) -> Province:
+        """Make and start the network."""
+        network = local_network.make(
+            net,
+            consortium=local_network.DEMO_CONSORTIUM,
+            nodes=4,
+            seed=17,
+            as_of=None,
+            base_port=BASE_PORT,
+        )
+        local_network.start(network, MEMBERS)
+        return cls(net, parse_genesis((net / "genesis.bin").read_bytes()))
+
+    def stop(self) -> None:
+        """Close the clients and stop what runs."""
+        for client in self.clients.values():
+            client.__exit__(None, None, None)
+        stop([entry.process for entry in self.network.nodes if entry.is_running])
+
+    @property
+    def network(self) -> LocalNetwork:
+        """The network as its file describes it now."""
+        return load_network(self.net)
+
+    def home(self, member: str) -> Path:
+        """Return the home of a member's node."""
+        return Path(self.network.node(member).home)
+
+    def restart(self, member: str) -> None:
+        """Start a node again and wait until it answers."""
+        local_network.start(self.network, [member])
+
+    def profile(self, identity: str, node: str | None = None) -> Profile:
+        """Return a profile, for the node of one member alone if that is given."""
+        profile = Profile.load(self.net / CLIENTS / identity)
+        return profile if node is None else only_node(profile, node)
+
+    def client(self, identity: str, node: str | None = None) -> SyncClient:
+        """Return a client, which stays open until the network is stopped."""
+        key = (identity, node)
+        if key not in self.clients:
+            self.clients[key] = SyncClient(self.profile(identity, node)).__enter__()
+        return self.clients[key]
+
+    def raw(self, identity: str = "D02", node: str = "D02") -> RawLink:
+        """Return a link with the certificate of `identity` that sends whatever it is given."""
+        address = self.network.node(node).address
+        return RawLink(address, self.net / CLIENTS / identity, self.genesis)
+
+    def plain_socket(self, node: str) -> socket.socket:
+        """Return a connection to a node's port without TLS."""
+        host, _, port = self.network.node(node).address.rpartition(":")
+        return socket.create_connection((host, int(port)), timeout=20)
+
+    def command(self, *arguments: object) -> Result:
+        """Run a command line in this process."""
+        return CliRunner().invoke(cli, ["--net", str(self.net), *map(str, arguments)])
+
+    def send(self, sender: str, kind: str, body: Mapping[str, Any]) -> Receipt:
+        """Send one transaction and return its certified receipt, whatever its code."""
+        return self.client(sender).submit_kind(kind, body)
+
+    def new_company(self) -> tuple[str, SigningKey, dict[str, Any]]:
+        """Return a fresh made-up company: its code, its key, and the body that binds them."""
+        self.companies += 1
+        code = make_uscc(f"91440900E{self.companies:07d}")
+        key = SigningKey(self.companies.to_bytes(32, "big"))
+        return code, key, {"company": code, "public_key": key.public_key, "name": f"E{code}"}
+
+    def check_well(self) -> int:
+        """Check that all nodes run and agree on a block with a new good transaction; its height."""
+        assert all(entry.is_running for entry in self.network.nodes)
+        receipt = self.send("D01", "company.bind", self.new_company()[2])
+        assert receipt.result[0] == Code.OK
+        height = receipt.header.height
+        hashes = {member: self.block_hash(member, height) for member in MEMBERS}
+        assert set(hashes.values()) == {receipt.header.hash()}, hashes
+        return height
+
+    def block_hash(self, member: str, height: int) -> bytes:
+        """Return the hash of a certified block as one node has it, once it has it."""
+        client = self.client("D18", member)
+        items, _ = client.watch(WatchStream.BLOCKS, height - 1, limit=1, wait_ms=WAIT_MS)
+        assert items, f"{member} has no certified block {height} after {WAIT_MS} ms"
+        assert items[0]["height"] == height
+        found: bytes = items[0]["hash"]
+        return found
