@@ -16,12 +16,12 @@ from ledger.transactions.fields import find_unsafe_character, name_type
 
 def malformed(place: str, got: str, want: str) -> NoReturn:
     """Raise `Refused` 7001."""
-    raise Refused(Code.GENESIS_MALFORMED, f"{place or "document"}: got {got}, want {want}")
+    raise Refused(Code.GENESIS_MALFORMED, f"{place or 'document'}: got {got}, want {want}")
 
 
 def invalid(place: str, sentence: str) -> NoReturn:
     """Raise `Refused` 7002."""
-    raise Refused(Code.GENESIS_INVALID, f"{place or "document"}: {sentence}")
+    raise Refused(Code.GENESIS_INVALID, f"{place or 'document'}: {sentence}")
 
 
 class Reading:
