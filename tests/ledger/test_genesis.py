@@ -63,7 +63,7 @@ BAD = [
     ({"format": "other"}, Code.GENESIS_MALFORMED, "format: got another"),
     ({"name": 5}, Code.GENESIS_MALFORMED, "name: got int, want str"),
     ({"time_ms": -1}, Code.GENESIS_MALFORMED, "time_ms: got -1"),
-    ({"extra": 1}, Code.GENESIS_MALFORMED, ": got an unknown key"),
+    ({"extra": 1}, Code.GENESIS_MALFORMED, "document: got an unknown key"),
     ({"members": {}}, Code.GENESIS_MALFORMED, "members: got map, want list"),
     ({"members": ()}, Code.GENESIS_MALFORMED, "members: got 0 items"),
     (changed_member(2, id="D01"), Code.GENESIS_INVALID, "members[2]: id D01 stands already"),
