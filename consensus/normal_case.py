@@ -1,66 +1,53 @@
-"""The normal case: PRE-PREPARE, PREPARE, COMMIT (OSDI 1999, section 4.2; rules 6 to 11).
+"""The normal case: proposals from PRE-PREPARE to PREPARE (OSDI 1999, section 4.2; rules 6 to 17).
 
-A proposal of a height goes through these steps here, each at most once in a view:
+A proposal of a height goes through these steps, each at most once in a view; the last two are in
+`consensus.votes`, and what the primary proposes and when is in `consensus.proposing`:
 
     logged     the digest is the one that the primary signed; no other is looked at (rules 6, 8)
     known      its batch is here and has that digest; a fresh one's time was checked (rule 15)
     accepted   the bodies are here, the batch is valid (rule 17), it is durable; PREPARE is sent
     prepared   with Q−1 PREPAREs of backups; the certificate is durable; COMMIT is sent
     committed  with Q COMMITs: committed-local; execution takes it in order of height
+
+What a NEW-VIEW proposes starts at `logged`: its batch and its bodies are found or fetched.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
+from consensus.config import NS_PER_MS
 from consensus.effects import FetchRequests, Persist, SetTimer
 from consensus.events import Timer
-from consensus.log import AcceptedRecord, MessageLog, PreparedRecord, Slot
+from consensus.log import AcceptedRecord, MessageLog, Slot
 from consensus.messages import (
-    COMMIT_KIND,
     PRE_PREPARE_KIND,
-    PREPARE_KIND,
     BatchReply,
     BatchRequest,
-    Commit,
     Prepare,
-    PreparedProof,
     PrePrepare,
     Proposal,
-    vote_input,
 )
-from consensus.quorum import matching_signers, prepared_proof
 from consensus.requests import RequestPool
 from consensus.state import State
+from consensus.votes import Votes
 from ledger.chain.batch import Batch, null_batch
 from ledger.errors import Code
 
-# Votes of later views are kept per sender, the last ones (rule 10, F70).
-LATER_FACTOR = 3
-NS_PER_MS = 1_000_000
-
 
 class NormalCase:
-    """The three phases in the current view of one replica.
+    """The proposals of the current view at one replica.
 
     `next_height` is the lowest height that this view has no proposal for, as far as is known.
     """
 
-    def __init__(self, state: State, log: MessageLog, pool: RequestPool) -> None:
+    def __init__(self, state: State, log: MessageLog, pool: RequestPool, votes: Votes) -> None:
         self._state = state
         self._log = log
         self._pool = pool
+        self._votes = votes
         self._held: dict[int, PrePrepare] = {}
-        self._later: dict[int, deque[PrePrepare | Prepare | Commit]] = {}
         self.next_height = 0
-
-    def _sign(self, kind: str, height: int, digest: bytes) -> bytes:
-        state, config = self._state, self._state.config
-        signed = vote_input(
-            config.chain_id, kind, config.epoch, state.view, height, digest, config.index
-        )
-        return state.sign(signed)
 
     # PRE-PREPARE
 
@@ -68,7 +55,7 @@ class NormalCase:
         """Assign `batch` to its height as the primary of this view (rule 7)."""
         state, config = self._state, self._state.config
         digest = batch.digest(config.chain_id)
-        signature = self._sign(PRE_PREPARE_KIND, batch.height, digest)
+        signature = self._votes.sign(PRE_PREPARE_KIND, batch.height, digest)
         message = PrePrepare(config.epoch, state.view, digest, config.index, signature, batch)
         self.next_height = batch.height + 1
         slot = self._log.slot(batch.height)
@@ -94,7 +81,7 @@ class NormalCase:
         state = self._state
         if message.signer != state.config.primary(message.view):
             return "pre-prepare is not from the primary of its view"
-        reason = self._ignore_vote(message)
+        reason = self._votes.ignore_vote(message)
         if reason is not None:
             return reason
         if message.signer == state.index:
@@ -111,24 +98,6 @@ class NormalCase:
         if slot.digest is None and message.height <= state.executed_height:
             return "height is executed already"
         return None
-
-    def _ignore_vote(self, message: PrePrepare | Prepare | Commit) -> str | None:
-        """Return why a vote cannot count now; one of a later view is kept for it (rule 10)."""
-        state = self._state
-        if message.view < state.view:
-            return "view is past"
-        if message.view > state.view or not state.is_normal:
-            self._keep_for_later(message)
-            return "view is not entered yet"
-        if message.height <= state.stable_height:
-            return "height is stable already"
-        if message.height > state.high_water:
-            return "height is above the high water mark"
-        return None
-
-    def _keep_for_later(self, message: PrePrepare | Prepare | Commit) -> None:
-        most = LATER_FACTOR * self._state.config.limits.window
-        self._later.setdefault(message.signer, deque(maxlen=most)).append(message)
 
     def _is_timely(self, message: PrePrepare) -> bool:
         """Check the time of a fresh proposal, once: hold an early one, drop a late (rule 15)."""
@@ -232,101 +201,8 @@ class NormalCase:
         if message.signer == state.index:
             state.broadcast(message)
         else:
-            state.broadcast(self.vote_prepare(slot))
-        self.check_prepared(slot)
-
-    # PREPARE and COMMIT
-
-    def vote_prepare(self, slot: Slot) -> Prepare:
-        """Return the own PREPARE for an accepted proposal, counted in its slot."""
-        config, digest = self._state.config, slot.digest or b""
-        signature = self._sign(PREPARE_KIND, slot.height, digest)
-        vote = Prepare(config.epoch, self._state.view, slot.height, digest, config.index, signature)
-        slot.prepares[config.index] = vote
-        return vote
-
-    def vote_commit(self, slot: Slot) -> Commit:
-        """Return the own COMMIT for a prepared proposal, counted in its slot."""
-        config, digest = self._state.config, slot.digest or b""
-        signature = self._sign(COMMIT_KIND, slot.height, digest)
-        vote = Commit(config.epoch, self._state.view, slot.height, digest, config.index, signature)
-        slot.commits[config.index] = vote
-        return vote
-
-    def on_prepare(self, sender: int, message: Prepare) -> None:
-        """Count a PREPARE of a backup (rules 3, 7, 10)."""
-        reason = self.ignore_prepare(message)
-        if reason is not None:
-            self._state.drop(sender, message, reason)
-            return
-        slot = self._log.slot(message.height)
-        slot.prepares[message.signer] = message
-        self.check_prepared(slot)
-
-    def ignore_prepare(self, message: Prepare) -> str | None:
-        """Return why a PREPARE is dropped, or None."""
-        if message.signer == self._state.config.primary(message.view):
-            return "prepare is from the primary"
-        reason = self._ignore_vote(message)
-        if reason is not None:
-            return reason
-        return self._ignore_repeat(message, self._log.slot(message.height).prepares)
-
-    def _ignore_repeat(
-        self, message: Prepare | Commit, votes: dict[int, Prepare] | dict[int, Commit]
-    ) -> str | None:
-        known = votes.get(message.signer)
-        if known is None:
-            return None
-        if known.digest != message.digest:
-            self._state.report_conflict(message.signer, known, message)
-            return "contradicts an earlier vote of its signer"
-        return "vote is known"
-
-    def check_prepared(self, slot: Slot) -> None:
-        """Become prepared with Q−1 PREPAREs: make the certificate durable, send COMMIT (rule 9)."""
-        state, config = self._state, self._state.config
-        if not slot.is_accepted or slot.is_prepared:
-            return
-        proof = prepared_proof(slot, state.view, state.primary, config.quorum)
-        if proof is None:
-            return
-        slot.is_prepared = True
-        self._log.add_proof(proof)
-        state.emit(Persist(PreparedRecord(config.epoch, proof), ()))
-        state.broadcast(self.vote_commit(slot))
-        self.check_committed(slot)
-
-    def on_commit(self, sender: int, message: Commit) -> None:
-        """Count a COMMIT (rules 3, 10)."""
-        reason = self.ignore_commit(message)
-        if reason is not None:
-            self._state.drop(sender, message, reason)
-            return
-        slot = self._log.slot(message.height)
-        slot.commits[message.signer] = message
-        self.check_committed(slot)
-
-    def ignore_commit(self, message: Commit) -> str | None:
-        """Return why a COMMIT is dropped, or None."""
-        reason = self._ignore_vote(message)
-        if reason is not None:
-            return reason
-        return self._ignore_repeat(message, self._log.slot(message.height).commits)
-
-    def check_committed(self, slot: Slot) -> None:
-        """Become committed-local: prepared, and Q matching COMMITs, own included (rule 11)."""
-        if not slot.is_prepared or slot.is_committed or slot.digest is None:
-            return
-        if len(matching_signers(slot.commits, slot.digest)) < self._state.config.quorum:
-            return
-        slot.is_committed = True
-        known = self._log.committed.setdefault(slot.height, slot.digest)
-        executed = self._log.executed_digests.get(slot.height, known)
-        if not known == executed == slot.digest:
-            self._state.halt(
-                Code.CONSENSUS_DIVERGED, f"two batches are committed at height {slot.height}"
-            )
+            state.broadcast(self._votes.vote_prepare(slot))
+        self._votes.check_prepared(slot)
 
     # A view begins
 
@@ -390,15 +266,15 @@ class NormalCase:
 
     def replay_later(self) -> None:
         """Deliver the votes that came before their view was entered."""
-        later, self._later = self._later, {}
+        later = self._votes.pop_later()
         for signer in sorted(later):
             for message in later[signer]:
                 if isinstance(message, PrePrepare):
                     self.on_pre_prepare(signer, message)
                 elif isinstance(message, Prepare):
-                    self.on_prepare(signer, message)
+                    self._votes.on_prepare(signer, message)
                 else:
-                    self.on_commit(signer, message)
+                    self._votes.on_commit(signer, message)
 
     # After a restart (rule 44)
 
@@ -410,20 +286,7 @@ class NormalCase:
         self._note_proposal(slot, message)
         slot.is_accepted = True
         if message.signer != self._state.index:
-            self.vote_prepare(slot)
-
-    def restore_prepared(self, proof: PreparedProof) -> None:
-        """Be prepared again by the certificate of a record, and committed if the log says so."""
-        if proof.height <= self._state.stable_height:
-            return
-        slot = self._log.slot(proof.height)
-        epoch = self._state.config.epoch
-        for signer, signature in proof.prepares:
-            slot.prepares[signer] = Prepare(
-                epoch, proof.view, proof.height, proof.digest, signer, signature
-            )
-        slot.is_prepared = True
-        self.vote_commit(slot)
+            self._votes.vote_prepare(slot)
 
     # Missing batches and bodies
 

@@ -23,6 +23,7 @@ from consensus.messages import view_change_hash
 from consensus.normal_case import NormalCase
 from consensus.state import Phase, State
 from consensus.view_change import ViewChanges
+from consensus.votes import Votes
 from ledger.errors import Code, LocalError
 
 
@@ -31,6 +32,7 @@ def recover(
     state: State,
     log: MessageLog,
     normal: NormalCase,
+    votes: Votes,
     view_changes: ViewChanges,
 ) -> None:
     """Bring a new replica back to where `records` end; raise `LocalError` (4004) on others'."""
@@ -43,7 +45,7 @@ def recover(
         elif isinstance(record, PreparedRecord) and record.proof.height > state.stable_height:
             log.add_proof(record.proof)
     if state.phase is Phase.NORMAL:
-        _recover_slots(kept, state, normal, view_changes)
+        _recover_slots(kept, state, normal, votes, view_changes)
 
 
 def _check_own(record: VoteRecord, state: State) -> bool:
@@ -80,6 +82,7 @@ def _recover_slots(
     kept: list[VoteRecord],
     state: State,
     normal: NormalCase,
+    votes: Votes,
     view_changes: ViewChanges,
 ) -> None:
     """Give the slots of the current view back their proposals and own votes."""
@@ -94,5 +97,5 @@ def _recover_slots(
             next_height = max(next_height, record.pre_prepare.height + 1)
             normal.restore_accepted(record.pre_prepare)
         elif isinstance(record, PreparedRecord) and record.proof.view == state.view:
-            normal.restore_prepared(record.proof)
+            votes.restore_prepared(record.proof)
     normal.next_height = next_height

@@ -57,6 +57,7 @@ from consensus.state import Phase, Signer, State
 from consensus.state_transfer import CatchUp
 from consensus.status import StatusExchange
 from consensus.view_change import ViewChanges
+from consensus.votes import Votes
 from consensus.waiting import Waiting, compute_waiting
 from consensus.watch import Watch
 
@@ -75,7 +76,8 @@ class Replica:
         self._state = State.at_head(config, sign, head, now)
         self._log = MessageLog()
         self._pool = RequestPool(config)
-        self._normal = NormalCase(self._state, self._log, self._pool)
+        self._votes = Votes(self._state, self._log)
+        self._normal = NormalCase(self._state, self._log, self._pool, self._votes)
         self._proposing = Proposing(self._state, self._log, self._pool, self._normal)
         self._watch = Watch(self._state, self._pool)
         self._checkpoints = Checkpoints(self._state, self._log, self._pool)
@@ -95,8 +97,8 @@ class Replica:
         }
         self._receivers: dict[type, Callable[[int, Any], None]] = {
             PrePrepare: self._normal.on_pre_prepare,
-            Prepare: self._normal.on_prepare,
-            Commit: self._normal.on_commit,
+            Prepare: self._votes.on_prepare,
+            Commit: self._votes.on_commit,
             Checkpoint: self._checkpoints.on_checkpoint,
             ViewChange: self._view_changes.on_view_change,
             NewView: self._view_changes.on_new_view,
@@ -125,7 +127,14 @@ class Replica:
         for block in head.recent:
             replica._log.executed_digests[block.height] = block.batch_digest
             replica._checkpoints.vote(block.height, block.block_hash)
-        recover(records, replica._state, replica._log, replica._normal, replica._view_changes)
+        recover(
+            records,
+            replica._state,
+            replica._log,
+            replica._normal,
+            replica._votes,
+            replica._view_changes,
+        )
         replica._start()
         return replica, replica._take_effects()
 

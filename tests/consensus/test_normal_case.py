@@ -248,7 +248,7 @@ def test_votes_of_a_later_view_wait_for_it():  # rules 10 and 23, F70
     flood = [bench.make.prepare(1, bench.make.batch(1, number), 2) for number in range(99)]
     effects = bench.receive(*flood, bench.make.pre_prepare(1, batch, by=1))
     assert set(reasons(effects)) == {"view is not entered yet"}
-    kept = bench.replica._normal._later
+    kept = bench.replica._votes._later
     assert len(kept[2]) == 3 * window
 
 
