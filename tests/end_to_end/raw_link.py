@@ -60,6 +60,16 @@ class RawLink:
         """Send many frames in one write."""
         self.send_bytes(b"".join(len(p).to_bytes(4, "big") + p for p in payloads))
 
+    def send_until_blocked(self, payload: bytes, count: int) -> int:
+        """Send a frame up to `count` times without reading; return how many were taken."""
+        self._socket.settimeout(2.0)
+        for sent in range(count):
+            try:
+                self.send_frame(payload)
+            except TimeoutError:
+                return sent
+        return count
+
     def receive_frame(self) -> bytes | None:
         """Return the next frame's payload, None when the other end has closed."""
         header = self._receive(4)
