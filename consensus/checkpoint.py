@@ -45,11 +45,18 @@ class Checkpoints:
         return vote
 
     def process_executed(self, height: int, block_hash: bytes) -> None:
-        """Vote on a block that this replica has executed, and see whether that makes it stable."""
-        self._state.broadcast(self.vote(height, block_hash))
+        """Vote on a block that this replica has executed, and see whether that makes it stable.
+
+        A block that differs from the certified one is never voted for (rule 21).
+        """
+        self._hashes[height] = block_hash
         certificate = self.certificates.get(height)
         if certificate is not None:
             self._check_own(certificate)
+        if self._state.phase is Phase.HALTED:
+            return
+        self._state.broadcast(self.vote(height, block_hash))
+        if certificate is not None:
             self._store(certificate)
         self._count(height)
 

@@ -164,6 +164,16 @@ def test_own_block_that_differs_from_the_certified_one_halts():  # rule 21
     assert of_kind(effects, fx.Halt)
 
 
+def test_block_that_differs_from_the_certified_one_is_never_voted_for():  # rule 21
+    bench = Bench(index=3)
+    bench.is_executing_by_itself = False
+    bench.commit_height(bench.make.batch(1))
+    bench.receive(*(bench.make.checkpoint(1, HASH, by) for by in (0, 1, 2)))
+    bench.execute(of_kind(bench.effects, fx.Execute)[0])
+    assert of_kind(bench.effects, fx.Halt)
+    assert said(bench.effects, Checkpoint) == []
+
+
 def test_nothing_is_executed_while_blocks_are_fetched():  # one source of blocks at a time
     bench = Bench(index=3)
     bench.receive(StableCertificate(0, bench.make.certificate(9, HASH, (0, 1, 2))), sender=2)
