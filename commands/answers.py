@@ -49,7 +49,7 @@ def show_answer(title: str, answer: Any) -> None:
     if not isinstance(answer, Mapping):
         show_rows(title, answer if isinstance(answer, Sequence) else [answer])
         return
-    tables = {name: value for name, value in answer.items() if _is_table(value)}
+    tables = {name: rows for name, value in answer.items() if (rows := _as_table(value))}
     facts = {
         _title(name): text_of(name, value) for name, value in answer.items() if name not in tables
     }
@@ -80,6 +80,11 @@ def _title(name: str) -> str:
     return name.removeprefix("is_").replace("_", " ")
 
 
-def _is_table(value: Any) -> bool:
+def _as_table(value: Any) -> list[Mapping[str, Any]]:
+    """Return the rows of a list of maps, or of maps by name; none for anything else."""
+    if isinstance(value, Mapping) and all(isinstance(item, Mapping) for item in value.values()):
+        return [{"of": name, **item} for name, item in value.items()]
     is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    return is_list and bool(value) and all(isinstance(item, Mapping) for item in value)
+    if is_list and all(isinstance(item, Mapping) for item in value):
+        return list(value)
+    return []

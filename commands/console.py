@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
@@ -93,16 +93,16 @@ def _pad(text: str, width: int, is_right: bool) -> str:
 class Progress:
     """Work done so far, shown with its rate on a terminal and not at all elsewhere."""
 
-    def __init__(self, advance: Any = None) -> None:
-        self._advance = advance
+    def __init__(self, show: Callable[[int], None] | None = None) -> None:
+        self._show = show
         self._started = monotonic()
         self.done = 0
 
     def advance(self, amount: int = 1) -> None:
-        """Count `amount` more as done."""
+        """Count `amount` more as done, and show it."""
         self.done += amount
-        if self._advance is not None:
-            self._advance(amount)
+        if self._show is not None:
+            self._show(amount)
 
     @property
     def seconds(self) -> float:
@@ -128,9 +128,14 @@ def progress(label: str, total: int | None, unit: str = "") -> Iterator[Progress
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
-        bars.TextColumn(unit),
+        bars.TextColumn("{task.fields[rate]}"),
         bars.TimeElapsedColumn(),
     )
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total)
-        yield Progress(lambda amount: bar.advance(task, amount))
+        task = bar.add_task(label, total=total, rate=unit)
+
+        def advance(amount: int) -> None:
+            bar.update(task, advance=amount, rate=f"{work.rate:,.0f} {unit}/s")
+
+        work = Progress(advance)
+        yield work
