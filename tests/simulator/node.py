@@ -237,12 +237,20 @@ class SimNode:
             self._run_round()
 
     def _run_round(self) -> None:
-        """Perform what is queued, after one sync of its records if it has any."""
+        """Perform what comes before the first record; then one sync of all records; then the rest.
+
+        A message that a replica puts before its record is thus on its way when the sync fails.
+        """
         while self._queue and self.is_up and not self._is_syncing:
             batch, self._queue = self._queue, []
+            first = next(
+                (place for place, item in enumerate(batch) if isinstance(item, fx.Persist)),
+                len(batch),
+            )
+            self._perform(batch[:first])
+            batch = batch[first:]
             self._unsynced = [item for item in batch if isinstance(item, fx.Persist)]
-            if not self._unsynced:
-                self._perform(batch)
+            if not self._unsynced or not self.is_up:
                 continue
             self._is_syncing = True
             if self.world.on_persist(self.index, "before"):
