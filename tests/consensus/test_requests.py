@@ -153,3 +153,12 @@ def test_local_request_is_spread_by_the_shell_and_not_relayed_at_once():  # rule
     bench = Bench(index=1)
     effects = bench.handle(RequestReceived(request(1, 1), is_local=True))
     assert of_kind(effects, fx.RelayRequests) == []
+
+
+def test_request_that_finds_no_place_is_looked_at_later_not_at_once():  # found by seed 9 of n = 5
+    bench = Bench(index=1)
+    bench.handle(RequestReceived(request(1, 1, size=1500), is_local=True))
+    bench.handle(RequestReceived(request(2, 1, size=1024 * 7), is_local=True))
+    bench.wait(500)
+    timers = [item for item in of_kind(bench.fire(Timer.REQUEST), fx.SetTimer)]
+    assert [timer.after_ns for timer in timers] == [bench.config.timers.request_ns // 8]
