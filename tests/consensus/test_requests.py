@@ -160,5 +160,5 @@ def test_request_that_finds_no_place_is_looked_at_later_not_at_once():  # found 
     bench.handle(RequestReceived(request(1, 1, size=1500), is_local=True))
     bench.handle(RequestReceived(request(2, 1, size=1024 * 7), is_local=True))
     bench.wait(500)
-    timers = [item for item in of_kind(bench.fire(Timer.REQUEST), fx.SetTimer)]
+    timers = of_kind(bench.fire(Timer.REQUEST), fx.SetTimer)
     assert [timer.after_ns for timer in timers] == [bench.config.timers.request_ns // 8]

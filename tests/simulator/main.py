@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
+from ledger.errors import CreditLedgerError
 from tests.simulator.checkers import ViolationError
 from tests.simulator.faults import KINDS
 from tests.simulator.scheduler import NS_PER_S
@@ -23,6 +24,8 @@ from tests.simulator.simulation import Options, Result, Simulation
 CHUNK = 25
 SIZES = (4, 5, 6, 7)
 FAILURES_SHOWN = 10
+# A replica that raises is as broken as one that lies.
+BROKEN = (ViolationError, CreditLedgerError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(slots=True)
@@ -65,8 +68,8 @@ def run_chunk(seeds: Sequence[int], nodes: int, faults: frozenset[str], is_real:
         outcome.runs += 1
         try:
             result = run_seed(seed, options)
-        except ViolationError as violation:
-            outcome.failures.append((seed, size, str(violation)))
+        except BROKEN as error:
+            outcome.failures.append((seed, size, f"{type(error).__name__}: {error}"))
             continue
         outcome.simulated_ns += result.simulated_ns
         outcome.recovery_ns_max = max(outcome.recovery_ns_max, result.recovery_ns)
