@@ -40,15 +40,9 @@ VALUES = st.recursive(
 )
 
 
-@lru_cache(maxsize=1)
-def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
-    """Return a province and, for each kind, a sender and a body that would succeed."""
-    province = Province()
-    asset, loose = province.receivable(), province.receivable(5, is_confirmed=False)
-    consent = province.consent(SELLER, "ICBC")
-    paused = province.consent(SELLER, "ICBC", to_day=TODAY - 1)
-    province.do(SELLER, "consent.pause", consent=paused)
-    terms = {
+def consent_terms(province: Province) -> dict[str, Any]:
+    """Return the terms of a consent that could be granted."""
+    return {
         "company": SELLER,
         "recipient": "CCB",
         "categories": ("C044",),
@@ -60,15 +54,10 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
         "expires_ms": province.head.time_ms + 60 * DAY_MS,
         "fetch": "once",
     }
-    asked = province.do("CCB", "consent.request", **terms)["consent"]
-    offers = [
-        province.apply("SCF-ICBC/1", asset=asset)["application"],
-        province.apply("LINE/1", declared={"ap.seats": 1})["application"],
-    ]
-    pledged = {"asset": asset, "application": offers[0]}
-    province.do("ICBC", "asset.pledge", **pledged)
-    province.do(SELLER, "loan.accept", application=offers[1])
-    province.consent(OTHER, "ICBC")
+
+
+def lend_and_alarm(province: Province) -> tuple[str, str]:
+    """Pay out a loan to another company and let its sales fall; return the loan and the alert."""
     sales = [invoice(n, TODAY - 10 * n, company=OTHER) for n in range(1, 12)]
     sales[0] = invoice(1, TODAY - 10, 1_000_000_000, company=OTHER)
     province.succeed(province.submit("D02", "C044", sales, "line"))
@@ -80,6 +69,28 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     fall += [invoice(98, TODAY - 95, 10_000_000, company=OTHER)]
     province.succeed(province.submit("D02", "C044", fall, "line"))
     alert = province.ask("D18", "alerts.list", company=OTHER)["alerts"][0]["alert"]
+    return loan, alert
+
+
+@lru_cache(maxsize=1)
+def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
+    """Return a province and, for each kind, a sender and a body that would succeed."""
+    province = Province()
+    asset, loose = province.receivable(), province.receivable(5, is_confirmed=False)
+    consent = province.consent(SELLER, "ICBC")
+    paused = province.consent(SELLER, "ICBC", to_day=TODAY - 1)
+    province.do(SELLER, "consent.pause", consent=paused)
+    terms = consent_terms(province)
+    asked = province.do("CCB", "consent.request", **terms)["consent"]
+    offers = [
+        province.apply("SCF-ICBC/1", asset=asset)["application"],
+        province.apply("LINE/1", declared={"ap.seats": 1})["application"],
+    ]
+    pledged = {"asset": asset, "application": offers[0]}
+    province.do("ICBC", "asset.pledge", **pledged)
+    province.do(SELLER, "loan.accept", application=offers[1])
+    province.consent(OTHER, "ICBC")
+    loan, alert = lend_and_alarm(province)
     bodies: dict[str, tuple[str, dict[str, Any]]] = {
         "consent.grant": (SELLER, terms | {"from_day": TODAY - 300}),
         "consent.request": ("CCB", terms | {"from_day": TODAY - 300}),
