@@ -133,9 +133,7 @@ def _ordered(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if type(key) is not str:
-                raise Refused(
-                    Code.ENCODING_TYPE, f"map key of type {type(key).__name__}, want str"
-                )
+                raise Refused(Code.ENCODING_TYPE, f"map key of type {type(key).__name__}, want str")
         # Code points sort as their UTF-8 bytes do.
         keys = sorted(value)
         if _SCALARS.issuperset(map(type, value.values())):
@@ -160,9 +158,7 @@ def _check(value: Any, depth: int) -> None:
         previous: str | None = None
         for key in value:
             if type(key) is not str:
-                raise Refused(
-                    Code.ENCODING_TYPE, f"map key of type {type(key).__name__}, want str"
-                )
+                raise Refused(Code.ENCODING_TYPE, f"map key of type {type(key).__name__}, want str")
             # Code points sort as their UTF-8 bytes do.
             if previous is not None and key <= previous:
                 raise Refused(Code.ENCODING_NOT_CANONICAL, "map keys are not increasing")

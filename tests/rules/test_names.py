@@ -17,9 +17,7 @@ def _naive(left: str, right: str) -> int:
         return len(left) + len(right)
     if left[0] == right[0]:
         return _naive(left[1:], right[1:])
-    return 1 + min(
-        _naive(left[1:], right), _naive(left, right[1:]), _naive(left[1:], right[1:])
-    )
+    return 1 + min(_naive(left[1:], right), _naive(left, right[1:]), _naive(left[1:], right[1:]))
 
 
 _WORDS = st.text(alphabet="ab", max_size=7)
