@@ -128,7 +128,7 @@ def _pledge_again(stage: Stage, plan: Plan, assets: Mapping[str, str]) -> None:
     made = find(r"asset ([0-9a-f]{32})", output)
     if made == assets[second["case"]]:
         raise StepFailed("the second registration gave the first one's id")
-    refused = stage.run("asset", "pledge", made, "--as", second["lender"], want=1)
+    refused = stage.run("asset", "pledge", made, "--as", second["lender"], want=(1,))
     if "E2303" not in refused or case["lender"] in refused:
         raise StepFailed(
             "the second pledge was not refused as already pledged, or names who has it"

@@ -55,14 +55,17 @@ class Stage:
         """Keep a figure for the summary."""
         self.figures.append((what, figure))
 
-    def run(self, *arguments: str | Path, want: int = 0, quiet: bool = False) -> str:
-        """Run one command, show it with its output, and return what it printed."""
+    def run(self, *arguments: str | Path, want: tuple[int, ...] = (0,), quiet: bool = False) -> str:
+        """Run one command, show it with its output, and return what it printed.
+
+        It must leave with one of the exit codes in `want`, else `StepFailed`.
+        """
         self.say(self._bold(f"$ creditledger {shlex.join(str(item) for item in arguments)}"))
         # stderr stays the terminal's: progress is drawn there.
         done = subprocess.run(  # noqa: S603  our own interpreter, our own module
             self.command(*arguments),
             stdout=subprocess.PIPE,
-            stderr=None if want == 0 else subprocess.PIPE,
+            stderr=None if want == (0,) else subprocess.PIPE,
             env=self.environment(),
             timeout=self.timeout_seconds,
             check=False,
@@ -70,12 +73,12 @@ class Stage:
         output = done.stdout.decode() + (done.stderr or b"").decode()
         if not quiet and output.strip():
             self.say(output.rstrip())
-        if done.returncode != want:
+        if done.returncode not in want:
             if quiet:
                 self.say(output.rstrip())
             raise StepFailed(
                 f"`creditledger {arguments[0]} {arguments[1]}` left with exit code "
-                f"{done.returncode}, want {want}"
+                f"{done.returncode}, want {' or '.join(str(code) for code in want)}"
             )
         return output
 
