@@ -7,6 +7,7 @@ root, so one comparison is enough. Waiting is done by the nodes (`watch`), never
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,8 @@ from network.client import Profile, SyncClient
 from network.methods import WatchStream
 from tests.end_to_end.raw_link import RawLink
 
-BASE_PORT = 8801
+# Test processes run side by side, each with networks of its own.
+BASE_PORT = 20_000 + os.getpid() % 250 * 40
 WAIT_MS = 60_000
 MEMBERS = ("D02", "D01", "D18", "icbc-gd")
 
