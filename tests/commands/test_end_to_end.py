@@ -6,6 +6,7 @@ One network serves all tests of this module, in their order: each goes on where 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from commands.network_file import load_network
 from commands.processes import stop
 
 REGISTRAR = "D01"
+
+# Test processes run side by side, each with networks of its own.
+BASE_PORT = 20_020 + os.getpid() % 250 * 40
 
 
 class Desk:
@@ -49,7 +53,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     net = tmp_path_factory.mktemp("e2e") / "net"
     desk = Desk(net)
     try:
-        desk.run("devnet", "up", "--dir", net, "--nodes", "4", "--seed", "5")
+        ports = ("--base-port", BASE_PORT)
+        desk.run("devnet", "up", "--dir", net, "--nodes", "4", "--seed", "5", *ports)
         desk.run("devnet", "sample", "--seed", "5", "--companies", "12", "--out", net / "data")
         yield desk
     finally:
