@@ -4,6 +4,7 @@ from __future__ import annotations
 
 MAX_FILE_BYTES = 64 * 1024
 MAX_FILE_NESTING = 8  # of tables and arrays, and parts of a dotted key
+MAX_FILE_PARTS = 2048  # keys, list items and tables: what reading a file costs, beside its bytes
 
 MAX_EXPRESSION_BYTES = 4096
 MAX_HEIGHT = 32  # of a syntax tree; a leaf has height 0

@@ -1,7 +1,7 @@
 """Metrics for Prometheus, and health over HTTP, on an address of the operator's choice.
 
 `/metrics` is prometheus-client's own page; `/health` answers 200 while the node makes progress or
-has nothing to do, and 503 with the reason otherwise. The server runs in a thread of its own and
+has nothing to do, and 503 with the reason otherwise. The server runs in threads of its own and
 reads numbers only; it is never asked from outside to do work on the chain.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -58,7 +59,19 @@ class _NodeCollector(Collector):
                 yield GaugeMetricFamily(f"creditledger_{name}", text, value=value)
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, so that one that says nothing keeps nobody waiting."""
+
+    daemon_threads = True
+
+    # What the other end does to its connection is not worth a traceback in the log.
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Do nothing."""
+
+
 class _QuietHandler(WSGIRequestHandler):
+    timeout = 5  # seconds that a connection may say nothing
+
     # The parent's parameter is called `format`; requests are not worth a log line each.
     def log_message(self, format: str, *args: Any) -> None:  # noqa: ARG002
         return
@@ -90,7 +103,7 @@ def start_metrics_server(address: tuple[str, int], numbers: Numbers, health: Hea
 def _make_server(address: tuple[str, int], app: Callable[..., Any]) -> WSGIServer:
     host, port = address
     try:
-        return make_server(host, port, app, handler_class=_QuietHandler)
+        return make_server(host, port, app, _Server, _QuietHandler)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise LocalError(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.errors import Code, RuleSourceError
 from ledger.rules.documents import hash_source, load_document, load_kind, read_parameters
+from ledger.rules.limits import MAX_FILE_PARTS
 from ledger.rules.product import load_product
 from ledger.rules.quantities import parse_quantity
 from ledger.rules.schema import load_schema
@@ -102,6 +103,22 @@ def test_refuses_what_is_no_sound_document(source: bytes) -> None:
         load_kind(source)
     assert caught.value.line >= 1
     assert caught.value.column >= 1
+
+
+@pytest.mark.parametrize("part", [b"[1],", b"1,\n", b"{a = 1},"])
+def test_more_parts_than_a_rule_has_are_refused_before_they_are_read(part: bytes) -> None:
+    """Within 64 KB, thousands of small values cost every replica a third of a second."""
+    source = b"format = 'smartrule/1'\nx = [" + part * (MAX_FILE_PARTS + 1) + b"]"
+    with pytest.raises(RuleSourceError, match="more than 2048 keys, list items") as caught:
+        load_kind(source)
+    assert caught.value.code is Code.RULE_LIMIT
+
+
+def test_marks_inside_strings_and_comments_are_no_parts() -> None:
+    text = b"'" + b"[,=" * MAX_FILE_PARTS + b"'"
+    comment = b" # " + b"=" * MAX_FILE_PARTS
+    source = b"format = 'smartrule/1'" + comment + b"\nkind = 'product'\nx = " + text
+    assert load_kind(source) == "product"
 
 
 def test_the_place_of_a_toml_mistake_is_told() -> None:
