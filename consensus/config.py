@@ -170,7 +170,7 @@ def production(
         place_bytes=1024,
         places_rate=places_rate,
         batch_count=500,
-        batch_bytes=512 * 1024,
+        batch_bytes=256 * 1024,
         pipeline=2,
         backlog_ms=30_000,
         skew_ms=2_000,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from consensus.events import Event, Request, RequestReceived, RequestRefused
 from ledger.errors import Code, CreditLedgerError, Refused
@@ -84,6 +85,7 @@ class Door:
         self._post = post
         self._has_places = has_places
         self._worker: ChunkWorker[Transaction, Verdict] = ChunkWorker(check_thoroughly)
+        self._in_check: set[bytes] = set()
         self.refused_count = 0
         self.busy_count = 0
 
@@ -125,11 +127,30 @@ class Door:
                 candidates.append(answer)
             elif answer.code not in (0, Code.BUSY, Code.TX_EXPIRED_AT_DOOR):
                 bad += 1
-        verdicts = await self._worker.check([item.transaction for item in candidates])
-        for item, verdict in zip(candidates, verdicts, strict=True):
+        for item, verdict in await self._check_once(candidates):
             answer = self._settle(item, verdict, origin, is_local=False)
             bad += answer.code != 0
         return bad
+
+    async def _check_once(
+        self, candidates: Sequence[_Candidate]
+    ) -> list[tuple[_Candidate, Verdict]]:
+        """Check what is not being checked already: relays bring the same bytes again and again.
+
+        Told apart by all their bytes, not by the signed hash, which a copy with other attachments
+        shares (F30).
+        """
+        fresh = {}
+        for item in candidates:
+            digest = sha256(item.wire).digest()
+            if digest not in self._in_check:
+                fresh[digest] = item
+        self._in_check.update(fresh)
+        try:
+            verdicts = await self._worker.check([item.transaction for item in fresh.values()])
+        finally:
+            self._in_check.difference_update(fresh)
+        return list(zip(fresh.values(), verdicts, strict=True))
 
     def restore(self, wires: Sequence[bytes]) -> None:
         """Take back bodies from the own vote log, which were checked before they were logged."""

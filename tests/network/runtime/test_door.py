@@ -198,3 +198,30 @@ def test_forgetting_frees_the_places():
     assert not bench.mempool.is_pending(item.id)
     assert bench.mempool.waiting_bytes == 0
     assert bench.submit(make(nonce=1).encoded())[0].code == 0
+
+
+def test_the_same_bytes_over_several_links_are_checked_once():
+    bench, item = Bench(), make()
+
+    async def together() -> None:
+        async with trio.open_nursery() as nursery:
+            for origin in (PEER, OTHER):
+                nursery.start_soon(bench.door.admit_remote, [item.encoded()], origin)
+
+    bench.run(together)
+    assert bench.door.checked_count == 1
+    assert item.signed_hash in bench.mempool
+
+
+def test_f30_a_bad_copy_in_check_does_not_keep_the_good_one_out():
+    bench, good = Bench(), make_records({"grade": "A"})
+    unsigned, signature, _ = decode(good.encoded())
+    bad = encode((unsigned, signature, make_records({"grade": "B"}).attachments))
+
+    async def together() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.door.admit_remote, [bad], PEER)
+            nursery.start_soon(bench.door.admit_remote, [good.encoded()], OTHER)
+
+    bench.run(together)
+    assert good.signed_hash in bench.mempool
