@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from consensus.events import Timer
 from consensus.log import VoteRecord
-from consensus.messages import Message
+from consensus.messages import Message, SignedMessage
 from ledger.chain.batch import Batch
 from ledger.chain.certificate import Certificate
 from ledger.errors import Code
@@ -138,13 +138,13 @@ class Evidence:
     """Two signed messages of member `signer` of which an honest one sends at most one."""
 
     signer: int
-    first: Message
-    second: Message
+    first: SignedMessage
+    second: SignedMessage
 
 
 @dataclass(frozen=True, slots=True)
 class ReportEvidence:
-    """Keep `evidence` for export (rule 50)."""
+    """Keep `evidence` for export (rule 50). Nothing has to come before; nothing waits for it."""
 
     evidence: Evidence
 

@@ -343,6 +343,7 @@ class BatchReply:
         _check_numbers(self.epoch)
 
 
+SignedMessage: TypeAlias = PrePrepare | Prepare | Commit | Checkpoint | ViewChange | NewView
 Message: TypeAlias = (
     PrePrepare
     | Prepare

@@ -22,7 +22,7 @@ from typing import TypeAlias
 from consensus.config import ReplicaConfig
 from consensus.effects import Broadcast, Effect, Evidence, Halt, ReportDrop, ReportEvidence, Send
 from consensus.events import ChainHead, Clock
-from consensus.messages import Message
+from consensus.messages import Message, SignedMessage
 from ledger.chain.certificate import Certificate
 from ledger.errors import Code
 
@@ -134,7 +134,7 @@ class State:
         """Report that a message is ignored, and why."""
         self.effects.append(ReportDrop(sender, type(message).__name__, reason))
 
-    def report_conflict(self, signer: int, first: Message, second: Message) -> None:
+    def report_conflict(self, signer: int, first: SignedMessage, second: SignedMessage) -> None:
         """Keep two contradicting signed messages of one member as evidence (rule 50)."""
         self.effects.append(ReportEvidence(Evidence(signer, first, second)))
 

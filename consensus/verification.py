@@ -22,6 +22,7 @@ from consensus.messages import (
     Prepare,
     PreparedProof,
     PrePrepare,
+    SignedMessage,
     StableCertificate,
     ViewChange,
     malformed,
@@ -105,13 +106,8 @@ def signature_items(message: Message, config: ReplicaConfig) -> list[SignatureIt
     if message.epoch != config.epoch:
         return []
     keys, chain_id = config.members, config.chain_id
-    if isinstance(message, Prepare | Commit | PrePrepare):
-        return [(keys[message.signer], message.signature, _vote_bytes(message, chain_id))]
-    if isinstance(message, Checkpoint):
-        signed = checkpoint_signing_input(
-            chain_id, message.epoch, message.height, message.block_hash, message.signer
-        )
-        return [(keys[message.signer], message.signature, signed)]
+    if isinstance(message, Prepare | Commit | PrePrepare | Checkpoint):
+        return [(keys[message.signer], message.signature, signed_bytes(message, chain_id))]
     if isinstance(message, StableCertificate):
         return certificate_items(message.certificate, config)
     if isinstance(message, ViewChange):
@@ -121,11 +117,19 @@ def signature_items(message: Message, config: ReplicaConfig) -> list[SignatureIt
     return []
 
 
-def _vote_bytes(message: Prepare | Commit | PrePrepare, chain_id: bytes) -> bytes:
-    kind = _VOTE_KINDS[type(message)]
+def signed_bytes(message: SignedMessage, chain_id: bytes) -> bytes:
+    """Return what the signer of a message has signed (rule 5); a batch only by its digest."""
+    if isinstance(message, Checkpoint):
+        return checkpoint_signing_input(
+            chain_id, message.epoch, message.height, message.block_hash, message.signer
+        )
+    if isinstance(message, ViewChange):
+        return view_change_input(chain_id, message)
+    if isinstance(message, NewView):
+        return new_view_input(chain_id, message)
     return vote_input(
         chain_id,
-        kind,
+        _VOTE_KINDS[type(message)],
         message.epoch,
         message.view,
         message.height,

@@ -226,8 +226,9 @@ class ViewChanges:
         if message.view < state.view:
             return "view is past"
         if message.view == state.view and state.is_normal:
-            if self.entered is not None and self.entered != message:
-                state.report_conflict(message.signer, self.entered, message)
+            chain_id, entered = state.config.chain_id, self.entered
+            if entered is not None and _differ(entered, message, chain_id):
+                state.report_conflict(message.signer, entered, message)
             return "view is entered already"
         pending = self._pending.get(message.signer)
         if pending is not None and pending.message == message:
@@ -318,3 +319,8 @@ class ViewChanges:
         """Return the view that was entered in this event, once."""
         opened, self._opened = self._opened, None
         return opened
+
+
+def _differ(first: NewView, second: NewView, chain_id: bytes) -> bool:
+    """Tell whether two NEW-VIEWs say different things; one thing signed twice is no lie."""
+    return new_view_input(chain_id, first) != new_view_input(chain_id, second)

@@ -179,6 +179,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "survives. Stop, keep all homes, and compare the evidence.",
     Code.CONSENSUS_MISUSE: "The replica was called in a way its interface forbids: our own bug. "
     "Send the node's report to the maintainers.",
+    Code.EVIDENCE_INVALID: "This proves nothing: the two messages do not contradict each other, "
+    "are not of one member, or do not verify. Nobody is charged by it; ask who made the file.",
     # 5000: network
     Code.FRAME_TOO_LARGE: "A frame is announced larger than the link allows. The sender is cut "
     "off; look at its software.",

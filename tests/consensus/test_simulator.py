@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from consensus.effects import Evidence
 from consensus.messages import Prepare
 from tests.consensus.harness import Maker
 from tests.simulator.checkers import Checkers, ViolationError
 from tests.simulator.faults import KINDS
+from tests.simulator.keys import FastKeyring, verifier_of
 from tests.simulator.main import main, run_chunk
 from tests.simulator.model_ledger import Body, ModelLedger
 from tests.simulator.simulation import Options, Simulation
@@ -94,6 +98,18 @@ def test_checkers_see_a_lost_acknowledgement():
     checkers.on_acknowledged(b"\x01" * 32, block)
     with pytest.raises(ViolationError, match="lost an acknowledged block 1"):
         checkers.check_end({0: [], 1: []}, 1)
+
+
+def test_checkers_see_evidence_against_the_honest_and_what_is_none():
+    make, checkers, verify = Maker(4), Checkers(), verifier_of(FastKeyring(4))
+    first, second = (make.prepare(0, make.batch(1, number), 2) for number in (1, 2))
+    found = Evidence(2, first, second)
+    checkers.on_evidence(found, make.config, verify, frozenset({2}))
+    with pytest.raises(ViolationError, match="evidence against honest member 2"):
+        checkers.on_evidence(found, make.config, verify, frozenset({3}))
+    forged = Evidence(2, first, replace(second, signature=bytes(64)))
+    with pytest.raises(ViolationError, match="proves nothing: signature of the"):
+        checkers.on_evidence(forged, make.config, verify, frozenset({2}))
 
 
 def test_checkers_see_a_view_that_goes_back():

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from consensus.config import ReplicaConfig
+from consensus.effects import Evidence
+from consensus.evidence import (
+    VerifySignature,
+    decode_evidence,
+    encode_evidence,
+    make_evidence,
+    verify_evidence,
+)
 from consensus.messages import Checkpoint, Commit, NewView, Prepare, PrePrepare, ViewChange
+from ledger.errors import Refused
 from tests.simulator.model_ledger import ModelBlock
 
 
@@ -76,6 +86,23 @@ class Checkers:
                 raise ViolationError(f"height {block.height} holds what nobody submitted")
             if result == 0 and self._effects.setdefault(digest, block.height) != block.height:
                 raise ViolationError(f"a transaction had effect twice, at height {block.height}")
+
+    def on_evidence(
+        self,
+        found: Evidence,
+        config: ReplicaConfig,
+        verify_signature: VerifySignature,
+        liars: frozenset[int],
+    ) -> None:
+        """Evidence, as it would be kept, proves its case and names nobody honest (rule 50)."""
+        try:
+            record = make_evidence(found, config.chain_id, config.members)
+            kept = decode_evidence(encode_evidence(record))
+            proven = verify_evidence(kept, config.chain_id, config.members, verify_signature)
+        except Refused as refused:
+            raise ViolationError(f"evidence proves nothing: {refused.message}") from None
+        if proven.signer not in liars:
+            raise ViolationError(f"evidence against honest member {proven.signer}")
 
     def on_acknowledged(self, digest: bytes, block: ModelBlock) -> None:
         """Remember what a client was told; it is certified, so it must never change (N)."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Protocol
 
+from ledger.errors import Code, Refused
 from ledger.keys import SigningKey, is_valid
 
 Item = tuple[bytes, bytes, bytes]
@@ -60,6 +61,16 @@ class RealKeyring:
     def is_valid(self, item: Item) -> bool:
         """Tell whether (public key, signature, message) verifies."""
         return is_valid(*item)
+
+
+def verifier_of(keyring: Keyring) -> Callable[[bytes, bytes, bytes], None]:
+    """Return a check that raises for a wrong signature, as `ledger.keys.verify` does."""
+
+    def check(public_key: bytes, signature: bytes, message: bytes) -> None:
+        if not keyring.is_valid((public_key, signature, message)):
+            raise Refused(Code.SIGNATURE_INVALID, "signature does not verify")
+
+    return check
 
 
 def are_valid(keyring: Keyring, items: Sequence[Item]) -> bool:

@@ -57,6 +57,9 @@ class World(Protocol):
     def count(self, what: str) -> None:
         """Count something for the summary."""
 
+    def on_evidence(self, found: fx.Evidence) -> None:
+        """A replica has found that a member contradicts itself."""
+
     def on_certified(self, member: int, block: ModelBlock) -> None:
         """A block of `member` is certified there: its clients are told."""
 
@@ -341,7 +344,7 @@ class SimNode:
         elif isinstance(effect, fx.ReportNewView):
             self.world.count("views entered")
         elif isinstance(effect, fx.ReportEvidence):
-            self.world.count("evidence found")
+            self.world.on_evidence(effect.evidence)
         elif isinstance(effect, fx.ReportDrop):
             self.world.count(f"dropped: {effect.reason}")
         elif isinstance(effect, fx.Halt) and self.is_honest:

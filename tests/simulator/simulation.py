@@ -14,13 +14,14 @@ from random import Random
 from typing import Any
 
 from consensus.config import ReplicaConfig, minimal
+from consensus.effects import Evidence
 from consensus.verification import signature_items
 from ledger.errors import Refused
 from tests.simulator.byzantine import Conspiracy, Liar
 from tests.simulator.checkers import Checkers, ViolationError
 from tests.simulator.clients import RETRY_NS, Clients
 from tests.simulator.faults import FaultPlan
-from tests.simulator.keys import FastKeyring, Keyring, RealKeyring, are_valid
+from tests.simulator.keys import FastKeyring, Keyring, RealKeyring, are_valid, verifier_of
 from tests.simulator.model_ledger import Body, ModelBlock, ModelLedger
 from tests.simulator.network import Network
 from tests.simulator.node import FETCH_TIMEOUT_NS, Disk, SimNode
@@ -206,6 +207,13 @@ class Simulation:
     def count(self, what: str) -> None:
         """Count something for the summary."""
         self.counts[what] += 1
+
+    def on_evidence(self, found: Evidence) -> None:
+        """Hold what a replica calls evidence against what the member really is (rule 50)."""
+        self.count("evidence found")
+        self.checkers.on_evidence(
+            found, self.nodes[0].config, verifier_of(self._keyring), frozenset(self.liars)
+        )
 
     def on_certified(self, member: int, block: ModelBlock) -> None:
         """Tell the clients whose transactions are in a certified block."""
