@@ -37,7 +37,7 @@ from network.profile import Profile
 
 DEMO_CONSORTIUM = Path(genesis.local.__file__).parent / "demo" / "consortium.toml"
 NODES = "nodes"
-START_SECONDS = 60
+START_SECONDS = 120
 _AS_OF = re.compile(r"^as_of\s*=.*$", re.MULTILINE)
 _POLICY = ClientPolicy(connect_s=1, answer_s=2)
 
