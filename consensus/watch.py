@@ -120,9 +120,9 @@ class Watch:
     def _is_overdue(self) -> bool:
         """Tell whether T has run out for a watched request that the primary could have ordered.
 
-        A backlog that is worked off is no reason to leave a primary (rule 49): what is
-        pre-prepared gets T from the last block executed, and what is not gets T from the last
-        PRE-PREPARE of a request that this node relayed, though never more than T_max in all.
+        A backlog that is worked off is no reason to leave a primary (rule 49): a request gets T
+        from the last PRE-PREPARE of one that this node relayed, though never more than T_max in
+        all; and one that is pre-prepared itself gets T from the last block executed too.
         """
         state, pool, deadlines = self._state, self._pool, self._deadlines
         now_ns = state.now.monotonic_ns
@@ -144,10 +144,11 @@ class Watch:
     def _get_due_ns(self, digest: bytes) -> int:
         """Return until when the primary's work on other requests excuses it for this one."""
         state, pool = self._state, self._pool
-        if digest in pool.in_batch:
-            return state.progress_ns + state.timeout_ns
         latest_ns = pool.watched[digest] + state.config.timers.request_max_ns
-        return min(pool.served_ns + state.timeout_ns, latest_ns)
+        served_ns = min(pool.served_ns + state.timeout_ns, latest_ns)
+        if digest in pool.in_batch:
+            return max(served_ns, state.progress_ns + state.timeout_ns)
+        return served_ns
 
     def _collect_relays(self) -> list[bytes]:
         """Return what is to be relayed now: due for the first time, or again after T/2."""

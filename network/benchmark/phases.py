@@ -32,7 +32,7 @@ from network.profile import Profile
 LIGHT_RATE = 20
 SAMPLES = 300
 SINGLES_IN_FLIGHT = 800
-BATCHES_IN_FLIGHT = 8
+BATCHES_IN_FLIGHT = 6
 WARM_UP_SECONDS = 3.0
 # Made beforehand: more than the fastest machine seen could commit in the time.
 SINGLES_A_SECOND = 5000
