@@ -35,6 +35,7 @@ from consensus.events import (
 from consensus.log import AcceptedRecord, VoteRecord, decode_record, encode_record, retained
 from consensus.replica import Replica
 from tests.simulator.checkers import Checkers, ViolationError
+from tests.simulator.invariants import Invariants
 from tests.simulator.model_ledger import ModelBlock, ModelLedger
 from tests.simulator.scheduler import NS_PER_MS, Scheduler
 
@@ -49,6 +50,7 @@ class World(Protocol):
     scheduler: Scheduler
     rng: Random
     checkers: Checkers
+    invariants: Invariants
     size: int
 
     def transmit(self, sender: int, to: int, payload: Any) -> None:
@@ -143,9 +145,11 @@ class SimNode:
         head = ChainHead(ledger.height, block_hash, time_ms, certificate, recent)
         self.is_up = True
         self.bodies = {item for item in disk.bodies if item not in ledger.seen}
+        self.world.invariants.on_start(self, head)
         self.replica, effects = Replica.restore(
             self.config, self._sign, records, head, self.clock()
         )
+        self.world.invariants.after_start(self)
         self._take(effects)
         for digest in sorted(self.bodies):
             self._handle_body(digest, self.index, is_local=False)
@@ -166,7 +170,11 @@ class SimNode:
     def handle(self, event: Event) -> None:
         """Deliver an event to the replica, if the node is up."""
         if self.is_up:
-            self._take(self.replica.handle(event, self.clock()))
+            clock = self.clock()
+            effects = self.replica.handle(event, clock)
+            if self.is_honest:
+                self.world.invariants.on_event(self, clock.wall_ms, event, effects)
+            self._take(effects)
 
     def connect(self, peer: int) -> None:
         """Tell the replica that a link is up."""
@@ -280,8 +288,18 @@ class SimNode:
                 if not self._has_body(digest):
                     raise ViolationError(f"member {self.index} votes without a body")
                 self.disk.bodies.add(digest)
+            if self.is_honest:
+                self.world.invariants.on_durable(self, self.clock().wall_ms, effect)
+                self._check_bodies_kept(effect.record)
         if effects:
             self.ledger.sync_certificates()
+
+    def _check_bodies_kept(self, record: VoteRecord) -> None:
+        """Rule 43: before PREPARE the bodies are durable too."""
+        if isinstance(record, AcceptedRecord):
+            for digest in record.pre_prepare.batch.transactions:
+                if digest not in self.disk.bodies and digest not in self.ledger.seen:
+                    raise ViolationError(f"member {self.index} does not keep a body (rule 43)")
 
     def _perform(self, batch: list[Effect]) -> None:
         for effect in batch:
@@ -293,11 +311,13 @@ class SimNode:
     def _perform_send(self, effect: fx.Send) -> None:
         if self.is_honest:
             self.world.checkers.on_honest_send(self.index, effect.message)
+            self.world.invariants.on_send(self, effect.message)
         self.world.transmit(self.index, effect.to, effect.message)
 
     def _perform_broadcast(self, effect: fx.Broadcast) -> None:
         if self.is_honest:
             self.world.checkers.on_honest_send(self.index, effect.message)
+            self.world.invariants.on_send(self, effect.message)
         for member in range(self.world.size):
             if member != self.index:
                 self.world.transmit(self.index, member, effect.message)
@@ -313,9 +333,13 @@ class SimNode:
             self.world.transmit(self.index, member, ("want bodies", effect.hashes))
 
     def _perform_forget_requests(self, effect: fx.ForgetRequests) -> None:
+        if self.is_honest:
+            self.world.invariants.on_forget(self, effect.hashes)
         self.bodies.difference_update(effect.hashes)
 
     def _perform_prune_votes(self, effect: fx.PruneVotes) -> None:
+        if self.is_honest:
+            self.world.invariants.on_prune(self, effect.stable_height)
         self.ledger.sync_certificates()
         self.disk.records = retained(self.disk.records, effect.stable_height)
         self.disk.bodies = {
@@ -329,6 +353,8 @@ class SimNode:
         certificate = effect.certificate
         if certificate.height > self.ledger.height:
             raise ViolationError(f"member {self.index} certifies a block it has not")
+        if self.is_honest:
+            self.world.invariants.on_certificate(self, certificate)
         self.ledger.unsynced[certificate.height] = certificate
         first, self._certified_height = (
             self._certified_height,
@@ -367,6 +393,8 @@ class SimNode:
     def _perform_execute(self, effect: fx.Execute) -> None:
         if effect.batch.height != self.ledger.height + 1:
             raise ViolationError(f"member {self.index} executes out of order")
+        if self.is_honest:
+            self.world.invariants.on_execute(self, effect)
         delay_ns = int(self.world.rng.random() * EXECUTE_NS_MAX)
         self.world.scheduler.after(delay_ns, self._finish_execution, self._life, effect)
 

@@ -21,6 +21,7 @@ from tests.simulator.byzantine import Conspiracy, Liar
 from tests.simulator.checkers import Checkers, ViolationError
 from tests.simulator.clients import RETRY_NS, Clients
 from tests.simulator.faults import FaultPlan
+from tests.simulator.invariants import Invariants
 from tests.simulator.keys import FastKeyring, Keyring, RealKeyring, are_valid, verifier_of
 from tests.simulator.model_ledger import Body, ModelBlock, ModelLedger
 from tests.simulator.network import Network
@@ -73,9 +74,16 @@ class Simulation:
         )
         self._trace = blake2b(digest_size=16)
         self._persist_plan: dict[int, tuple[int, str]] = {}
+        self.liars: dict[int, Liar] = {}
+        self.invariants = Invariants(
+            self._make_config(0),
+            self._keyring,
+            self.bodies,
+            self.liars,
+            has_right_clocks="clock" not in options.faults,
+        )
         self.nodes = [self._make_node(index) for index in range(self.size)]
         self.fault_bound = self.nodes[0].config.fault_bound
-        self.liars: dict[int, Liar] = {}
         self.conspiracy = Conspiracy()
         self.clients = Clients(self.scheduler, Random(seed + 2), self.nodes, self.bodies)
         self._fault_rng = Random(seed + 3)
@@ -104,6 +112,8 @@ class Simulation:
         self.checkers.check_end(
             {node.index: node.ledger.blocks for node in self._honest()}, self.clients.submitted
         )
+        for node in self._honest():
+            self.invariants.check_end(node)
         recovery_ns = max(0, self.scheduler.now_ns - self.end_of_faults_ns)
         self._count_end()
         return Result(self._trace.hexdigest(), self.counts, self.scheduler.now_ns, recovery_ns)
