@@ -18,8 +18,8 @@ both sides build and read the maps through the classes here.
 Errors: whatever code the door gives (12xx), BUSY 5101 with a delay, REQUEST_UNKNOWN 5102,
 REQUEST_MALFORMED 5103, NOT_FOUND 5104 (`receipt` of an id that this node does not know),
 TIMED_OUT 5008 (`receipt`: known, not yet certified after `wait_ms`), NOT_SYNCED 5105.
-`watch` waits until there is an item after `cursor` (0: from the start) or `wait_ms` have gone; an
-empty list with the same cursor is then the answer.
+`watch` waits until there is an item after `cursor` (0: from the start) or `wait_ms` have gone; the
+answer is then an empty list, and the cursor to go on from.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from ledger.chain.block import Result
 from ledger.chain.certificate import Certificate
 from ledger.chain.header import Header
 from ledger.errors import Code, LocalError
+from ledger.state.tables import ALERT_ORDER
 from ledger.storage.chain_store import ChainStore, certificate_writes
 from ledger.storage.store import Store, WriteBatch
 from ledger.transactions.envelope import Transaction
@@ -85,6 +86,7 @@ class BlockKeeper:
         last = chain.last_certificate()
         self.head = head
         self.certified_height = 0 if last is None else last.height
+        self.alert_height = 0  # of the last block executed here that raised an alert
         self.transactions_count = 0
         self.blocks_count = 0
         catch_up.bind(self)
@@ -146,6 +148,8 @@ class BlockKeeper:
                 "stop this node and copy the home of another one",
             )
         self._store.write(executed.writes, sync=True)
+        if any(key.startswith(ALERT_ORDER.prefix) for key in executed.writes):
+            self.alert_height = batch.height
         return executed
 
     def start_execution(self, effect: fx.Execute) -> None:

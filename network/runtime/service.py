@@ -189,13 +189,20 @@ class Service:
         wait_ms = min(_typed(request, "wait_ms", int), m.WAIT_MS_MAX)
         if stream not in set(m.WatchStream):
             raise Refused(Code.REQUEST_MALFORMED, f"stream {stream[:32]} is unknown")
+        keeper = self._parts.keeper
         with trio.move_on_after(max(0, wait_ms) / 1000):
             while True:
-                certified = self._parts.keeper.certified_height
+                certified, looked_height = keeper.certified_height, keeper.head.height
                 found = await self._watched(client, stream, cursor, limit)
                 if found["items"]:
                     return found
-                await self._parts.keeper.wait_certified(certified)
+                if found["cursor"] > cursor:
+                    cursor = found["cursor"]  # past alerts that are not the caller's to see
+                    continue
+                await keeper.wait_certified(certified)
+                # A look costs a query: thousands of watchers must not look at every block.
+                while stream == m.WatchStream.ALERTS and keeper.alert_height <= looked_height:
+                    await keeper.wait_certified(keeper.certified_height)
         return {"items": (), "cursor": cursor}
 
     async def _watched(
