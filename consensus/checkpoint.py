@@ -70,6 +70,7 @@ class Checkpoints:
             self.certificates[height] = known
             self._check_own(known)
             self._store(known)
+        self._forget_old()
 
     def on_checkpoint(self, sender: int, message: Checkpoint) -> None:
         """Count a CHECKPOINT (rules 3 and 18)."""

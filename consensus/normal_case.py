@@ -47,6 +47,7 @@ class NormalCase:
         self._pool = pool
         self._votes = votes
         self._held: dict[int, PrePrepare] = {}
+        self._held_due_ns: int | None = None
         self.next_height = 0
 
     # PRE-PREPARE
@@ -117,12 +118,20 @@ class NormalCase:
         if message.height in self._held:
             state.drop(message.signer, message, "a proposal for this height is held already")
             return
+        for height in [item for item in self._held if item <= state.stable_height]:
+            del self._held[height]
         self._held[message.height] = message
-        state.emit(SetTimer(Timer.HELD, min(early_ms * NS_PER_MS, state.timeout_ns)))
+        after_ns = min(early_ms * NS_PER_MS, state.timeout_ns)
+        due_ns = state.now.monotonic_ns + after_ns
+        # Never later than it was: under load something is held all the time.
+        if self._held_due_ns is None or due_ns < self._held_due_ns:
+            self._held_due_ns = due_ns
+            state.emit(SetTimer(Timer.HELD, after_ns))
 
     def on_held_timer(self) -> None:
         """Look again at the proposals whose time was too far ahead."""
         held, self._held = self._held, {}
+        self._held_due_ns = None
         for message in held.values():
             self.on_pre_prepare(message.signer, message)
 

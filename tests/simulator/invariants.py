@@ -64,7 +64,8 @@ class Conduct:
     """What one honest member has received, promised and said.
 
     `accepted_votes` and `changes` are of its present life, the rest of all: what was received
-    before a crash may come back by a record.
+    before a crash may come back by a record. `stable_height` is the highest h of any life: a vote
+    that is sent again after a crash may be above the window of a certificate that was lost.
     """
 
     accepted_votes: dict[tuple[Any, ...], bytes] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class Conduct:
     bodies: dict[int, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     first_wall_ms: dict[Key, int] = field(default_factory=dict)
     stored_height: int = 0
+    stable_height: int = 0
 
 
 class Invariants:
@@ -149,6 +151,7 @@ class Invariants:
                 self._check_evidence(effect.evidence)
             elif isinstance(effect, fx.SetTimer):
                 self._check_timer(member, conduct, effect)
+        conduct.stable_height = max(conduct.stable_height, member.replica.stable_height)
         above = self._above(member, conduct, member.replica.view)
         if len(above) >= self._weak and not member.replica.is_halted:
             raise ViolationError(f"member {member.index} does not join views {above} (rule 26)")
@@ -371,8 +374,8 @@ class Invariants:
         if not holds:
             raise ViolationError(f"member {member.index} {what}")
 
-    def _check_place(self, member: Member, message: PrePrepare | Prepare) -> None:
-        high = member.replica.stable_height + self._config.limits.window
+    def _check_place(self, member: Member, conduct: Conduct, message: PrePrepare | Prepare) -> None:
+        high = conduct.stable_height + self._config.limits.window
         self._must(message.height <= high, member, "votes above the high water mark (rule 6)")
 
     def _check_entered(self, member: Member, conduct: Conduct, view: int) -> None:
@@ -385,7 +388,7 @@ class Invariants:
         self._must(is_primary, member, "proposes without being the primary (rule 7)")
         is_durable = ("accepted", *key) in conduct.durable
         self._must(is_durable, member, "proposes before it is durable (rule 43)")
-        self._check_place(member, message)
+        self._check_place(member, conduct, message)
         self._check_entered(member, conduct, message.view)
         digest = conduct.opened.get(key[:2], message.digest)
         self._must(digest == message.digest, member, "proposes against its new view (rule 35)")
@@ -399,7 +402,7 @@ class Invariants:
         self._must(is_durable, member, "prepares before it is durable (rule 43)")
         is_proposed = message.digest in conduct.proposals[key[:2]]
         self._must(is_proposed, member, "prepares what the primary did not propose (rule 6)")
-        self._check_place(member, message)
+        self._check_place(member, conduct, message)
         self._check_entered(member, conduct, message.view)
 
     def _check_commit(self, member: Member, conduct: Conduct, message: Commit) -> None:
