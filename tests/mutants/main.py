@@ -1,0 +1,101 @@
+"""`scripts/mutants`: which seed of the simulator kills each mutant, and which checker sees it.
+
+Each mutant is hunted in a process of its own, `--jobs` of them at once. The last line counts; exit
+code 1 tells that one survived.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.mutants.catalogue import MUTANTS, ORIGINAL
+from tests.mutants.mutant import ROOT
+from tests.simulator.main import get_commit
+
+SEEDS = 1000
+HOW_SHOWN = 110
+
+
+def hunt_apart(name: str, first: int, last: int) -> dict[str, Any]:
+    """Return what `hunt` says of a mutant, from a process of its own."""
+    command = [sys.executable, "-m", "tests.mutants.hunt", name, str(first), str(last)]
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["no word"]
+        return {"name": name, "seed": first, "how": f"does not run: {lines[-1]}", "seconds": 0.0}
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="mutants",
+        description="Break the consensus core line by line and see which seed tells.",
+        epilog="example: mutants --only quorum-of-2f+1",
+    )
+    parser.add_argument("--only", action="append", help="hunt only this mutant (repeat for more)")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds for each, from 0 up")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at once")
+    parser.add_argument("--list", action="store_true", help="list the mutants and the rules")
+    parser.add_argument(
+        "--original", action="store_true", help="run the seeds on the unchanged code instead"
+    )
+    arguments = parser.parse_args(argv)
+    unknown = set(arguments.only or ()) - set(MUTANTS)
+    if unknown:
+        parser.error(f"no mutant {sorted(unknown)[0]}; --list shows all")
+    return arguments
+
+
+def _print_list() -> None:
+    for mutant in MUTANTS.values():
+        rules = ", ".join(map(str, mutant.rules))
+        print(f"{mutant.name:<42} rule {rules:<10} {mutant.killed_by}")
+
+
+def _hunt_all(names: Sequence[str], seeds: int, jobs: int) -> list[dict[str, Any]]:
+    answers = []
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(hunt_apart, name, 0, seeds - 1) for name in names]
+        for future in futures:
+            answer = future.result()
+            answers.append(answer)
+            fate = "SURVIVED" if answer["seed"] is None else f"seed {answer['seed']}"
+            how = str(answer["how"])[:HOW_SHOWN]
+            print(f"{answer['name']:<42} {fate:<9} {answer['seconds']:6.1f} s  {how}", flush=True)
+    return answers
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run what the command line asks for; return the exit code."""
+    arguments = parse(argv)
+    if arguments.list:
+        _print_list()
+        return 0
+    names = [ORIGINAL.name] if arguments.original else arguments.only or list(MUTANTS)
+    print(
+        f"{len(names)} mutants, seeds 0..{arguments.seeds - 1}, commit {get_commit()}", flush=True
+    )
+    started = time.perf_counter()
+    answers = _hunt_all(names, arguments.seeds, arguments.jobs)
+    survivors = [answer["name"] for answer in answers if answer["seed"] is None]
+    print(
+        f"{len(names) - len(survivors)} killed, {len(survivors)} survived, in "
+        f"{time.perf_counter() - started:.0f} s"
+    )
+    is_well = survivors == [ORIGINAL.name] if arguments.original else not survivors
+    return 0 if is_well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,29 @@
+"""Which members, faults and load a seed stands for, where no option says otherwise.
+
+Runs with every fault take turns with benign ones and with calm ones: what a rule forbids in calm
+(a view change without a cause, a transaction ordered twice) would be excused among faults.
+"""
+
+from __future__ import annotations
+
+from tests.simulator.faults import KINDS
+from tests.simulator.simulation import Options
+
+SIZES = (4, 5, 6, 7)
+ALL = frozenset(KINDS)
+BENIGN = ALL - {"byzantine"}
+LIARS = frozenset({"byzantine", "delay", "reorder", "crash"})
+RIGHT_CLOCKS = BENIGN - {"clock"}
+LIARS_ONLY = frozenset({"byzantine"})
+CALM: frozenset[str] = frozenset()
+MIXES = (BENIGN, LIARS, ALL, RIGHT_CLOCKS, LIARS_ONLY, CALM, LIARS)
+BURST = 60
+
+
+def options_of(seed: int) -> Options:
+    """Return the mix of a seed: sizes 4 to 7 and seven mixes by turns, every third in a burst."""
+    return Options(
+        nodes=SIZES[seed % len(SIZES)],
+        faults=MIXES[seed % len(MIXES)],
+        transactions=BURST if seed % 3 == 2 else 24,
+    )
