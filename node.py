@@ -37,6 +37,7 @@ from ledger.execution import ExecutionCaches, execute_block
 from ledger.keys import SigningKey
 from ledger.membership.genesis import Genesis, parse_genesis
 from ledger.storage.chain_store import ChainStore
+from ledger.storage.files import DiskFiles
 from ledger.storage.home import OpenHome, open_home
 from ledger.transactions.envelope import Transaction
 from network.certificates import load_key
@@ -46,6 +47,7 @@ from network.peers import PeerAddress, PeerNetwork
 from network.runtime.blocks import BlockKeeper, Digests
 from network.runtime.catch_up import CatchUp
 from network.runtime.door import Door
+from network.runtime.evidence import EvidenceStore, evidence_queries
 from network.runtime.ingress import Ingress, chunked
 from network.runtime.logs import configure_logs
 from network.runtime.loop import ReplicaLoop
@@ -135,7 +137,8 @@ class Node:
             self._mempool,
             self._clock.wall_ms,
             self._loop.post,
-            lambda: self._replica.free_places(self._config.index) > 0,
+            lambda: self._replica.free_places(self._config.index),
+            self._config.limits.place_bytes,
         )
         tls = _tls_endpoint(home, genesis, password)
         self._peers = self._make_peers(tls)
@@ -158,6 +161,9 @@ class Node:
             self._verifier,
             self._catch_up,
             self._loop.post,
+        )
+        self._evidence = EvidenceStore(
+            home.layout.evidence, DiskFiles(), genesis.chain_id, genesis.validator_keys()
         )
         self._service = self._make_service(genesis)
         gateway = Gateway(
@@ -218,7 +224,7 @@ class Node:
                 self._peers,
                 genesis.validator_keys(),
                 self._clock.wall_ms,
-                QueryRunner(self._home.store),
+                QueryRunner(self._home.store, evidence_queries(self._evidence)),
                 self.status,
             )
         )
@@ -245,7 +251,7 @@ class Node:
             case fx.ReportNewView(view=view, primary=primary):
                 log.info("new view", view=view, primary=primary)
             case fx.ReportEvidence(evidence=evidence):
-                log.error("conflicting signed messages", signer=evidence.signer)
+                self._evidence.accept(evidence)
 
     async def run(self) -> None:
         """Run every part until one fails or the node is told to stop."""
@@ -259,6 +265,7 @@ class Node:
                 self._catch_up.run,
                 self._ingress.run,
                 self._service.run,
+                self._evidence.run,
             ):
                 nursery.start_soon(part)
             nursery.start_soon(self._loop.run, self._replica)
@@ -296,6 +303,7 @@ class Node:
             "clients": self._gateway.connected,
             "transactions": self._keeper.transactions_count,
             "view_changes": self._view_changes,
+            "evidence": len(self._evidence.pieces),
             "disk_free_bytes": shutil.disk_usage(self._home.layout.folder).free,
             "waiting_for": waiting.step,
             "waiting_height": waiting.height,
@@ -338,6 +346,7 @@ class Node:
             "requests_busy_total": self._door.busy_count + self._gateway.counters.busy,
             "view_changes_total": self._view_changes,
             "vote_syncs_total": self._performer.sync_count,
+            "evidence_total": len(self._evidence.pieces),
             "disk_free_bytes": shutil.disk_usage(self._home.layout.folder).free,
         }
 

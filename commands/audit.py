@@ -13,8 +13,10 @@ from typing import Any
 import click
 
 from commands.console import progress, say, show_facts, show_json, show_table
+from commands.evidence import SUFFIX, judge, show_proven
 from commands.files import read_bytes
 from commands.frame import Command, Exit, fail, json_option
+from commands.session import trusted_genesis
 from ledger.audit.files import REPAIR
 from ledger.audit.replay import SignatureItem, Verifier, audit
 from ledger.audit.report import AuditReport, Verdict
@@ -29,18 +31,26 @@ _CHUNK = 64
 )
 @click.argument("path", type=_PATH)
 @click.option(
-    "--trust", type=_PATH, help="The genesis document to trust (default: the folder's own)."
+    "--trust",
+    type=_PATH,
+    help="The genesis document to trust (default: the folder's own; of evidence, the network's).",
 )
 @click.option("--scratch", type=_PATH, help="Where to put the replay, about twice the database.")
 @json_option
-def command(path: Path, trust: Path | None, scratch: Path | None, as_json: bool) -> None:
+@click.pass_context
+def command(
+    context: click.Context, path: Path, trust: Path | None, scratch: Path | None, as_json: bool
+) -> None:
     """Judge the home, or the copy of one, at PATH; nothing in it is changed.
 
     Every file is checked by its own checksums; then every block is read, its certificate, order,
     signatures and records verified, and executed again from genesis: results and state must come
     out byte for byte. Whoever compares the chain id with another member trusts nobody else.
-    Exit code 1 when it is not VALID.
+    Exit code 1 when it is not VALID. A file of evidence is judged as `evidence verify` does.
     """
+    if path.suffix == SUFFIX and not path.is_dir():
+        show_proven(judge(read_bytes(path), trusted_genesis(context, trust)), as_json)
+        return
     document = read_bytes(trust) if trust is not None else None
     began = monotonic()
     with (

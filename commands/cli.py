@@ -34,6 +34,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "alerts": ("commands.alerts", "early warnings"),
     "member": ("commands.member", "the members of the network"),
     "status": ("commands.status", "why is it stuck? one screen"),
+    "evidence": ("commands.evidence", "what members signed that contradicts itself"),
     "audit": ("commands.audit", "replay a chain offline and judge it"),
     "backup": ("commands.backup", "copy a node's home so that it is whole"),
 }

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.console import say, show_json
+from commands.files import read_bytes
 from commands.passwords import old_password
 from commands.values import moment
 from ledger.errors import Code, LocalError, Rejected
 
 if TYPE_CHECKING:
+    from ledger.membership.genesis import Genesis
     from network.client import Profile, SyncClient
 
 DEFAULT_NETS = (Path(".devnet"), Path(".demo"))
@@ -73,6 +75,23 @@ def find_net(given: Path | None) -> Path:
 def net_of(context: click.Context) -> Path:
     """Return the network's folder of a running command."""
     return find_net(context.find_root().obj)
+
+
+def trusted_genesis(context: click.Context, trust: Path | None) -> Genesis:
+    """Return the genesis document to trust: as named, or the network folder's.
+
+    Raises `LocalError` (8001, 8004), `Refused` (7001, 7002).
+    """
+    from ledger.membership.genesis import parse_genesis
+
+    if trust is None:
+        try:
+            trust = net_of(context) / GENESIS
+        except LocalError:
+            raise LocalError(
+                Code.INPUT_USAGE, "no genesis document to trust: name it with --trust FILE"
+            ) from None
+    return parse_genesis(read_bytes(trust))
 
 
 def profile_folder(net: Path, identity: str) -> Path:

@@ -96,6 +96,13 @@ def diagnose(nodes: Sequence[Mapping[str, Any]]) -> str:
     return "well: every node answers, and none is behind"
 
 
+def evidence_line(member: str, count: int) -> str:
+    """Return that a node keeps evidence, and how to see it."""
+    pieces = "1 piece" if count == 1 else f"{count} pieces"
+    command = f"creditledger evidence list --via {member}"
+    return f"{member} keeps {pieces} of evidence, a member contradicted itself: {command}"
+
+
 def _and(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
 
@@ -119,6 +126,8 @@ def _show(nodes: Sequence[Mapping[str, Any]]) -> None:
     for node in nodes:
         if "error" in node:
             say(f"{node['member']}: {node['error']}")
+        elif node.get("evidence"):  # a node of an older version says nothing of it
+            say(evidence_line(str(node["member"]), node["evidence"]))
     troubles = [
         [str(node["member"]), str(peer["member"]), str(peer["failures"]), peer["last_error"] or "-"]
         for node in up

@@ -9,11 +9,10 @@ import click
 from commands.console import show_facts, show_json
 from commands.files import read_bytes
 from commands.frame import Command, json_option
-from commands.session import GENESIS, find_net
+from commands.session import trusted_genesis
 from commands.values import moment
 from ledger.chain.receipt import Receipt, decode_receipt, verify_receipt
-from ledger.errors import Code, LocalError
-from ledger.membership.genesis import parse_genesis
+from ledger.errors import Code
 from ledger.transactions.envelope import transaction_from_parts
 
 
@@ -32,22 +31,13 @@ from ledger.transactions.envelope import transaction_from_parts
 @click.pass_context
 def command(context: click.Context, receipt: Path, trust: Path | None, as_json: bool) -> None:
     """Verify that RECEIPT shows a transaction and its result in a certified block."""
-    genesis = parse_genesis(read_bytes(trust or _genesis_of_net(context)))
+    genesis = trusted_genesis(context, trust)
     found = decode_receipt(read_bytes(receipt))
     verify_receipt(found, genesis.chain_id, 0, genesis.validator_keys())
     if as_json:
         show_json(found.to_json_value())
         return
     show_facts("VALID", _facts(found))
-
-
-def _genesis_of_net(context: click.Context) -> Path:
-    try:
-        return find_net(context.find_root().obj) / GENESIS
-    except LocalError:
-        raise LocalError(
-            Code.INPUT_USAGE, "no genesis document to trust: name it with --trust FILE"
-        ) from None
 
 
 def _facts(receipt: Receipt) -> dict[str, str]:

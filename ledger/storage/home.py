@@ -5,6 +5,7 @@
     keys/          the node's and the member's keys and certificates
     db/            LevelDB: blocks, state, indexes
     votes/         the vote log and its guard
+    evidence/      what members signed that contradicts itself (rule 50); there once there is some
     checksums      SHA-256 of genesis.bin and the keys, as `sha256sum -c` reads it
     lock           held by the process that uses the home; says its pid
     log            what the node printed, where it was started in the background
@@ -71,6 +72,11 @@ class HomeLayout:
     def votes(self) -> Path:
         """The folder of the vote log."""
         return self.folder / "votes"
+
+    @property
+    def evidence(self) -> Path:
+        """The folder of evidence."""
+        return self.folder / "evidence"
 
     @property
     def checksums(self) -> Path:

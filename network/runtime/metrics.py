@@ -39,6 +39,7 @@ _HELP = {
     "requests_busy_total": "Client requests answered with BUSY",
     "view_changes_total": "View changes this node took part in",
     "vote_syncs_total": "Synced writes of the vote log",
+    "evidence_total": "Pieces of evidence kept of members that contradicted themselves",
     "disk_free_bytes": "Free bytes on the home's file system",
 }
 

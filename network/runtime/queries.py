@@ -1,8 +1,9 @@
-"""Runs the ledger's queries on a snapshot, for one caller, without touching execution (rule 53).
+"""Runs queries on a snapshot, for one caller, without touching execution (rule 53).
 
 The caller is known by its certificate: a program of a member acts for that member, and a client
 whose name is a company's code, issued by a member that may stand at the counter for companies, acts
-for that company. Rule books of queries are compiled apart from those of execution.
+for that company. Rule books of queries are compiled apart from those of execution. Beside the
+ledger's queries there are those about the node itself, which are handed in: one namespace for both.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ledger.credit.rulebook import RuleCache
 from ledger.credit.uscc import check_uscc
 from ledger.encoding import Value
 from ledger.errors import Code, CreditLedgerError, Refused
-from ledger.membership.context import Party, QueryContext
+from ledger.membership.context import Party, Query, QueryContext
 from ledger.membership.members import COUNTER, get_member
 from ledger.queries import QUERIES
 from ledger.state.overlay import Overlay
@@ -26,13 +27,14 @@ from network.certificates import ClientIdentity
 class QueryRunner:
     """Answers queries by name; called in worker threads, several at once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, node_queries: Mapping[str, Query]) -> None:
         self._store = store
+        self._queries = {**QUERIES, **node_queries}
         self._cache = RuleCache()
 
     def __call__(self, client: ClientIdentity, name: str, params: Mapping[str, Any]) -> Value:
         """Return what the query gives; raise `Refused` or `Rejected` with its number."""
-        query = QUERIES.get(name)
+        query = self._queries.get(name)
         if query is None:
             raise Refused(Code.REQUEST_UNKNOWN, f"query {name[:64]} is not known")
         snapshot = self._store.snapshot()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.status import diagnose
+from commands.status import diagnose, evidence_line
 
 NAMES = ("D02", "D01", "D18", "icbc-gd")
 
@@ -57,3 +57,9 @@ def _lonely(index: int) -> dict[str, Any]:
 )
 def test_most_likely_reason(nodes: list[dict[str, Any]], text: str) -> None:
     assert text in diagnose(nodes)
+
+
+def test_evidence_is_told_with_the_command_that_shows_it() -> None:
+    assert evidence_line("D02", 1).startswith("D02 keeps 1 piece of evidence, ")
+    assert evidence_line("D02", 16).startswith("D02 keeps 16 pieces of evidence, ")
+    assert evidence_line("D02", 1).endswith("creditledger evidence list --via D02")

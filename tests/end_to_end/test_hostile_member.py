@@ -10,9 +10,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from commands.frame import Exit
 from commands.processes import send_signal
 from consensus import messages as m
 from consensus.wire import encode_message
@@ -22,6 +24,7 @@ from ledger.encoding import decode, encode
 from ledger.errors import Code
 from ledger.keys import SigningKey
 from network.certificates import load_key
+from network.methods import WatchStream
 from network.tls import PEER_PROTOCOL
 from network.wire import (
     BlockParts,
@@ -139,6 +142,15 @@ class Voter:
         signed = m.vote_input(self.chain_id, name, 0, view, height, digest, INDEX)
         return self._frame(kind(0, view, height, digest, INDEX, self.key.sign(signed)))
 
+    def contradict(self, view: int, height: int) -> list[bytes]:
+        """Return two COMMITs and two CHECKPOINTs for one height that contradict each other."""
+        commits = [self.vote(m.Commit, view, height, digest) for digest in (HASH, HASH[::-1])]
+        return [*commits, *self.contradict_checkpoint(height)]
+
+    def contradict_checkpoint(self, height: int) -> list[bytes]:
+        """Return two CHECKPOINTs that contradict each other."""
+        return [self.checkpoint(height, block_hash) for block_hash in (HASH, HASH[::-1])]
+
     def pre_prepare(self, view: int, batch: Batch) -> bytes:
         """Return a signed PRE-PREPARE."""
         digest = batch.digest(self.chain_id)
@@ -146,10 +158,10 @@ class Voter:
         signed = m.vote_input(self.chain_id, m.PRE_PREPARE_KIND, *vote)
         return self._frame(m.PrePrepare(0, view, digest, INDEX, self.key.sign(signed), batch))
 
-    def checkpoint(self, height: int) -> bytes:
+    def checkpoint(self, height: int, block_hash: bytes = HASH) -> bytes:
         """Return a signed CHECKPOINT of a block that nobody has."""
-        signed = checkpoint_signing_input(self.chain_id, 0, height, HASH, INDEX)
-        return self._frame(m.Checkpoint(0, height, HASH, INDEX, self.key.sign(signed)))
+        signed = checkpoint_signing_input(self.chain_id, 0, height, block_hash, INDEX)
+        return self._frame(m.Checkpoint(0, height, block_hash, INDEX, self.key.sign(signed)))
 
     def view_change(self, view: int) -> bytes:
         """Return a signed VIEW-CHANGE that claims nothing."""
@@ -285,3 +297,87 @@ def test_vote_with_a_wrong_signature_is_charged(stage: Province) -> None:
             pass
     stage.client("D18", "D18").status()
     assert "a vote does not verify" in (stage.home("D18") / "log").read_text()
+
+
+AHEAD = 20  # heights above the stable one: not reached while the test runs, within the window
+
+
+def pieces_at(stage: Province, node: str, height: int, count: int = 2) -> list[dict[str, Any]]:
+    """Return the evidence about one height that a node holds, once there are so many pieces."""
+    for _ in range(60):
+        answer = stage.client("D18", node).query("evidence.list")
+        found = [piece for piece in answer["evidence"] if piece["height"] == height]
+        if len(found) == count:
+            return found
+        wait_for_a_moment(stage, node)
+    raise AssertionError(f"{node} holds no evidence about height {height}")
+
+
+def wait_for_a_moment(stage: Province, node: str) -> None:
+    """Have a node hold a question for a while."""
+    stage.client("D18", node).watch(WatchStream.BLOCKS, FAR, limit=1, wait_ms=100)
+
+
+@pytest.fixture(scope="module")
+def caught(stage: Province) -> tuple[str, int]:
+    """A node that the hostile member has told two things of one height, and the height."""
+    node = "D01"
+    status = stage.client("D18", node).status()
+    height = status["stable_height"] + AHEAD
+    with greet(stage, node) as link:
+        send_all(link, Voter(stage).contradict(status["view"], height))
+    return node, height
+
+
+def test_contradicting_votes_are_kept_and_shown(
+    stage: Province, caught: tuple[str, int]
+) -> None:  # rule 50, F4, F45
+    node, height = caught
+    pieces = pieces_at(stage, node, height)
+    assert {(piece["member"], piece["kind"]) for piece in pieces} == {
+        (HOSTILE, "COMMIT"),
+        (HOSTILE, "CHECKPOINT"),
+    }
+    files = {path.name for path in (stage.home(node) / "evidence").iterdir()}
+    assert {f"{piece['id'].hex()}.evidence" for piece in pieces} <= files
+    assert stage.client("D18", node).status()["evidence"] == len(files)
+    listed = stage.command("evidence", "list", "--as", "D18", "--via", node)
+    assert all(piece["id"].hex() in listed.output for piece in pieces)
+    assert f"{node} keeps {len(files)} piece" in stage.command("status", "--as", "D18").output
+    refused = stage.command("evidence", "list", "--as", "pab-gd", "--via", node)
+    assert (refused.exit_code, refused.stderr[:11]) == (Exit.REFUSED, "error E2006")
+
+
+def test_exported_evidence_is_proven_offline(
+    stage: Province, caught: tuple[str, int], tmp_path: Path
+) -> None:
+    node, height = caught
+    wanted = [piece["id"].hex() for piece in pieces_at(stage, node, height)]
+    options = ("--out", tmp_path, "--via", node, "--as", "D18")
+    exported = stage.command("evidence", "export", *wanted, *options)
+    assert exported.exit_code == Exit.OK, exported.output
+    assert exported.output.split() == [str(tmp_path / f"{name}.evidence") for name in wanted]
+    for file in exported.output.split():
+        for command in (("evidence", "verify"), ("audit",)):
+            shown = stage.command(*command, file, "--trust", stage.net / "genesis.bin")
+            assert shown.exit_code == Exit.OK, shown.output
+            assert shown.output.startswith(f"PROVEN\n  member    {HOSTILE} (")
+            assert f"s for height {height}, " in shown.output
+
+
+def test_evidence_is_there_after_a_kill_and_not_kept_twice(
+    stage: Province, caught: tuple[str, int]
+) -> None:
+    node, height = caught
+    before = pieces_at(stage, node, height)
+    files = sorted((stage.home(node) / "evidence").iterdir())
+    send_signal(stage.network.node(node).process, signal.SIGKILL, 10)
+    stage.restart(node)
+    assert pieces_at(stage, node, height) == before
+    view = next(piece["view"] for piece in before if piece["kind"] == "COMMIT")
+    with greet(stage, node) as link:
+        send_all(link, Voter(stage).contradict(view, height))
+        send_all(link, Voter(stage).contradict_checkpoint(height + 1))
+    (new,) = pieces_at(stage, node, height + 1, count=1)
+    now = set((stage.home(node) / "evidence").iterdir())
+    assert {path.name for path in now.difference(files)} == {f"{new['id'].hex()}.evidence"}

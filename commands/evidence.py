@@ -1,0 +1,171 @@
+"""`creditledger evidence`: what members signed that contradicts itself, and whose key it was.
+
+Each node keeps what it has met (PBFT rule 50); `list` and `export` ask one. A file needs no node
+any more: `verify` judges it from a genesis document alone, and so does `creditledger audit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commands.answers import show_rows
+from commands.console import say, show_facts, show_json
+from commands.files import read_bytes, replace
+from commands.frame import Group, identity_option, json_option
+from commands.session import Session, open_session, trusted_genesis
+from commands.values import ID
+from consensus.evidence import Contradiction, decode_evidence, evidence_hash, verify_evidence
+from ledger.errors import Code, Refused
+from ledger.membership.genesis import Genesis
+
+SUFFIX = ".evidence"
+_COLUMNS = ("member", "kind", "view", "height", "bytes", "id")
+_via_option = click.option("--via", metavar="MEMBER", help="Ask this member's node.")
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A piece of evidence that holds: its hash, the chain, the member, and what it signed."""
+
+    id: bytes
+    chain_id: bytes
+    member: str
+    name: str
+    contradiction: Contradiction
+
+    def to_value(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        proven = self.contradiction
+        return {
+            "verdict": "PROVEN",
+            "id": self.id,
+            "chain_id": self.chain_id,
+            "member": self.member,
+            "name": self.name,
+            "vote_key": proven.key,
+            **proven.subject._asdict(),
+            "statement": proven.statement,
+        }
+
+
+def judge(data: bytes, genesis: Genesis) -> Proven:
+    """Return what evidence proves to whoever trusts `genesis`; raise `Refused` (10xx, 4005)."""
+    validators = genesis.validator_keys()
+    record = decode_evidence(data)
+    proven = verify_evidence(record, genesis.chain_id, [key for _, key in validators])
+    member_id = validators[proven.signer][0]
+    member = genesis.member(member_id)
+    name = "" if member is None else member.name
+    return Proven(evidence_hash(data), genesis.chain_id, member_id, name, proven)
+
+
+def show_proven(proven: Proven, as_json: bool) -> None:
+    """Print who is proven to have contradicted itself, and in what."""
+    if as_json:
+        show_json(proven.to_value())
+        return
+    show_facts(
+        "PROVEN",
+        {
+            "member": f"{proven.member} ({proven.name})",
+            "vote key": proven.contradiction.key.hex(),
+            "what": proven.contradiction.statement,
+            "chain": proven.chain_id.hex(),
+            "evidence": proven.id.hex(),
+        },
+    )
+
+
+@click.group("evidence", cls=Group)
+def command() -> None:
+    """Evidence of members that contradicted themselves: list, export, verify."""
+
+
+@command.command("list", example="creditledger evidence list --as D18 --via D02")
+@_via_option
+@identity_option
+@json_option
+@click.pass_context
+def show_list(context: click.Context, via: str | None, identity: str, as_json: bool) -> None:
+    """List the evidence that a node keeps; for regulators and members with a validator."""
+    with open_session(context, identity, via) as session:
+        pieces = session.query("evidence.list")["evidence"]
+    if as_json:
+        show_json(pieces)
+    elif pieces:
+        show_rows("", pieces, _COLUMNS)
+    else:
+        say("no evidence: this node knows of no member that contradicted itself")
+
+
+@command.command("export", example="creditledger evidence export --out evidence --as D18")
+@click.argument("pieces", metavar="[ID]...", nargs=-1, type=ID)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Folder to write to (default: the current one).",
+)
+@_via_option
+@identity_option
+@json_option
+@click.pass_context
+def export(
+    context: click.Context,
+    pieces: Sequence[bytes],
+    out: Path,
+    via: str | None,
+    identity: str,
+    as_json: bool,
+) -> None:
+    """Write pieces of evidence, all of the node's or those with an ID, to files of their own.
+
+    Each is verified against the profile's genesis document before it is written.
+    """
+    with open_session(context, identity, via) as session:
+        wanted = pieces or [item["id"] for item in session.query("evidence.list")["evidence"]]
+        paths = [_export(session, piece_id, out) for piece_id in wanted]
+    if as_json:
+        show_json([str(path) for path in paths])
+        return
+    for path in paths:
+        say(str(path))
+    if not paths:
+        say("no evidence: nothing was written")
+
+
+def _export(session: Session, piece_id: bytes, out: Path) -> Path:
+    answer: Mapping[str, Any] = session.query("evidence.show", id=piece_id)
+    data: bytes = answer["data"]
+    found = judge(data, session.client.profile.genesis)
+    if found.id != piece_id:
+        raise Refused(
+            Code.EVIDENCE_INVALID, f"node gave evidence {found.id.hex()}, want {piece_id.hex()}"
+        )
+    path = out / f"{piece_id.hex()}{SUFFIX}"
+    replace(path, data)
+    return path
+
+
+@command.command(
+    "verify", example="creditledger evidence verify 41d0….evidence --trust genesis.bin"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path),
+    help="The genesis document to trust (default: the network folder's).",
+)
+@json_option
+@click.pass_context
+def verify(context: click.Context, file: Path, trust: Path | None, as_json: bool) -> None:
+    """Judge FILE with no network: who signed two things that contradict each other.
+
+    Exit code 0: proven, the member is named. Exit code 1: it proves nothing, and the reason.
+    """
+    show_proven(judge(read_bytes(file), trusted_genesis(context, trust)), as_json)
