@@ -29,6 +29,7 @@ from consensus.events import (
     FetchFailed,
     MessageReceived,
     PeerConnected,
+    Request,
     RequestReceived,
     RequestRefused,
     Timer,
@@ -187,12 +188,20 @@ class Replica:
         state, request = self._state, event.request
         digest = request.hash
         is_known = digest in self._pool.pending
-        if not self._pool.add(request, event.is_local):
+        if not self._pool.add(request, event.is_local) and not self._keep_voted(request):
             state.emit(ForgetRequests((digest,)))
             return
         self._normal.on_body(digest)
         if not is_known:
             self._watch.process_request(digest, event.is_local)
+
+    def _keep_voted(self, request: Request) -> bool:
+        """Take in a body behind a vote of this member though there is no place (rule 20)."""
+        if request.hash in self._pool.done:
+            return False
+        if request.hash not in self._log.get_voted_transactions():
+            return False
+        return self._pool.add(request, is_local=True)
 
     def _on_request_refused(self, event: RequestRefused) -> None:
         self._normal.on_refused_body(event.hash)

@@ -5,7 +5,8 @@ slower than the others, and its own log brings it there; so it fetches when a wi
 or when a short time has passed and the next height is still not committed-local here. While a
 fetch runs nothing else is executed, so blocks come from one place at a time. Sources are the
 signers of the certificate, a different one first at each attempt; a fetch that stalls is asked
-again. Snapshots for a replica that is too far behind are not built yet: blocks are always kept.
+again, each time with twice the patience: a network may be slower than T, and a fetch that is
+replaced before it can be answered would never end. Snapshots for a replica that is too far behind are not built yet: blocks are always kept.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from consensus.effects import FetchBlocks, SetTimer
 from consensus.events import Timer
 from consensus.log import MessageLog
-from consensus.state import State
+from consensus.state import DOUBLINGS_MAX, State
 
 # Parts of T: how long the own log is waited for, and how long a fetch may bring nothing.
 PATIENCE_DIVISOR = 4
@@ -28,6 +29,7 @@ class CatchUp:
         self._attempt = 0
         self._is_timer_set = False
         self._seen_height = 0
+        self._stalled = 0
 
     def advance(self) -> None:
         """See after each event whether blocks have to be fetched."""
@@ -49,10 +51,13 @@ class CatchUp:
         return digest is not None and self._log.get_batch(height, digest) is not None
 
     def _set_timer(self) -> None:
+        timers, height = self._state.config.timers, self._state.executed_height
+        if height > self._seen_height:
+            self._stalled = 0
         self._is_timer_set = True
-        self._seen_height = self._state.executed_height
-        after_ns = self._state.config.timers.request_ns // PATIENCE_DIVISOR
-        self._state.emit(SetTimer(Timer.CATCH_UP, after_ns))
+        self._seen_height = height
+        patience_ns = timers.request_ns // PATIENCE_DIVISOR << min(self._stalled, DOUBLINGS_MAX)
+        self._state.emit(SetTimer(Timer.CATCH_UP, min(patience_ns, timers.request_max_ns)))
 
     def _fetch(self) -> None:
         state, certificate = self._state, self._state.certificate
@@ -61,6 +66,7 @@ class CatchUp:
         signers = [signer for signer, _ in certificate.votes if signer != state.index]
         first = self._attempt % len(signers)
         self._attempt += 1
+        self._stalled += 1
         state.fetch_target = certificate.height
         sources = tuple(signers[first:] + signers[:first])
         state.emit(FetchBlocks(state.executed_height + 1, certificate, sources))

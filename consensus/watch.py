@@ -121,8 +121,9 @@ class Watch:
         """Tell whether T has run out for a watched request that the primary could have ordered.
 
         A backlog that is worked off is no reason to leave a primary (rule 49): a request gets T
-        from the last PRE-PREPARE of one that this node relayed, though never more than T_max in
-        all; and one that is pre-prepared itself gets T from the last block executed too.
+        from the last block executed, and from the last PRE-PREPARE of one that this node relayed,
+        though never more than T_max in all, so that a primary cannot pass one over for ever; for
+        one that is pre-prepared itself there is no such end, as long as blocks are executed.
         """
         state, pool, deadlines = self._state, self._pool, self._deadlines
         now_ns = state.now.monotonic_ns
@@ -144,11 +145,13 @@ class Watch:
     def _get_due_ns(self, digest: bytes) -> int:
         """Return until when the primary's work on other requests excuses it for this one."""
         state, pool = self._state, self._pool
+        # While this node executes it is its own work that is waited for, not the primary's.
+        progress_ns = state.now.monotonic_ns if state.is_executing else state.progress_ns
         latest_ns = pool.watched[digest] + state.config.timers.request_max_ns
-        served_ns = min(pool.served_ns + state.timeout_ns, latest_ns)
+        excused_ns = min(max(pool.served_ns, progress_ns) + state.timeout_ns, latest_ns)
         if digest in pool.in_batch:
-            return max(served_ns, state.progress_ns + state.timeout_ns)
-        return served_ns
+            return max(excused_ns, progress_ns + state.timeout_ns)
+        return excused_ns
 
     def _collect_relays(self) -> list[bytes]:
         """Return what is to be relayed now: due for the first time, or again after T/2."""

@@ -75,7 +75,8 @@ class Door:
         mempool: Mempool,
         clock_ms: Callable[[], int],
         post: Callable[[Event], None],
-        has_places: Callable[[], bool],
+        free_places: Callable[[], int],
+        place_bytes: int,
     ) -> None:
         self._chain_id = chain_id
         self._own = own_index
@@ -83,7 +84,9 @@ class Door:
         self._mempool = mempool
         self._clock_ms = clock_ms
         self._post = post
-        self._has_places = has_places
+        self._free_places = free_places
+        self._place_bytes = place_bytes
+        self._places_in_check = 0
         self._worker: ChunkWorker[Transaction, Verdict] = ChunkWorker(check_thoroughly)
         self._in_check: set[bytes] = set()
         self.refused_count = 0
@@ -100,9 +103,12 @@ class Door:
 
     async def admit_local(self, wires: Sequence[bytes]) -> tuple[list[Accepted], list[bytes]]:
         """Admit a client's transactions; return an answer each, and the wires to be spread."""
-        looks = [self._first_look(wire, self._own) for wire in wires]
+        looks = [self._look_at_local(wire) for wire in wires]
         candidates = [look for look in looks if isinstance(look, _Candidate)]
-        verdicts = await self._worker.check([item.transaction for item in candidates])
+        try:
+            verdicts = await self._worker.check([item.transaction for item in candidates])
+        finally:
+            self._places_in_check -= sum(self._places(item.wire) for item in candidates)
         settled = iter(
             [
                 self._settle(item, verdict, self._own, is_local=True)
@@ -168,6 +174,20 @@ class Door:
         request = Request(signed_hash, size, expires_at_ms, origin)
         self._post(RequestReceived(request, is_local))
 
+    def _places(self, wire: bytes) -> int:
+        """Return how many of this node's places at the primary a transaction takes (rule 22)."""
+        return 1 + (len(wire) + _ENVELOPE_BYTES) // self._place_bytes
+
+    def _look_at_local(self, wire: bytes) -> Accepted | _Candidate:
+        """Settle what needs no check; BUSY comes first, so that turning away costs nothing."""
+        if self._free_places() <= self._places_in_check:
+            self.busy_count += 1
+            return Accepted(None, int(Code.BUSY), "the node is full, try again later")
+        look = self._first_look(wire, self._own)
+        if isinstance(look, _Candidate):
+            self._places_in_check += self._places(wire)
+        return look
+
     def _first_look(self, wire: bytes, origin: int) -> Accepted | _Candidate:
         """Settle what needs no signature check: form, repeats, expiry, room."""
         try:
@@ -184,8 +204,7 @@ class Door:
         except Refused as error:
             self.refused_count += 1
             return Accepted(None, int(error.code), error.message)
-        is_local = origin == self._own
-        if not self._mempool.has_room(origin, len(wire)) or (is_local and not self._has_places()):
+        if not self._mempool.has_room(origin, len(wire)):
             self.busy_count += 1
             return Accepted(None, int(Code.BUSY), "the node is full, try again later")
         return _Candidate(wire, transaction, signed_hash)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from consensus import effects as fx
 from consensus.events import Request, RequestReceived, Timer
-from consensus.requests import RequestPool
+from consensus.requests import PLACES_SLACK, RequestPool
 from tests.consensus.harness import EXPIRES_MS, WALL_MS, Bench, make_config, of_kind, tx
 
 
@@ -162,3 +162,21 @@ def test_request_that_finds_no_place_is_looked_at_later_not_at_once():  # found 
     bench.wait(500)
     timers = of_kind(bench.fire(Timer.REQUEST), fx.SetTimer)
     assert [timer.after_ns for timer in timers] == [bench.config.timers.request_ns // 8]
+
+
+def test_body_behind_an_own_vote_is_kept_though_all_places_are_taken():  # rule 20
+    bench = Bench()
+    bench.add_bodies(1, origin=3)
+    bench.receive(bench.make.pre_prepare(0, bench.make.batch(1, 1)))
+    bench.wait(10_000)
+    bench.add_bodies(2, origin=1)
+    bench.wait(10_000)
+    bench.fire(Timer.REQUEST)
+    assert not bench.replica.is_normal
+    again = Bench(records=bench.records)
+    most = PLACES_SLACK * again.config.limits.places
+    again.add_bodies(*range(100, 100 + most), origin=3)
+    assert of_kind(again.add_bodies(99, origin=3), fx.ForgetRequests) == [
+        fx.ForgetRequests((tx(99),))
+    ]
+    assert of_kind(again.add_bodies(1, origin=3), fx.ForgetRequests) == []

@@ -56,7 +56,7 @@ class Bench:
         self.store = MemoryStore()
         self.events: list[Event] = []
         self.mempool = Mempool(limits)
-        self.has_places = True
+        self.free_places = 1000
         self.door = Door(
             CHAIN,
             OWN,
@@ -64,7 +64,8 @@ class Bench:
             self.mempool,
             lambda: NOW_MS,
             self.events.append,
-            lambda: self.has_places,
+            lambda: self.free_places,
+            1024,
         )
 
     def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -175,7 +176,7 @@ def test_a_full_node_says_busy_and_takes_nothing():
     assert [answer.code for answer in answers] == [0, 0]
     assert bench.submit(make(nonce=9).encoded())[0].code == Code.BUSY
     bench = Bench()
-    bench.has_places = False
+    bench.free_places = 0
     assert bench.submit(make().encoded())[0].code == Code.BUSY
     assert bench.receive(make().encoded()) == 0
     assert len(bench.mempool) == 1
@@ -225,3 +226,20 @@ def test_f30_a_bad_copy_in_check_does_not_keep_the_good_one_out():
 
     bench.run(together)
     assert good.signed_hash in bench.mempool
+
+
+def test_places_are_counted_within_one_submission():
+    bench = Bench()
+    bench.free_places = 3
+    answers = bench.submit(*(make(nonce=n).encoded() for n in range(5)))
+    assert [answer.code for answer in answers] == [0, 0, 0, Code.BUSY, Code.BUSY]
+    assert len(bench.submit(*(make(nonce=n).encoded() for n in range(10, 12)))) == 2
+    assert bench.door.busy_count == 2
+
+
+def test_a_transaction_larger_than_all_places_is_taken_when_there_is_one():
+    bench = Bench()
+    bench.free_places = 1
+    large = make(body={"text": "x" * 5000})
+    answers = bench.submit(large.encoded(), make(nonce=1).encoded())
+    assert [answer.code for answer in answers] == [0, Code.BUSY]
