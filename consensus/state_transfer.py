@@ -6,7 +6,8 @@ or when a short time has passed and the next height is still not committed-local
 fetch runs nothing else is executed, so blocks come from one place at a time. Sources are the
 signers of the certificate, a different one first at each attempt; a fetch that stalls is asked
 again, each time with twice the patience: a network may be slower than T, and a fetch that is
-replaced before it can be answered would never end. Snapshots for a replica that is too far behind are not built yet: blocks are always kept.
+replaced before it can be answered would never end. Snapshots for a replica that is too far behind
+are not built yet: blocks are always kept.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ share what they told whom through `Conspiracy`, so that an equivocation is backe
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -30,8 +31,10 @@ from consensus.messages import (
 )
 from ledger.chain.batch import Batch, null_batch
 from ledger.chain.certificate import checkpoint_signing_input
+from tests.simulator.forgeries import FORGERIES
 
 FAR_VIEW = 1_000_000
+HEARD_MAX = 40
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class Conspiracy:
     """What the liars of a run have agreed on: the other digest of a (view, height)."""
 
     other: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    signers: dict[int, Callable[[bytes], bytes]] = field(default_factory=dict)
     lies: dict[str, int] = field(default_factory=dict)
 
 
@@ -52,14 +56,19 @@ class Liar:
         rng: Random,
         conspiracy: Conspiracy,
     ) -> None:
-        self._config = config
-        self._sign = sign
-        self._rng = rng
+        self.config = config
+        self.sign = sign
+        self.rng = rng
         self._conspiracy = conspiracy
-        self._half = frozenset(rng.sample(range(config.size), config.size // 2))
+        self.half = frozenset(rng.sample(range(config.size), config.size // 2))
         self._victim = rng.randrange(config.size)
+        conspiracy.signers[config.index] = sign
         self._past: list[Any] = []
-        chosen = rng.sample(sorted(_BEHAVIOURS), rng.randint(1, 4))
+        self._heard: dict[type, deque[Any]] = {}
+        self.bodies: set[bytes] = set()
+        self.flooded = 0
+        self.last_time_ms = 0
+        chosen = rng.sample(sorted(_BEHAVIOURS), rng.randint(1, 5))
         self.behaviours = tuple(sorted(chosen))
 
     def transform(self, to: int, payload: Any) -> list[Any]:
@@ -72,9 +81,49 @@ class Liar:
                 self._conspiracy.lies[name] = self._conspiracy.lies.get(name, 0) + 1
         return sent
 
-    def _vote_signature(self, kind: str, view: int, height: int, digest: bytes) -> bytes:
-        config = self._config
-        return self._sign(
+    def hear(self, payload: Any) -> Any:
+        """Remember what has come in, and return what the own replica is to get of it."""
+        if type(payload) is tuple:
+            if payload[0] != "bodies":
+                return payload
+            self.bodies.update(payload[1])
+            if "censor" in self.behaviours:
+                return ("bodies", [item for item in payload[1] if item[0] % 2])
+            return payload
+        if type(payload) is PrePrepare:
+            self.last_time_ms = payload.batch.time_ms or 0
+        self._heard.setdefault(type(payload), deque(maxlen=HEARD_MAX)).append(payload)
+        return payload
+
+    def heard_of(self, kind: type) -> list[Any]:
+        """Return the last messages of one type that came in."""
+        return list(self._heard.get(kind, ()))
+
+    def proposal_signature(self, view: int, height: int, digest: bytes) -> bytes | None:
+        """Return the true signature under a proposal of another liar, if one leads that view."""
+        signer = self._conspiracy.signers.get(self.config.primary(view))
+        if signer is None:
+            return None
+        config = self.config
+        place = (config.epoch, view, height, digest, config.primary(view))
+        return signer(vote_input(config.chain_id, PRE_PREPARE_KIND, *place))
+
+    def checkpoint_signature(self, height: int, block_hash: bytes) -> bytes:
+        """Return the own signature under a CHECKPOINT."""
+        config = self.config
+        return self.sign(
+            checkpoint_signing_input(
+                config.chain_id, config.epoch, height, block_hash, config.index
+            )
+        )
+
+    def censor(self, to: int, payload: Any) -> list[Any]:
+        """Order nothing of half of the transactions: `hear` keeps them from the replica (F29)."""
+        return [payload]
+
+    def vote_signature(self, kind: str, view: int, height: int, digest: bytes) -> bytes:
+        config = self.config
+        return self.sign(
             vote_input(config.chain_id, kind, config.epoch, view, height, digest, config.index)
         )
 
@@ -88,29 +137,29 @@ class Liar:
 
     def equivocate(self, to: int, payload: Any) -> list[Any]:
         """Propose another batch to half of the members (F4)."""
-        if type(payload) is not PrePrepare or to not in self._half or payload.batch.is_null:
+        if type(payload) is not PrePrepare or to not in self.half or payload.batch.is_null:
             return [payload]
-        return [self._alter(payload, payload.batch.transactions[::-1], 1)]
+        return [self.alter(payload, payload.batch.transactions[::-1], 1)]
 
-    def _alter(self, message: PrePrepare, hashes: tuple[bytes, ...], later_ms: int) -> PrePrepare:
+    def alter(self, message: PrePrepare, hashes: tuple[bytes, ...], later_ms: int) -> PrePrepare:
         batch = Batch(message.height, (message.batch.time_ms or 0) + later_ms, hashes)
         return self._propose(message, batch)
 
     def _propose(self, message: PrePrepare, batch: Batch) -> PrePrepare:
-        digest = batch.digest(self._config.chain_id)
+        digest = batch.digest(self.config.chain_id)
         self._conspiracy.other[message.view, message.height] = digest
-        signature = self._vote_signature(PRE_PREPARE_KIND, message.view, message.height, digest)
+        signature = self.vote_signature(PRE_PREPARE_KIND, message.view, message.height, digest)
         return replace(message, batch=batch, digest=digest, signature=signature)
 
     def propose_invalid(self, to: int, payload: Any) -> list[Any]:
         """Propose what no backup may accept: unknown bodies, a far time, a null batch (F7, F12)."""
-        if type(payload) is not PrePrepare or self._rng.random() < 0.5:
+        if type(payload) is not PrePrepare or self.rng.random() < 0.5:
             return [payload]
-        choice = self._rng.randrange(4)
+        choice = self.rng.randrange(4)
         if choice == 0:
-            return [self._alter(payload, (*payload.batch.transactions, b"?" * 32), 0)]
+            return [self.alter(payload, (*payload.batch.transactions, b"?" * 32), 0)]
         if choice == 1:
-            return [self._alter(payload, payload.batch.transactions, 86_400_000)]
+            return [self.alter(payload, payload.batch.transactions, 86_400_000)]
         if choice == 2:
             return [self._propose(payload, null_batch(payload.height))]
         return [replace(payload, batch=Batch(payload.height, 1, ()))]
@@ -125,60 +174,60 @@ class Liar:
 
     def _other_vote(self, vote: Any, kind: str) -> Any:
         digest = self._conspiracy.other.get((vote.view, vote.height), b"\x07" * 32)
-        signature = self._vote_signature(kind, vote.view, vote.height, digest)
+        signature = self.vote_signature(kind, vote.view, vote.height, digest)
         return replace(vote, digest=digest, signature=signature)
 
     def support_equivocation(self, to: int, payload: Any) -> list[Any]:
         """Back each half in what it was told, as primary and as voter."""
         sent = [payload]
-        if type(payload) is PrePrepare and payload.signer == self._config.index:
+        if type(payload) is PrePrepare and payload.signer == self.config.index:
             key = (payload.view, payload.height)
             digest = self._conspiracy.other.get(key, payload.digest)
             for told in {payload.digest, digest}:
-                signature = self._vote_signature(COMMIT_KIND, *key, told)
-                sent.append(Commit(payload.epoch, *key, told, self._config.index, signature))
+                signature = self.vote_signature(COMMIT_KIND, *key, told)
+                sent.append(Commit(payload.epoch, *key, told, self.config.index, signature))
         return sent
 
     def hide_prepared(self, to: int, payload: Any) -> list[Any]:
         """Show an empty VIEW-CHANGE with a stale checkpoint (F16, F17)."""
-        if type(payload) is not ViewChange or payload.signer != self._config.index:
+        if type(payload) is not ViewChange or payload.signer != self.config.index:
             return [payload]
         bare = replace(payload, stable_height=0, certificate=None, prepared=())
         return [self._resign_view_change(bare)]
 
     def _resign_view_change(self, message: ViewChange) -> ViewChange:
-        signature = self._sign(view_change_input(self._config.chain_id, message))
+        signature = self.sign(view_change_input(self.config.chain_id, message))
         return replace(message, signature=signature)
 
     def far_view(self, to: int, payload: Any) -> list[Any]:
         """Ask for a view far away (F21)."""
         if type(payload) is not Commit:
             return [payload]
-        config = self._config
+        config = self.config
         change = ViewChange(config.epoch, FAR_VIEW, 0, None, (), config.index, bytes(64))
         return [payload, self._resign_view_change(change)]
 
     def wrong_new_view(self, to: int, payload: Any) -> list[Any]:
         """Open a view with another O than V makes it, or to half of the members (F18, F20)."""
-        if type(payload) is not NewView or payload.signer != self._config.index:
+        if type(payload) is not NewView or payload.signer != self.config.index:
             return [payload]
-        if to in self._half:
+        if to in self.half:
             return []
         if not payload.proposals:
             return [payload]
         shorter = replace(payload, proposals=payload.proposals[:-1])
-        signature = self._sign(new_view_input(self._config.chain_id, shorter))
+        signature = self.sign(new_view_input(self.config.chain_id, shorter))
         return [replace(shorter, signature=signature)]
 
     def wrong_checkpoint(self, to: int, payload: Any) -> list[Any]:
         """Vote for a block that nobody has (F27)."""
         if type(payload) is not Checkpoint:
             return [payload]
-        config, wrong = self._config, b"\x09" * 32
+        config, wrong = self.config, b"\x09" * 32
         signed = checkpoint_signing_input(
             config.chain_id, payload.epoch, payload.height, wrong, config.index
         )
-        return [replace(payload, block_hash=wrong, signature=self._sign(signed))]
+        return [replace(payload, block_hash=wrong, signature=self.sign(signed))]
 
     def lie_about_status(self, to: int, payload: Any) -> list[Any]:
         """Claim to hold nothing, so that all is sent again."""
@@ -189,17 +238,19 @@ class Liar:
     def withhold_bodies(self, to: int, payload: Any) -> list[Any]:
         """Spread no bodies and answer no request for them (F12, F30)."""
         is_bodies = type(payload) is tuple and payload[0] in ("bodies", "blocks")
-        return [] if is_bodies and to in self._half else [payload]
+        return [] if is_bodies and to in self.half else [payload]
 
     def replay(self, to: int, payload: Any) -> list[Any]:
         """Send old messages again (F14)."""
         self._past.append(payload)
-        if self._rng.random() < 0.3:
-            return [payload, self._rng.choice(self._past)]
+        if self.rng.random() < 0.3:
+            return [payload, self.rng.choice(self._past)]
         return [payload]
 
 
 _BEHAVIOURS: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
+    **FORGERIES,
+    "censor": Liar.censor,
     "equivocate": Liar.equivocate,
     "far view": Liar.far_view,
     "hide prepared": Liar.hide_prepared,

@@ -19,7 +19,7 @@ from consensus.evidence import (
 )
 from consensus.messages import Checkpoint, Commit, NewView, Prepare, PrePrepare, ViewChange
 from ledger.errors import Refused
-from tests.simulator.model_ledger import ModelBlock
+from tests.simulator.model_ledger import DUPLICATE, ModelBlock
 
 
 class ViolationError(AssertionError):
@@ -27,9 +27,10 @@ class ViolationError(AssertionError):
 
 
 class Checkers:
-    """The checkers of one run."""
+    """The checkers of one run. `is_strict`: no member lies, so none orders anything twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_strict: bool = False) -> None:
+        self._is_strict = is_strict
         self._votes: dict[tuple[Any, ...], tuple[bytes, bytes]] = {}
         self.blocks: dict[int, ModelBlock] = {}
         self._effects: dict[bytes, int] = {}
@@ -86,6 +87,8 @@ class Checkers:
                 raise ViolationError(f"height {block.height} holds what nobody submitted")
             if result == 0 and self._effects.setdefault(digest, block.height) != block.height:
                 raise ViolationError(f"a transaction had effect twice, at height {block.height}")
+            if self._is_strict and result == DUPLICATE:
+                raise ViolationError(f"a transaction is ordered again at height {block.height}")
 
     def on_evidence(
         self,

@@ -14,6 +14,8 @@ from tests.simulator.network import Network
 from tests.simulator.node import SimNode
 from tests.simulator.scheduler import NS_PER_MS, Scheduler
 
+# "outage" and "slow" change what a run is about, so they are asked for by name.
+SPECIAL = ("outage", "slow")
 KINDS = ("crash", "loss", "delay", "reorder", "duplicate", "partition", "clock", "byzantine")
 DAY_MS = 86_400_000
 
@@ -40,11 +42,14 @@ class FaultyWorld(Protocol):
 
 
 class FaultPlan:
-    """Draws the faults of one run and schedules them."""
+    """Draws the faults of one run and schedules them: begun by `busy_ns`, over by `end_ns`."""
 
-    def __init__(self, world: FaultyWorld, rng: Random, kinds: frozenset[str], end_ns: int) -> None:
+    def __init__(
+        self, world: FaultyWorld, rng: Random, kinds: frozenset[str], busy_ns: int, end_ns: int
+    ) -> None:
         self._world = world
         self._rng = rng
+        self._busy_ns = busy_ns
         self._end_ns = end_ns
         drawers: dict[str, Callable[[], None]] = {
             "crash": self._draw_crashes,
@@ -54,6 +59,8 @@ class FaultPlan:
             "duplicate": self._draw_duplication,
             "partition": self._draw_partitions,
             "clock": self._draw_clocks,
+            "outage": self._draw_outage,
+            "slow": self._draw_slowness,
         }
         for kind, draw in drawers.items():
             if kind in kinds and rng.random() < 0.7:
@@ -61,7 +68,17 @@ class FaultPlan:
         world.scheduler.at(end_ns, self.heal)
 
     def _moment(self) -> int:
-        return int(self._rng.random() * self._end_ns)
+        return int(self._rng.random() * self._busy_ns)
+
+    def _draw_outage(self) -> None:
+        """Cut every link for longer than a fresh batch may be old (rule 15)."""
+        size = len(self._world.nodes)
+        cuts = {(a, b) for a in range(size) for b in range(size) if a != b}
+        self._world.scheduler.at(self._moment(), self._cut, cuts)
+
+    def _draw_slowness(self) -> None:
+        """Make every message take longer than T leaves room for, for ever (F22)."""
+        self._world.network.base_ns = self._rng.randint(200, 600) * NS_PER_MS
 
     def _draw_crashes(self) -> None:
         world, rng = self._world, self._rng

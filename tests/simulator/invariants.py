@@ -57,6 +57,7 @@ class Member:
     config: ReplicaConfig
     replica: Any
     ledger: ModelLedger
+    bodies: set[bytes]
 
 
 @dataclass(slots=True)
@@ -140,8 +141,8 @@ class Invariants:
         conduct = self._conduct[member.index]
         if isinstance(event, MessageReceived) and event.message.epoch == self._config.epoch:
             self._note(member, conduct, wall_ms, event.message)
-            if not any(isinstance(effect, fx.ReportDrop) for effect in effects):
-                self._check_one_vote(member, conduct, event.message)
+            self._check_one_vote(member, conduct, event.message, effects)
+            self._check_unfit(member, event.message, effects)
         for effect in effects:
             if isinstance(effect, fx.ReportViewChange):
                 self._check_departure(member, conduct, effect)
@@ -180,8 +181,10 @@ class Invariants:
             name = type(message).__name__
             raise ViolationError(f"a {name} of member {message.signer} that it never sent (rule 5)")
 
-    def _check_one_vote(self, member: Member, conduct: Conduct, message: Any) -> None:
-        """Rule 3: of two votes of one signer at most one counts."""
+    def _check_one_vote(
+        self, member: Member, conduct: Conduct, message: Any, effects: list[Effect]
+    ) -> None:
+        """Rules 3 and 50: of two votes of one signer at most one counts, and both are kept."""
         if isinstance(message, Prepare | Commit):
             key = (type(message), message.signer, message.view, message.height)
             content = message.digest
@@ -190,8 +193,28 @@ class Invariants:
             content = message.block_hash
         else:
             return
-        if conduct.accepted_votes.setdefault(key, content) != content:
+        drops = [effect.reason for effect in effects if isinstance(effect, fx.ReportDrop)]
+        if drops:
+            differs = conduct.accepted_votes.get(key, content) != content
+            is_told = any(isinstance(effect, fx.ReportEvidence) for effect in effects)
+            if differs and drops[0].startswith(("vote is", "checkpoint is", "contra")) > is_told:
+                raise ViolationError(f"member {member.index} keeps no evidence {key} (rule 50)")
+        elif conduct.accepted_votes.setdefault(key, content) != content:
             raise ViolationError(f"member {member.index} counts two votes {key} (rule 3)")
+
+    def _check_unfit(self, member: Member, message: Any, effects: list[Effect]) -> None:
+        """Rule 17: a primary that proposes what is invalid is left at once."""
+        if not isinstance(message, PrePrepare) or any(
+            isinstance(effect, fx.ReportDrop | fx.ReportViewChange | fx.SetTimer)
+            for effect in effects
+        ):
+            return
+        batch = message.batch
+        is_whole = all(
+            item in member.bodies or item in member.ledger.seen for item in batch.transactions
+        )
+        if is_whole and self._unfit_reason(member, message) and not member.replica.is_halted:
+            raise ViolationError(f"member {member.index} keeps a primary that lies (rule 17)")
 
     def _above(self, member: Member, conduct: Conduct, view: int) -> list[int]:
         views = conduct.changes.items()
@@ -273,19 +296,26 @@ class Invariants:
 
     def _check_batch(self, member: Member, message: PrePrepare) -> None:
         """Rule 17: what a batch and its bodies must be, and that the digest is the batch's."""
-        limits, batch = self._config.limits, message.batch
-        if batch.digest(self._config.chain_id) != message.digest:
+        if message.batch.digest(self._config.chain_id) != message.digest:
             raise ViolationError(f"member {member.index} accepts another batch than the digest's")
-        if len(batch.transactions) > limits.batch_count:
-            raise ViolationError(f"member {member.index} accepts too many transactions (rule 17)")
+        reason = self._unfit_reason(member, message)
+        self._must(not reason, member, f"accepts {reason} (rule 17)")
+
+    def _unfit_reason(self, member: Member, message: PrePrepare) -> str:
+        limits, batch = self._config.limits, message.batch
         known = [
-            self._bodies[item] for item in batch.transactions if item not in member.ledger.seen
+            self._bodies[item]
+            for item in batch.transactions
+            if item in self._bodies and item not in member.ledger.seen
         ]
+        if len(batch.transactions) > limits.batch_count:
+            return "too many transactions"
         if len(known) > 1 and sum(body.size for body in known) > limits.batch_bytes:
-            raise ViolationError(f"member {member.index} accepts too many bytes (rule 17)")
+            return "too many bytes"
         latest = (batch.time_ms or 0) + limits.max_ttl_ms
         if any(body.expires_at_ms > latest for body in known):
-            raise ViolationError(f"member {member.index} accepts what expires too late (rule 17)")
+            return "what expires too late"
+        return ""
 
     def _check_time(
         self, member: Member, conduct: Conduct, wall_ms: int, message: PrePrepare

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from ledger.errors import CreditLedgerError
 from tests.simulator.checkers import ViolationError
-from tests.simulator.faults import KINDS
+from tests.simulator.faults import KINDS, SPECIAL
 from tests.simulator.scheduler import NS_PER_S
 from tests.simulator.simulation import Options, Result, Simulation
 
@@ -118,14 +118,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", default="0..99", help="run seeds A to B inclusive, as A..B")
     parser.add_argument("--nodes", type=int, default=0, help="members; default 4 to 7 by turns")
     parser.add_argument(
-        "--faults", default=",".join(KINDS), help="comma-separated, of: " + ", ".join(KINDS)
+        "--faults",
+        default=",".join(KINDS),
+        help="comma-separated, of: " + ", ".join(KINDS + SPECIAL),
     )
     parser.add_argument("--real-signatures", action="store_true", help="sign with Ed25519 (slow)")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     arguments = parser.parse_args(argv)
-    unknown = set(filter(None, arguments.faults.split(","))) - set(KINDS)
+    unknown = set(filter(None, arguments.faults.split(","))) - {*KINDS, *SPECIAL}
     if unknown:
-        parser.error(f"unknown fault {sorted(unknown)[0]}, want some of {', '.join(KINDS)}")
+        parser.error(
+            f"unknown fault {sorted(unknown)[0]}, want some of {', '.join(KINDS + SPECIAL)}"
+        )
     return arguments
 
 

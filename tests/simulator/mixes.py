@@ -16,14 +16,17 @@ LIARS = frozenset({"byzantine", "delay", "reorder", "crash"})
 RIGHT_CLOCKS = BENIGN - {"clock"}
 LIARS_ONLY = frozenset({"byzantine"})
 CALM: frozenset[str] = frozenset()
-MIXES = (BENIGN, LIARS, ALL, RIGHT_CLOCKS, LIARS_ONLY, CALM, LIARS)
+OUTAGE = frozenset({"outage", "crash", "loss"})
+SLOW = frozenset({"slow", "crash", "clock"})
+MIXES = (BENIGN, LIARS, ALL, RIGHT_CLOCKS, LIARS_ONLY, CALM, OUTAGE, LIARS, SLOW)
 BURST = 60
 
 
 def options_of(seed: int) -> Options:
-    """Return the mix of a seed: sizes 4 to 7 and seven mixes by turns, every third in a burst."""
+    """Return the mix of a seed: sizes 4 to 7 and nine mixes by turns, some in a burst."""
     return Options(
         nodes=SIZES[seed % len(SIZES)],
         faults=MIXES[seed % len(MIXES)],
-        transactions=BURST if seed % 3 == 2 else 24,
+        transactions=BURST if seed % 5 == 2 else 24,
+        is_silent_at_end=seed % 2 == 0,
     )

@@ -24,6 +24,7 @@ class Conditions:
     slow_ns_max: int = 4000 * NS_PER_MS
 
 
+# What every message takes at least; `base_ns` of a network comes on top.
 DELAY_NS_MIN = NS_PER_MS // 2
 DELAY_NS_MAX = 12 * NS_PER_MS
 
@@ -35,6 +36,7 @@ class Network:
         self._scheduler = scheduler
         self._random = rng.random
         self.conditions = Conditions()
+        self.base_ns = 0
         self.cuts: set[tuple[int, int]] = set()
         self.deliver: Callable[[int, int, Any], None] = lambda to, sender, payload: None
         self.sent = self.lost = self.duplicated = self.slowed = 0
@@ -58,7 +60,7 @@ class Network:
         return self._random() * 1000 < thousandths
 
     def _carry(self, sender: int, to: int, payload: Any) -> None:
-        delay_ns = DELAY_NS_MIN + int(self._random() * (DELAY_NS_MAX - DELAY_NS_MIN))
+        delay_ns = self.base_ns + DELAY_NS_MIN + int(self._random() * (DELAY_NS_MAX - DELAY_NS_MIN))
         if self.conditions.slow and self._chance(self.conditions.slow):
             self.slowed += 1
             delay_ns += int(self._random() * self.conditions.slow_ns_max)

@@ -52,6 +52,7 @@ class World(Protocol):
     checkers: Checkers
     invariants: Invariants
     size: int
+    fetch_timeout_ns: int
 
     def transmit(self, sender: int, to: int, payload: Any) -> None:
         """Send a payload to another member."""
@@ -206,13 +207,19 @@ class SimNode:
         if digest in self.ledger.seen:
             self._tell_fate(digest)
             return True
-        if digest not in self.bodies and self.replica.free_places(self.index) == 0:
+        if digest not in self.bodies and not self._is_welcome(digest):
             return False
         self._handle_body(digest, self.index, is_local=True)
         for member in range(self.world.size):
             if member != self.index:
                 self.world.transmit(self.index, member, ("bodies", [digest]))
         return True
+
+    def _is_welcome(self, digest: bytes) -> bool:
+        """Tell whether the door is open: there is a place, and the expiry is not too far off."""
+        latest_ms = self.clock().wall_ms + self.config.limits.max_ttl_ms
+        is_near = self.ledger.bodies[digest].expires_at_ms <= latest_ms
+        return is_near and self.replica.free_places(self.index) > 0
 
     def _has_body(self, digest: bytes) -> bool:
         return digest in self.bodies or digest in self.ledger.seen
@@ -432,7 +439,7 @@ class SimNode:
         wanted = ("want blocks", effect.from_height, effect.certificate.height, fetch)
         self.world.transmit(self.index, effect.sources[number], wanted)
         self.world.scheduler.after(
-            FETCH_TIMEOUT_NS, self._try_source, life, fetch, effect, number + 1
+            self.world.fetch_timeout_ns, self._try_source, life, fetch, effect, number + 1
         )
 
     def _receive_blocks(self, blocks: list[ModelBlock], fetch: int) -> None:

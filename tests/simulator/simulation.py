@@ -17,6 +17,7 @@ from consensus.config import ReplicaConfig, minimal
 from consensus.effects import Evidence
 from consensus.verification import signature_items
 from ledger.errors import Refused
+from tests.simulator.acts import Acts
 from tests.simulator.byzantine import Conspiracy, Liar
 from tests.simulator.checkers import Checkers, ViolationError
 from tests.simulator.clients import RETRY_NS, Clients
@@ -32,7 +33,11 @@ CHAIN_ID = b"\x2a" * 32
 GENESIS_TIME_MS = 1_600_000_000_000
 LONG_TTL_MS = 500_000
 SHORT_TTL_MS = 3_000
+LATE_TTL_MS = 602_000  # above MAX_TTL: it waits two seconds before it may be ordered
 WARM_UP_MS = 300
+SLOW_HOPS = 24
+# Longer than a fresh batch may be old (rule 15).
+OUTAGE_MS = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Options:
     fault_ms: int = 6_000
     transactions: int = 24
     has_real_signatures: bool = False
+    is_silent_at_end: bool = False
 
 
 @dataclass(slots=True)
@@ -65,7 +71,7 @@ class Simulation:
         self.scheduler = Scheduler()
         self.network = Network(self.scheduler, Random(seed + 1))
         self.network.deliver = self._deliver
-        self.checkers = Checkers()
+        self.checkers = Checkers(is_strict="byzantine" not in options.faults)
         self.counts: Counter[str] = Counter()
         self.size = options.nodes
         self.bodies: dict[bytes, Body] = {}
@@ -73,6 +79,7 @@ class Simulation:
             RealKeyring(self.size) if options.has_real_signatures else FastKeyring(self.size)
         )
         self._trace = blake2b(digest_size=16)
+        self._recovery_ns = 0
         self._persist_plan: dict[int, tuple[int, str]] = {}
         self.liars: dict[int, Liar] = {}
         self.invariants = Invariants(
@@ -87,7 +94,8 @@ class Simulation:
         self.conspiracy = Conspiracy()
         self.clients = Clients(self.scheduler, Random(seed + 2), self.nodes, self.bodies)
         self._fault_rng = Random(seed + 3)
-        self.end_of_faults_ns = (WARM_UP_MS + options.fault_ms) * NS_PER_MS
+        outage_ms = OUTAGE_MS if "outage" in options.faults else 0
+        self.end_of_faults_ns = (WARM_UP_MS + options.fault_ms + outage_ms) * NS_PER_MS
 
     def _make_node(self, index: int) -> SimNode:
         config = self._make_config(index)
@@ -103,26 +111,55 @@ class Simulation:
             self._corrupt()
         for node in self.nodes:
             node.start()
-        FaultPlan(self, self._fault_rng, self.options.faults, self.end_of_faults_ns)
+        busy_ns = (WARM_UP_MS + self.options.fault_ms) * NS_PER_MS
+        FaultPlan(self, self._fault_rng, self.options.faults, busy_ns, self.end_of_faults_ns)
         self._plan_clients()
+        self._run_faults()
+        if not self.liars and "slow" not in self.options.faults:
+            self._play_acts()
+        recovery_ns, honest = self._recovery_ns, self._honest()
+        chains = {node.index: node.ledger.blocks for node in honest}
+        self.checkers.check_end(chains, self.clients.submitted)
+        for node in honest:
+            self.invariants.check_end(node)
+        self._count_end()
+        return Result(self._trace.hexdigest(), self.counts, self.scheduler.now_ns, recovery_ns)
+
+    def _run_faults(self) -> None:
+        """Run until faults have ended and all is well again, within the bound B."""
         last_ns = self.end_of_faults_ns + self.compute_bound_ns()
         self.scheduler.run_until(last_ns, self._is_done)
         if not self._is_done():
-            raise ViolationError(f"not done within the bound: {self._describe()}")
-        self.checkers.check_end(
-            {node.index: node.ledger.blocks for node in self._honest()}, self.clients.submitted
-        )
-        for node in self._honest():
-            self.invariants.check_end(node)
-        recovery_ns = max(0, self.scheduler.now_ns - self.end_of_faults_ns)
-        self._count_end()
-        return Result(self._trace.hexdigest(), self.counts, self.scheduler.now_ns, recovery_ns)
+            raise ViolationError(f"not done within the bound: {self.describe()}")
+        self._recovery_ns = max(0, self.scheduler.now_ns - self.end_of_faults_ns)
+        has_left = any(node.replica.view for node in self._honest())
+        if not self.options.faults and has_left:
+            raise ViolationError(f"a view change in calm (rule 49): {self.describe()}")
+
+    def _play_acts(self) -> None:
+        acts = Acts(self)
+        acts.lose_primaries()
+        if self.options.is_silent_at_end:
+            acts.be_silent()
 
     def compute_bound_ns(self) -> int:
         """Return B, for a network that may have failed any number of views before."""
         timers = self.nodes[0].config.timers
         views = (self.fault_bound + 2) * timers.request_max_ns
-        return views + 8 * timers.delay_ns + 2 * timers.status_ns + 2 * FETCH_TIMEOUT_NS + RETRY_NS
+        slow_ns = SLOW_HOPS * self.network.base_ns
+        return (
+            views
+            + slow_ns
+            + 8 * timers.delay_ns
+            + 2 * timers.status_ns
+            + 2 * self.fetch_timeout_ns
+            + RETRY_NS
+        )
+
+    @property
+    def fetch_timeout_ns(self) -> int:
+        """Return how long a shell waits for blocks from one source."""
+        return FETCH_TIMEOUT_NS + 2 * self.network.base_ns
 
     def _corrupt(self) -> None:
         count = self._fault_rng.randint(1, self.fault_bound)
@@ -141,11 +178,17 @@ class Simulation:
         rng, last_ms = self.rng, WARM_UP_MS + self.options.fault_ms
         for number in range(self.options.transactions):
             at_ms = rng.randint(WARM_UP_MS, last_ms) if number else last_ms + 1
-            ttl_ms = SHORT_TTL_MS if rng.random() < 0.1 and number else LONG_TTL_MS
+            chance = rng.random() if number else 0.5
+            ttl_ms = LONG_TTL_MS
+            if chance < 0.1:
+                ttl_ms = SHORT_TTL_MS
+            elif chance > 0.95:
+                ttl_ms = LATE_TTL_MS
             home = rng.randrange(self.size)
-            self.scheduler.at(at_ms * NS_PER_MS, self._submit, home, ttl_ms)
+            self.scheduler.at(at_ms * NS_PER_MS, self.submit_now, home, ttl_ms)
 
-    def _submit(self, home: int, ttl_ms: int) -> None:
+    def submit_now(self, home: int, ttl_ms: int) -> None:
+        """Let a client submit a new transaction at member `home`."""
         wall_ms = GENESIS_TIME_MS + self.scheduler.now_ns // NS_PER_MS
         body = self.clients.create(home, wall_ms, ttl_ms)
         self.checkers.submitted.add(body.hash)
@@ -163,7 +206,8 @@ class Simulation:
             node.ledger.height == first and node.replica.stable_height == first for node in honest
         )
 
-    def _describe(self) -> str:
+    def describe(self) -> str:
+        """Return who is where, for the text of a violation."""
         parts = [f"{len(self.clients.pending)} waiting"]
         for node in self.nodes:
             replica, state = node.replica, "down" if not node.is_up else "liar"
@@ -205,6 +249,8 @@ class Simulation:
         if self.liars and type(payload) is not tuple and not self._is_valid(payload):
             self.counts["refused before delivery"] += 1
             return
+        if to in self.liars:
+            payload = self.liars[to].hear(payload)
         self.nodes[to].receive(sender, payload)
 
     def _is_valid(self, message: Any) -> bool:
