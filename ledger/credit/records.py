@@ -37,7 +37,7 @@ from ledger.credit.windows_state import (
     put_coverage,
     schema_key,
 )
-from ledger.encoding import Value, encode
+from ledger.encoding import Value, encode, encode_own
 from ledger.errors import Code, Refused, Rejected, StorageError
 from ledger.membership.context import BodyReader, Context, Handler
 from ledger.state.overlay import Overlay
@@ -205,7 +205,7 @@ def _record_key(company: bytes, schema: bytes, day: int, identity: bytes) -> byt
 
 
 def _lookup_key(company: bytes, schema: bytes, field_name: str, value: str) -> bytes:
-    return company + schema + _hash16(encode((field_name, value)))
+    return company + schema + _hash16(encode_own((field_name, value)))
 
 
 @dataclass(slots=True)
@@ -239,7 +239,7 @@ class _Submission:
         record = decode_checked_record(data)
         self._check(record)
         part = self._part(record.company)
-        content = _hash16(encode(record.supersedes) + encoded_fields(record, data))
+        content = _hash16(encode_own(record.supersedes) + encoded_fields(record, data))
         key = _record_key(part.company, self._plan.key, record.day, self._identity(record, content))
         present = [_entry_from_value(item) for item in self._state.get(RECORDS, key) or ()]
         if any(entry.content == content for entry in present):
@@ -308,7 +308,7 @@ class _Submission:
         names = self._plan.schema.identity
         if not names:
             return content
-        return _hash16(encode([record.fields.get(name) for name in names]))
+        return _hash16(encode_own([record.fields.get(name) for name in names]))
 
     def _supersede(self, company: str, part: _CompanyPart, reference: Reference) -> int:
         """Mark the corrected record, and return its seq; raise `Rejected` (2108)."""
@@ -341,7 +341,7 @@ class _Submission:
     def _note(self, part: _CompanyPart, record: Record, entry: RecordEntry) -> None:
         schema = self._plan.schema
         item = (schema.category, schema.name, record.day, entry.digest, self._tx_id, entry.index)
-        part.leaves.append(leaf_hash(encode(item)))
+        part.leaves.append(leaf_hash(encode_own(item)))
         part.seq += 1
         part.first_day = record.day if part.first_day is None else min(part.first_day, record.day)
         part.last_day = record.day if part.last_day is None else max(part.last_day, record.day)

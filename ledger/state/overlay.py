@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from ledger.chain.merkle import Frontier
-from ledger.encoding import decode_own, encode
+from ledger.encoding import decode_own, encode, encode_own
 from ledger.errors import Code, LocalError
 from ledger.state.tables import COMPANIES, COMPANY_KEY_BYTES, Scope, Table
 from ledger.storage.store import Reader
@@ -144,7 +144,7 @@ class Overlay:
         pending = self._pending
         if pending is None:
             raise LocalError(Code.INTERNAL, "commit without a transaction")
-        encoded = {k: None if v is None else encode(v) for k, v in pending.items()}
+        encoded = {k: None if v is None else self._encode(k, v) for k, v in pending.items()}
         for physical, value in pending.items():
             self._values[physical] = value
             self._group(physical).add(physical)
@@ -153,6 +153,11 @@ class Overlay:
             self._logs.setdefault(company, []).extend(leaves)
         self._pending = None
         self._pending_logs = {}
+
+    def _encode(self, physical: bytes, value: Any) -> bytes:
+        """Encode strictly what has a proof of its own; the rest is only ever read back here."""
+        is_world = self._tables[physical[:2]].scope is Scope.WORLD
+        return encode(value) if is_world else encode_own(value)
 
     def rollback(self) -> None:
         """Drop the transaction's writes."""
