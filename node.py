@@ -48,7 +48,7 @@ from network.runtime.blocks import BlockKeeper, Digests
 from network.runtime.catch_up import CatchUp
 from network.runtime.door import Door
 from network.runtime.evidence import EvidenceStore, evidence_queries
-from network.runtime.ingress import Ingress, chunked
+from network.runtime.ingress import Ingress
 from network.runtime.logs import configure_logs
 from network.runtime.loop import ReplicaLoop
 from network.runtime.mempool import Mempool
@@ -67,7 +67,7 @@ from network.runtime.settings import (
 from network.runtime.timers import TimerService
 from network.runtime.verifier import VoteVerifier
 from network.tls import TlsEndpoint
-from network.wire import Bodies, BodiesPurpose, Hello, Votes
+from network.wire import ITEMS_MAX, Hello, Offer, Votes
 
 # A worker thread must not wait the interpreter's usual 5 ms for the lock after each signature
 # check; still shorter turns cost more in switching than they gain (measured: 1,153 transactions/s
@@ -108,10 +108,10 @@ class PeerLinks:
         """Queue an encoded consensus message for all other members."""
         self._peers.broadcast(Votes(data))
 
-    def send_bodies(self, member: int, wires: Sequence[bytes]) -> None:
-        """Queue transactions for the primary (rule 22)."""
-        for chunk in chunked(wires):
-            self._peers.send(member, Bodies(chunk, BodiesPurpose.RELAY))
+    def offer_bodies(self, member: int, hashes: Sequence[bytes]) -> None:
+        """Ask the primary to propose what this node holds (rule 22)."""
+        for start in range(0, len(hashes), ITEMS_MAX):
+            self._peers.send(member, Offer(tuple(hashes[start : start + ITEMS_MAX])))
 
 
 class Node:

@@ -45,8 +45,7 @@ class BodiesPurpose(IntEnum):
     """Why bodies are sent."""
 
     SPREAD = 0  # the sender's node accepted them from its clients: it is their origin
-    RELAY = 1  # asks the primary to propose them (rule 22)
-    ANSWER = 2  # answers GetBodies
+    ANSWER = 1  # answers GetBodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +98,8 @@ class Bodies:
 
     def __post_init__(self) -> None:
         _check_items("bodies", self.items, ITEMS_MAX)
-        if self.purpose not in (0, 1, 2) or type(self.purpose) not in (int, BodiesPurpose):
-            raise Refused(Code.FRAME_MALFORMED, "purpose of bodies is not 0, 1 or 2")
+        if self.purpose not in (0, 1) or type(self.purpose) not in (int, BodiesPurpose):
+            raise Refused(Code.FRAME_MALFORMED, "purpose of bodies is not 0 or 1")
         object.__setattr__(self, "purpose", BodiesPurpose(self.purpose))
         for item in self.items:
             if type(item) is not bytes or not 0 < len(item) <= MAX_TRANSACTION_BYTES:
@@ -116,6 +115,27 @@ class GetBodies:
     """Asks for bodies by the hashes of the signed transactions, at most 4,096."""
 
     TAG: ClassVar[int] = 3
+    is_bulk: ClassVar[bool] = False
+    hashes: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        _check_items("hashes", self.hashes, ITEMS_MAX)
+        for item in self.hashes:
+            _check_bytes("hash", item, HASH_BYTES)
+
+    def to_value(self) -> tuple[Any, ...]:
+        """Return the value to encode."""
+        return (self.TAG, self.hashes)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Asks the primary to propose bodies that the sender holds, at most 4,096 hashes (rule 22).
+
+    The primary mostly holds them already, so they are named and not sent: it asks for the rest.
+    """
+
+    TAG: ClassVar[int] = 8
     is_bulk: ClassVar[bool] = False
     hashes: tuple[bytes, ...]
 
@@ -230,7 +250,7 @@ class Pong:
         return (self.TAG, self.number)
 
 
-PeerFrame: TypeAlias = Hello | Votes | Bodies | GetBodies | GetBlocks | Blocks | Ping | Pong
+PeerFrame: TypeAlias = Hello | Votes | Bodies | GetBodies | Offer | GetBlocks | Blocks | Ping | Pong
 
 
 def _blocks(items: Any, head: Any) -> Blocks:
@@ -245,6 +265,7 @@ _PEER_FRAMES: Mapping[int, tuple[int, Callable[..., PeerFrame]]] = {
     Votes.TAG: (1, Votes),
     Bodies.TAG: (2, Bodies),
     GetBodies.TAG: (1, GetBodies),
+    Offer.TAG: (1, Offer),
     GetBlocks.TAG: (2, GetBlocks),
     Blocks.TAG: (2, _blocks),
     Ping.TAG: (1, Ping),

@@ -187,7 +187,9 @@ class BlockKeeper:
         for signed_hash in effect.hashes:
             held = self._mempool.get(signed_hash)
             if held is None:
-                missing.append(signed_hash)
+                # What is being checked is announced soon; the replica asks again if it fails.
+                if not self._door.is_in_check(signed_hash):
+                    missing.append(signed_hash)
             else:
                 self._door.announce(held, signed_hash, held.origin, is_local=False)
         sources = [source for source in effect.sources if source in self._peers.connected]

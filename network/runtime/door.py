@@ -9,6 +9,7 @@ BUSY when its places are taken; another member's surplus is dropped and fetched 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -89,6 +90,7 @@ class Door:
         self._places_in_check = 0
         self._worker: ChunkWorker[Transaction, Verdict] = ChunkWorker(check_thoroughly)
         self._in_check: set[bytes] = set()
+        self._hashes_in_check: Counter[bytes] = Counter()
         self.refused_count = 0
         self.busy_count = 0
 
@@ -152,11 +154,29 @@ class Door:
             if digest not in self._in_check:
                 fresh[digest] = item
         self._in_check.update(fresh)
+        hashes = Counter(item.signed_hash for item in fresh.values())
+        self._hashes_in_check += hashes
         try:
             verdicts = await self._worker.check([item.transaction for item in fresh.values()])
         finally:
             self._in_check.difference_update(fresh)
+            self._hashes_in_check -= hashes
         return list(zip(fresh.values(), verdicts, strict=True))
+
+    def is_known(self, signed_hash: bytes, member: int) -> bool:
+        """Tell whether a body is held, being checked, or refused; announce it if it is held."""
+        held = self._mempool.get(signed_hash)
+        if held is not None and member != held.origin:
+            self.announce(held, signed_hash, member, is_local=False)
+        return (
+            held is not None
+            or self.is_in_check(signed_hash)
+            or self._mempool.refusal(signed_hash) is not None
+        )
+
+    def is_in_check(self, signed_hash: bytes) -> bool:
+        """Tell whether a body under this hash is in a worker thread now."""
+        return signed_hash in self._hashes_in_check
 
     def restore(self, wires: Sequence[bytes]) -> None:
         """Take back bodies from the own vote log, which were checked before they were logged."""

@@ -24,7 +24,16 @@ from network.peers import PeerNetwork
 from network.runtime.door import Door
 from network.runtime.mempool import Mempool
 from network.runtime.verifier import VoteVerifier
-from network.wire import Blocks, Bodies, BodiesPurpose, GetBlocks, GetBodies, PeerFrame, Votes
+from network.wire import (
+    Blocks,
+    Bodies,
+    BodiesPurpose,
+    GetBlocks,
+    GetBodies,
+    Offer,
+    PeerFrame,
+    Votes,
+)
 
 VOTE_LANE = 2048
 BULK_LANE = 256
@@ -137,8 +146,16 @@ class Ingress:
                     log.warning("bodies refused", peer=member, count=bad)
             elif isinstance(frame, GetBodies):
                 self._send_bodies(member, frame.hashes)
+            elif isinstance(frame, Offer):
+                self._take_offer(member, frame.hashes)
             elif isinstance(frame, GetBlocks):
                 await self._blocks.serve_blocks(member, frame)
+
+    def _take_offer(self, member: int, hashes: Sequence[bytes]) -> None:
+        """Serve what is held from the places of the member that asks too; fetch the rest."""
+        wanted = [item for item in hashes if not self._door.is_known(item, member)]
+        if wanted:
+            self._peers.send(member, GetBodies(tuple(wanted)))
 
     def _send_bodies(self, member: int, hashes: Sequence[bytes]) -> None:
         wires: list[bytes] = []

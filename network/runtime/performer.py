@@ -39,8 +39,8 @@ class Links(Protocol):
     def broadcast_message(self, data: bytes) -> None:
         """Queue an encoded consensus message for all other members."""
 
-    def send_bodies(self, member: int, wires: Sequence[bytes]) -> None:
-        """Queue transactions for one member."""
+    def offer_bodies(self, member: int, hashes: Sequence[bytes]) -> None:
+        """Ask a member to propose what this node holds."""
 
 
 class Blocks(Protocol):
@@ -151,8 +151,7 @@ class Performer:
             case fx.FetchRequests():
                 self._blocks.find_bodies(effect)
             case fx.RelayRequests(hashes=hashes, to=to):
-                held = [self._mempool.get(item) for item in hashes]
-                self._links.send_bodies(to, [item.wire for item in held if item is not None])
+                self._links.offer_bodies(to, [item for item in hashes if item in self._mempool])
             case fx.ForgetRequests(hashes=hashes):
                 self._mempool.remove(hashes)
                 self._logged_bodies.difference_update(hashes)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from consensus.events import Event, RequestReceived, RequestRefused
 from ledger.encoding import decode, encode
@@ -15,7 +16,7 @@ from ledger.errors import Code
 from ledger.keys import SigningKey
 from ledger.storage.chain_store import FATES, ChainStore
 from ledger.storage.memory import MemoryStore
-from ledger.transactions.envelope import Transaction, sign_transaction
+from ledger.transactions.envelope import Transaction, decode_transaction, sign_transaction
 from ledger.transactions.records import Record, encode_record, record_digest, records_root
 from network.methods import Accepted
 from network.runtime.door import Door
@@ -243,3 +244,35 @@ def test_a_transaction_larger_than_all_places_is_taken_when_there_is_one():
     large = make(body={"text": "x" * 5000})
     answers = bench.submit(large.encoded(), make(nonce=1).encoded())
     assert [answer.code for answer in answers] == [0, Code.BUSY]
+
+
+def test_an_offer_of_what_is_held_is_announced_under_its_link_and_not_fetched():  # rule 22
+    bench, item = Bench(), make()
+    assert not bench.door.is_known(item.signed_hash, OTHER)
+    bench.receive(item.encoded(), origin=PEER)
+    bench.events.clear()
+    assert bench.door.is_known(item.signed_hash, PEER)
+    assert bench.events == []
+    assert bench.door.is_known(item.signed_hash, OTHER)
+    (event,) = bench.events
+    assert isinstance(event, RequestReceived)
+    assert event.request.origin == OTHER
+
+
+def test_what_is_being_checked_is_known_until_it_fails():
+    bench, item = Bench(), make()
+    broken = broken_signature(item)
+
+    async def look() -> list[bool]:
+        seen = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.door.admit_remote, [item.encoded()], PEER)
+            await trio.testing.wait_all_tasks_blocked()
+            seen.append(bench.door.is_in_check(item.signed_hash))
+        seen.append(bench.door.is_in_check(item.signed_hash))
+        return seen
+
+    assert bench.run(look) == [True, False]
+    bench.receive(broken)
+    refused = decode_transaction(broken).signed_hash
+    assert bench.door.is_known(refused, OTHER)
