@@ -31,7 +31,7 @@ def hunt_apart(name: str, first: int, last: int) -> dict[str, Any]:
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["no word"]
-        return {"name": name, "seed": first, "how": f"does not run: {lines[-1]}", "seconds": 0.0}
+        return {"name": name, "seed": None, "how": f"does not run: {lines[-1]}", "seconds": 0.0}
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

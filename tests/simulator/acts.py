@@ -77,7 +77,7 @@ class Acts:
         views_ns = sum(
             min(timers.request_ns << step, timers.request_max_ns) for step in range(faulty + gap)
         )
-        limit_ns = timers.request_ns + views_ns + 8 * timers.delay_ns + 2 * timers.status_ns
+        limit_ns = timers.request_ns + views_ns + 8 * timers.delay_ns + timers.status_ns
         self._wait(limit_ns, self._is_settled, "not served in time after the primary has crashed")
         self._run.count("acts: primaries lost")
         ends_in = max(node.replica.view for node in self._up())

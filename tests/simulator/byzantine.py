@@ -8,7 +8,7 @@ share what they told whom through `Conspiracy`, so that an equivocation is backe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -32,6 +32,7 @@ from consensus.messages import (
 from ledger.chain.batch import Batch, null_batch
 from ledger.chain.certificate import checkpoint_signing_input
 from tests.simulator.forgeries import FORGERIES
+from tests.simulator.model_ledger import Body
 
 FAR_VIEW = 1_000_000
 HEARD_MAX = 40
@@ -42,6 +43,7 @@ class Conspiracy:
     """What the liars of a run have agreed on: the other digest of a (view, height)."""
 
     other: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    registry: Mapping[bytes, Body] = field(default_factory=dict)
     signers: dict[int, Callable[[bytes], bytes]] = field(default_factory=dict)
     lies: dict[str, int] = field(default_factory=dict)
 
@@ -65,7 +67,8 @@ class Liar:
         conspiracy.signers[config.index] = sign
         self._past: list[Any] = []
         self._heard: dict[type, deque[Any]] = {}
-        self.bodies: set[bytes] = set()
+        self._bodies: deque[bytes] = deque(maxlen=HEARD_MAX)
+        self.usurped_view = 0
         self.flooded = 0
         self.last_time_ms = 0
         chosen = rng.sample(sorted(_BEHAVIOURS), rng.randint(1, 5))
@@ -86,7 +89,7 @@ class Liar:
         if type(payload) is tuple:
             if payload[0] != "bodies":
                 return payload
-            self.bodies.update(payload[1])
+            self._bodies.extend(payload[1])
             if "censor" in self.behaviours:
                 return ("bodies", [item for item in payload[1] if item[0] % 2])
             return payload
@@ -94,6 +97,16 @@ class Liar:
             self.last_time_ms = payload.batch.time_ms or 0
         self._heard.setdefault(type(payload), deque(maxlen=HEARD_MAX)).append(payload)
         return payload
+
+    def known_bodies(self) -> list[Body]:
+        """Return the last transactions whose bodies came in."""
+        registry = self._conspiracy.registry
+        return [registry[item] for item in dict.fromkeys(self._bodies) if item in registry]
+
+    @property
+    def fellows(self) -> set[int]:
+        """Return who lies too."""
+        return set(self._conspiracy.signers) - {self.config.index}
 
     def heard_of(self, kind: type) -> list[Any]:
         """Return the last messages of one type that came in."""
@@ -162,7 +175,8 @@ class Liar:
             return [self.alter(payload, payload.batch.transactions, 86_400_000)]
         if choice == 2:
             return [self._propose(payload, null_batch(payload.height))]
-        return [replace(payload, batch=Batch(payload.height, 1, ()))]
+        later_ms = (payload.batch.time_ms or 0) + 1
+        return [replace(payload, batch=replace(payload.batch, time_ms=later_ms))]
 
     def vote_twice(self, to: int, payload: Any) -> list[Any]:
         """Vote for both batches of an equivocation, or for nothing known (F5)."""
@@ -227,7 +241,8 @@ class Liar:
         signed = checkpoint_signing_input(
             config.chain_id, payload.epoch, payload.height, wrong, config.index
         )
-        return [replace(payload, block_hash=wrong, signature=self.sign(signed))]
+        other = replace(payload, block_hash=wrong, signature=self.sign(signed))
+        return [payload, other] if to in self.half else [other]
 
     def lie_about_status(self, to: int, payload: Any) -> list[Any]:
         """Claim to hold nothing, so that all is sent again."""

@@ -78,7 +78,7 @@ class FaultPlan:
 
     def _draw_slowness(self) -> None:
         """Make every message take longer than T leaves room for, for ever (F22)."""
-        self._world.network.base_ns = self._rng.randint(200, 600) * NS_PER_MS
+        self._world.network.base_ns = self._rng.randint(400, 900) * NS_PER_MS
 
     def _draw_crashes(self) -> None:
         world, rng = self._world, self._rng

@@ -78,13 +78,18 @@ def propose_unfit(liar: Liar, to: int, payload: Any) -> list[Any]:
     """Propose batches of known bodies that are too large, too many, or too early (rule 17)."""
     if not _is_own_proposal(liar, payload):
         return [payload]
-    known = sorted(liar.bodies)
-    count = liar.rng.choice((3, 3, liar.config.limits.batch_count + 1))
-    if len(known) < count:
-        return [payload]
-    batch = Batch(payload.height, payload.batch.time_ms or 0, tuple(liar.rng.sample(known, count)))
-    time_ms = (payload.batch.time_ms or 0) - liar.rng.choice((0, 0, 20_000, 60_000))
-    return [_propose(liar, payload, replace(batch, time_ms=max(0, time_ms)))]
+    limits, time_ms = liar.config.limits, payload.batch.time_ms or 0
+    known = liar.known_bodies()
+    way = liar.rng.randrange(4)
+    if way == 0:
+        chosen = known[-limits.batch_count - 1 :]
+    elif way == 1:
+        chosen = sorted(known[-8:], key=lambda body: -body.size)[: limits.batch_count]
+    else:
+        chosen = sorted(known[-8:], key=lambda body: -body.expires_at_ms)[:1]
+        time_ms -= 20_000 if way == 2 else 60_000
+    hashes = tuple(body.hash for body in chosen)
+    return [_propose(liar, payload, Batch(payload.height, max(0, time_ms), hashes))]
 
 
 def usurp(liar: Liar, to: int, payload: Any) -> list[Any]:
@@ -101,10 +106,13 @@ def usurp_view(liar: Liar, to: int, payload: Any) -> list[Any]:
     """Open a view that is another member's, by true VIEW-CHANGEs (F18)."""
     config = liar.config
     changes = liar.heard_of(ViewChange)
-    if type(payload) is not ViewChange or config.primary(payload.view) == config.index:
+    view = max((item.view for item in changes), default=0)
+    if view <= liar.usurped_view or config.primary(view) == config.index:
         return [payload]
-    for_view = {item.signer: item for item in (*changes, payload) if item.view == payload.view}
-    return [payload, *_open(liar, payload.view, for_view)]
+    opened = _open(liar, view, {item.signer: item for item in changes if item.view == view})
+    if opened and to == (config.index - 1) % config.size:
+        liar.usurped_view = view
+    return [payload, *opened]
 
 
 def open_with_others(liar: Liar, to: int, payload: Any) -> list[Any]:
@@ -193,9 +201,12 @@ def forge_proofs(liar: Liar, to: int, payload: Any) -> list[Any]:
     config = liar.config
     if type(payload) is not ViewChange or payload.signer != config.index:
         return [payload]
-    view = max((v for v in range(payload.view) if config.primary(v) != config.index), default=-1)
-    if view < 0:
+    first = max(0, payload.view - config.size)
+    views = [v for v in range(first, payload.view) if config.primary(v) != config.index]
+    if not views:
         return [payload]
+    led = [view for view in views if config.primary(view) in liar.fellows]
+    view = max(led or views)
     height = payload.stable_height + 1
     backups = [item for item in range(config.size) if item != config.primary(view)]
     is_short = liar.rng.random() < 0.5
@@ -210,6 +221,19 @@ def forge_proofs(liar: Liar, to: int, payload: Any) -> list[Any]:
 
 def _resign(liar: Liar, message: ViewChange) -> ViewChange:
     return replace(message, signature=liar.sign(view_change_input(liar.config.chain_id, message)))
+
+
+def shorten_proofs(liar: Liar, to: int, payload: Any) -> list[Any]:
+    """Show certificates with a PREPARE too few (F15)."""
+    if type(payload) is not ViewChange or payload.signer != liar.config.index:
+        return [payload]
+    short = tuple(replace(item, prepares=item.prepares[:-1]) for item in payload.prepared)
+    return [_resign(liar, replace(payload, prepared=short))]
+
+
+def propose_nothing(liar: Liar, to: int, payload: Any) -> list[Any]:
+    """Lead a view and order nothing in it (F28, F29)."""
+    return [] if _is_own_proposal(liar, payload) else [payload]
 
 
 def show_two_view_changes(liar: Liar, to: int, payload: Any) -> list[Any]:
@@ -252,7 +276,9 @@ FORGERIES: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
     "open with others": open_with_others,
     "prepare as primary": prepare_as_primary,
     "propose far": propose_far,
+    "propose nothing": propose_nothing,
     "propose unfit": propose_unfit,
+    "shorten proofs": shorten_proofs,
     "show two view changes": show_two_view_changes,
     "speak of another epoch": speak_of_another_epoch,
     "swap roles": swap_roles,

@@ -29,6 +29,7 @@ from consensus.messages import (
     PreparedProof,
     PrePrepare,
     ViewChange,
+    view_change_hash,
 )
 from ledger.chain.batch import null_batch
 from ledger.chain.certificate import Certificate
@@ -161,6 +162,10 @@ class Invariants:
         """Remember a message that was delivered, whatever the replica makes of it."""
         if isinstance(message, Prepare | Commit | PrePrepare | Checkpoint | ViewChange):
             self._check_is_real(message)
+        if isinstance(message, ViewChange):
+            name = view_change_hash(message)
+            if self._named.setdefault(name, message) != message:
+                raise ViolationError("two view changes have one name (rule 29)")
         if isinstance(message, PrePrepare):
             if message.signer == self._primary(message.view):
                 key = (message.view, message.height, message.digest)
@@ -197,7 +202,8 @@ class Invariants:
         if drops:
             differs = conduct.accepted_votes.get(key, content) != content
             is_told = any(isinstance(effect, fx.ReportEvidence) for effect in effects)
-            if differs and drops[0].startswith(("vote is", "checkpoint is", "contra")) > is_told:
+            is_repeat = drops[0].endswith("is known") or drops[0].startswith("contradicts")
+            if differs and is_repeat and not is_told:
                 raise ViolationError(f"member {member.index} keeps no evidence {key} (rule 50)")
         elif conduct.accepted_votes.setdefault(key, content) != content:
             raise ViolationError(f"member {member.index} counts two votes {key} (rule 3)")
@@ -225,6 +231,9 @@ class Invariants:
     ) -> None:
         """Rules 24, 26 and 32: where a member may leave for."""
         above = self._above(member, conduct, conduct.view)
+        is_blame = effect.cause.startswith(("batch holds", "proposal holds", "pre-prepare with"))
+        if is_blame and self._primary(conduct.view) not in self._liars:
+            raise ViolationError(f"an honest primary is blamed: {effect.cause} (rule 17)")
         if effect.cause.startswith("weak quorum"):
             if len(above) < self._weak:
                 raise ViolationError(
@@ -374,8 +383,8 @@ class Invariants:
             self._check_certificate(change.certificate, "in a view change")
             for proof in change.prepared:
                 self._check_proof(proof, "in a view change")
-            if self._named.setdefault(name, change) != change:
-                raise ViolationError("two view changes have one name (rule 29)")
+            if name != view_change_hash(change):
+                raise ViolationError("a view change has another name than in V (rule 29)")
         want = list(self._compute_opening(changes))
         if [(item.height, item.digest) for item in message.proposals] != want:
             raise ViolationError(f"view {message.view} begins with a wrong O (rule 30)")

@@ -24,9 +24,11 @@ BURST = 60
 
 def options_of(seed: int) -> Options:
     """Return the mix of a seed: sizes 4 to 7 and nine mixes by turns, some in a burst."""
+    faults = MIXES[seed % len(MIXES)]
     return Options(
         nodes=SIZES[seed % len(SIZES)],
-        faults=MIXES[seed % len(MIXES)],
+        faults=faults,
         transactions=BURST if seed % 5 == 2 else 24,
         is_silent_at_end=seed % 2 == 0,
+        is_tight=seed % 3 == 1 and "slow" not in faults,
     )

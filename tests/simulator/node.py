@@ -134,6 +134,7 @@ class SimNode:
         self._life += 1
         self._queue, self._unsynced, self._is_syncing = [], [], False
         self._timers = {}
+        self._fetch_count += 1  # blocks that an earlier life has asked for are not waited for
         records = [decode_record(encode_record(record)) for record in disk.records]
         certificate = ledger.get_best_certificate()
         stable = certificate.height if certificate else 0

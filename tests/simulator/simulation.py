@@ -8,7 +8,7 @@ views at their cap, eight delays, a re-send, a fetch, and the client's own retry
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from random import Random
 from typing import Any
@@ -36,13 +36,19 @@ SHORT_TTL_MS = 3_000
 LATE_TTL_MS = 602_000  # above MAX_TTL: it waits two seconds before it may be ordered
 WARM_UP_MS = 300
 SLOW_HOPS = 24
+TIGHT_MAX_NS = 2000 * NS_PER_MS
+TIGHT_IDLE_NS = 30_000 * NS_PER_MS
 # Longer than a fresh batch may be old (rule 15).
 OUTAGE_MS = 40_000
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run is made of; with the seed it is the whole input."""
+    """What a run is made of; with the seed it is the whole input.
+
+    `is_tight`: T_max is reached at once and idle batches come late, so that neither hides a fault
+    of the timers behind the bound B. `is_silent_at_end`: the run ends with the act of silence.
+    """
 
     nodes: int = 4
     faults: frozenset[str] = frozenset()
@@ -50,6 +56,7 @@ class Options:
     transactions: int = 24
     has_real_signatures: bool = False
     is_silent_at_end: bool = False
+    is_tight: bool = False
 
 
 @dataclass(slots=True)
@@ -91,7 +98,7 @@ class Simulation:
         )
         self.nodes = [self._make_node(index) for index in range(self.size)]
         self.fault_bound = self.nodes[0].config.fault_bound
-        self.conspiracy = Conspiracy()
+        self.conspiracy = Conspiracy(self.bodies)
         self.clients = Clients(self.scheduler, Random(seed + 2), self.nodes, self.bodies)
         self._fault_rng = Random(seed + 3)
         outage_ms = OUTAGE_MS if "outage" in options.faults else 0
@@ -103,7 +110,11 @@ class Simulation:
         return SimNode(self, config, self._keyring.signer(index), disk)
 
     def _make_config(self, index: int) -> ReplicaConfig:
-        return minimal(CHAIN_ID, 0, self._keyring.public_keys, index)
+        config = minimal(CHAIN_ID, 0, self._keyring.public_keys, index)
+        if not self.options.is_tight:
+            return config
+        timers = replace(config.timers, request_max_ns=TIGHT_MAX_NS, idle_ns=TIGHT_IDLE_NS)
+        return replace(config, timers=timers)
 
     def run(self) -> Result:
         """Run to the end; raise `ViolationError` at the first breach."""
