@@ -80,7 +80,7 @@ def _rows(figures: Figures, disk: int) -> list[tuple[str, str]]:
     ]
     rows += _latency_rows("light load", figures.light)
     if figures.singles is not None:
-        rows += _throughput_rows("one record each", figures.singles, is_batch=False)
+        rows += _throughput_rows("one tax payment each", figures.singles, is_batch=False)
         rate = figures.singles.transactions_per_s
         sodium = checks.ceiling(nodes, library="libsodium")
         openssl = checks.ceiling(nodes, library="openssl")
@@ -92,8 +92,12 @@ def _rows(figures: Figures, disk: int) -> list[tuple[str, str]]:
             )
         )
     rows += _latency_rows(f"70 % load, {figures.loaded_rate:,.0f}/s", figures.loaded)
-    if figures.batches is not None:
-        rows += _throughput_rows("1,000 records of 20 companies each", figures.batches, True)
+    if figures.payments is not None:
+        rows += _throughput_rows("tax payments, 1,000 of 20 companies each", figures.payments, True)
+    if figures.invoices is not None:
+        rows += _throughput_rows(
+            "invoice lines, 1,000 of 20 companies each", figures.invoices, True
+        )
     peaks = ", ".join(f"{name} {peak:.0f}" for name, (_, peak) in figures.memory.items())
     rows.append(("peak memory of a node, MiB", peaks))
     rows.append(("disk of a home, MiB", f"{disk / 2**20:,.0f}"))
