@@ -71,7 +71,7 @@ class Liar:
         self.usurped_view = 0
         self.flooded = 0
         self.last_time_ms = 0
-        chosen = rng.sample(sorted(_BEHAVIOURS), rng.randint(1, 5))
+        chosen = rng.sample(sorted(_BEHAVIOURS), rng.randint(1, 8))
         self.behaviours = tuple(sorted(chosen))
 
     def transform(self, to: int, payload: Any) -> list[Any]:

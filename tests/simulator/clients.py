@@ -53,7 +53,7 @@ class Clients:
         """Make a new transaction that expires in `ttl_ms`."""
         self.submitted += 1
         digest = blake2b(b"tx" + self.submitted.to_bytes(8, "big"), digest_size=32).digest()
-        body = Body(digest, self._rng.choice((200, 400, 1500)), wall_ms + ttl_ms)
+        body = Body(digest, self._rng.choice((200, 400, 1500, 2500)), wall_ms + ttl_ms)
         self._bodies[digest] = body
         self.pending[digest] = Pending(body, home)
         return body

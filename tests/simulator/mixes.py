@@ -29,6 +29,7 @@ def options_of(seed: int) -> Options:
         nodes=SIZES[seed % len(SIZES)],
         faults=faults,
         transactions=BURST if seed % 5 == 2 else 24,
+        clump_ms=600 if seed % 5 in (2, 4) else 1,
         is_silent_at_end=seed % 2 == 0,
         is_tight=seed % 3 == 1 and "slow" not in faults,
     )

@@ -46,6 +46,7 @@ OUTAGE_MS = 40_000
 class Options:
     """What a run is made of; with the seed it is the whole input.
 
+    `clump_ms`: transactions come at multiples of this, so that some wait while others are ordered.
     `is_tight`: T_max is reached at once and idle batches come late, so that neither hides a fault
     of the timers behind the bound B. `is_silent_at_end`: the run ends with the act of silence.
     """
@@ -54,6 +55,7 @@ class Options:
     faults: frozenset[str] = frozenset()
     fault_ms: int = 6_000
     transactions: int = 24
+    clump_ms: int = 1
     has_real_signatures: bool = False
     is_silent_at_end: bool = False
     is_tight: bool = False
@@ -174,7 +176,10 @@ class Simulation:
 
     def _corrupt(self) -> None:
         count = self._fault_rng.randint(1, self.fault_bound)
-        for member in sorted(self._fault_rng.sample(range(self.size), count)):
+        chosen = set(self._fault_rng.sample(range(self.size), count))
+        if self._fault_rng.random() < 0.4:
+            chosen = {0, *sorted(chosen)[: count - 1]}  # the first primary is the worst to have
+        for member in sorted(chosen):
             node = self.nodes[member]
             node.is_honest = False
             rng = Random(self._fault_rng.random())
@@ -189,6 +194,7 @@ class Simulation:
         rng, last_ms = self.rng, WARM_UP_MS + self.options.fault_ms
         for number in range(self.options.transactions):
             at_ms = rng.randint(WARM_UP_MS, last_ms) if number else last_ms + 1
+            at_ms -= at_ms % self.options.clump_ms if number else 0
             chance = rng.random() if number else 0.5
             ttl_ms = LONG_TTL_MS
             if chance < 0.1:
@@ -301,7 +307,8 @@ class Simulation:
         del self._persist_plan[member]
         self.count(f"crashes {moment} a sync")
         down_ns = int(self._fault_rng.random() * 2000) * NS_PER_MS
-        self.scheduler.after(down_ns, self.restart, member)
+        up_ns = min(self.scheduler.now_ns + down_ns, self.end_of_faults_ns)
+        self.scheduler.at(up_ns, self.restart, member)
         return True
 
     def clear_planned_crashes(self) -> None:
