@@ -100,7 +100,7 @@ class Simulation:
         )
         self.nodes = [self._make_node(index) for index in range(self.size)]
         self.fault_bound = self.nodes[0].config.fault_bound
-        self.conspiracy = Conspiracy(self.bodies)
+        self.conspiracy = Conspiracy(registry=self.bodies)
         self.clients = Clients(self.scheduler, Random(seed + 2), self.nodes, self.bodies)
         self._fault_rng = Random(seed + 3)
         outage_ms = OUTAGE_MS if "outage" in options.faults else 0
@@ -146,7 +146,8 @@ class Simulation:
             raise ViolationError(f"not done within the bound: {self.describe()}")
         self._recovery_ns = max(0, self.scheduler.now_ns - self.end_of_faults_ns)
         has_left = any(node.replica.view for node in self._honest())
-        if not self.options.faults and has_left:
+        has_crashed = any(name.startswith("crashes") for name in self.counts)
+        if not self.options.faults and has_left and not has_crashed:
             raise ViolationError(f"a view change in calm (rule 49): {self.describe()}")
 
     def _play_acts(self) -> None:
