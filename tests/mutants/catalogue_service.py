@@ -61,16 +61,6 @@ EXECUTION = (
         "orders a transaction twice",
     ),
     one(
-        "committed-batches-proposed-again",
-        [14, 34],
-        (
-            "consensus.normal_case",
-            "self._pool.mark_in_batch(batch.transactions, height, 0)",
-            "self._pool.mark_in_batch((), height, 0)",
-        ),
-        "orders a transaction twice",
-    ),
-    one(
         "proposes-before-it-knows-o",
         [35],
         (

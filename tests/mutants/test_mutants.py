@@ -13,7 +13,7 @@ from tests.mutants.main import hunt_apart, main
 from tests.mutants.mutant import Edit, MutantError, compute_source, install, one
 
 SAMPLE = (
-    ("quorum-of-2f+1", 1, "certificate of 2 backups"),
+    ("quorum-of-2f+1", 1, "rule"),
     ("committed-with-q-1", 0, "before it is committed"),
     ("votes-of-past-views-counted", 0, "rule"),
     ("weak-quorum-of-f", 0, "joins view 1 on 1"),

@@ -107,6 +107,7 @@ class SimNode:
         self._timers: dict[Timer, int] = {}
         self._timer_count = 0
         self._fetch_count = 0
+        self._fetch: fx.FetchBlocks | None = None
         self._certified_height = 0
         self._performers: dict[type, Callable[[Any], None]] = {
             fx.Send: self._perform_send,
@@ -135,6 +136,7 @@ class SimNode:
         self._queue, self._unsynced, self._is_syncing = [], [], False
         self._timers = {}
         self._fetch_count += 1  # blocks that an earlier life has asked for are not waited for
+        self._fetch = None
         records = [decode_record(encode_record(record)) for record in disk.records]
         certificate = ledger.get_best_certificate()
         stable = certificate.height if certificate else 0
@@ -445,7 +447,7 @@ class SimNode:
 
     def _receive_blocks(self, blocks: list[ModelBlock], fetch: int) -> None:
         """Install what proves itself: a chain on the own head that ends in the certificate."""
-        if fetch != self._fetch_count:
+        if fetch != self._fetch_count or self._fetch is None:
             return
         certificate = self._fetch.certificate
         parent_hash, _ = self.ledger.head()

@@ -200,7 +200,7 @@ class Simulation:
             ttl_ms = LONG_TTL_MS
             if chance < 0.1:
                 ttl_ms = SHORT_TTL_MS
-            elif chance > 0.95:
+            elif chance > 0.85:
                 ttl_ms = LATE_TTL_MS
             home = rng.randrange(self.size)
             self.scheduler.at(at_ms * NS_PER_MS, self.submit_now, home, ttl_ms)
