@@ -7,7 +7,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import local_network
+from commands.benchmark_steps import Steps, measure_steps
 from commands.network_file import LocalNetwork
 from commands.processes import stop
 from commands.session import CLIENTS
@@ -31,13 +32,17 @@ DEFAULT_PORT = 7601
 @click.option("--seconds", default=30.0, show_default=True, help="How long each load lasts.")
 @click.option("--nodes", default=4, show_default=True, help="How many node processes (4 to 7).")
 @click.option("--seed", default=1, show_default=True, help="Of the made-up load.")
+@click.option("--steps", is_flag=True, help="Only: what one transaction costs, step by step.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Where JSON goes.")
-def main(seconds: float, nodes: int, seed: int, json_file: Path | None) -> None:
+def main(seconds: float, nodes: int, seed: int, steps: bool, json_file: Path | None) -> None:
     """Measure a network of real processes on this machine, every vote and block synced.
 
     Example: ./scripts/bench --seconds 30 --json bench.json
     """
     console = Console()
+    if steps:
+        _print_steps(console, measure_steps(seed))
+        return
     with tempfile.TemporaryDirectory(prefix="creditledger-bench-") as folder:
         network = local_network.make(
             Path(folder) / "net",
@@ -139,6 +144,17 @@ def _print(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     table.add_column("figure")
     for what, figure in rows:
         table.add_row(what, figure)
+    console.print(table)
+
+
+def _print_steps(console: Console, measured: Mapping[str, Steps]) -> None:
+    table = Table(title="one core, microseconds of processor time a transaction, median of blocks")
+    table.add_column("step")
+    for name in measured:
+        table.add_column(name, justify="right")
+    for step in ("decode_us", "signature_us", "attachments_us", "execute_us", "write_us"):
+        values = [f"{getattr(item, step):,.1f}" for item in measured.values()]
+        table.add_row(step.removesuffix("_us"), *values)
     console.print(table)
 
 

@@ -27,7 +27,10 @@ class ViolationError(AssertionError):
 
 
 class Checkers:
-    """The checkers of one run. `is_strict`: no member lies, so none orders anything twice."""
+    """The checkers of one run. `is_strict`: all is calm, so nothing is ordered twice.
+
+    Among faults it may be, with no effect: heights of two views, each prepared, can share requests.
+    """
 
     def __init__(self, *, is_strict: bool = False) -> None:
         self._is_strict = is_strict

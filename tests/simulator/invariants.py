@@ -81,6 +81,9 @@ class Conduct:
     prepared: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     bodies: dict[int, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     first_wall_ms: dict[Key, int] = field(default_factory=dict)
+    fresh: dict[int, dict[int, tuple[bytes, ...]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     stored_height: int = 0
     stable_height: int = 0
 
@@ -109,6 +112,7 @@ class Invariants:
         self._weak = (config.size - 1) // 3 + 1
         self._conduct: dict[int, Conduct] = defaultdict(Conduct)
         self._sent: set[tuple[str, bytes]] = set()
+        self._batches: dict[bytes, tuple[bytes, ...]] = {}
         self._named: dict[bytes, ViewChange] = {}
         self._senders: dict[type, Callable[[Member, Conduct, Any], None]] = {
             PrePrepare: self._check_pre_prepare,
@@ -298,6 +302,7 @@ class Invariants:
     ) -> None:
         key = (message.view, message.height, message.digest)
         conduct.durable.add(("accepted", *key))
+        self._batches[message.digest] = message.batch.transactions
         conduct.bodies[message.height].update(message.batch.transactions)
         self._check_batch(member, message)
         if self._has_right_clocks and key[:2] not in conduct.opened:
@@ -432,6 +437,24 @@ class Invariants:
         digest = conduct.opened.get(key[:2], message.digest)
         self._must(digest == message.digest, member, "proposes against its new view (rule 35)")
         conduct.proposals[key[:2]].add(message.digest)
+        self._check_order(member, conduct, message)
+
+    def _check_order(self, member: Member, conduct: Conduct, message: PrePrepare) -> None:
+        """Rules 14 and 35: a primary orders nothing of its own choice twice in its view."""
+        if (message.view, message.height) in conduct.opened:
+            return
+        conduct.fresh[message.view][message.height] = message.batch.transactions
+        elsewhere = [
+            item
+            for height, items in conduct.fresh[message.view].items()
+            for item in items
+            if height != message.height
+        ]
+        for (view, height), digest in conduct.opened.items():
+            if view == message.view and height != message.height:
+                elsewhere += self._batches.get(digest, ())
+        twice = set(elsewhere).intersection(message.batch.transactions)
+        self._must(not twice, member, "orders a transaction twice in one view (rule 14)")
 
     def _check_prepare(self, member: Member, conduct: Conduct, message: Prepare) -> None:
         key = (message.view, message.height, message.digest)

@@ -80,7 +80,7 @@ class Simulation:
         self.scheduler = Scheduler()
         self.network = Network(self.scheduler, Random(seed + 1))
         self.network.deliver = self._deliver
-        self.checkers = Checkers(is_strict="byzantine" not in options.faults)
+        self.checkers = Checkers(is_strict=not options.faults)
         self.counts: Counter[str] = Counter()
         self.size = options.nodes
         self.bodies: dict[bytes, Body] = {}
