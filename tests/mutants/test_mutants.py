@@ -19,7 +19,7 @@ SAMPLE = (
     ("weak-quorum-of-f", 0, "joins view 1 on 1"),
     ("proposal-before-its-record", 0, "before it is durable"),
     ("restart-forgets-the-view", 0, "it left that"),
-    ("taken-requests-stay-ready", 0, "ordered again"),
+    ("taken-requests-stay-ready", 0, "orders a transaction twice"),
     ("no-empty-batch", 0, "chain time stands still"),
 )
 
