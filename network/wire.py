@@ -111,10 +111,10 @@ class Bodies:
 
 
 @dataclass(frozen=True, slots=True)
-class GetBodies:
-    """Asks for bodies by the hashes of the signed transactions, at most 4,096."""
+class _Names:
+    """Hashes of signed transactions, at most 4,096; what is asked is the kind's."""
 
-    TAG: ClassVar[int] = 3
+    TAG: ClassVar[int]
     is_bulk: ClassVar[bool] = False
     hashes: tuple[bytes, ...]
 
@@ -129,24 +129,20 @@ class GetBodies:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """Asks the primary to propose bodies that the sender holds, at most 4,096 hashes (rule 22).
+class GetBodies(_Names):
+    """Asks for the bodies behind the hashes."""
+
+    TAG: ClassVar[int] = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(_Names):
+    """Asks the primary to propose bodies that the sender holds (rule 22).
 
     The primary mostly holds them already, so they are named and not sent: it asks for the rest.
     """
 
     TAG: ClassVar[int] = 8
-    is_bulk: ClassVar[bool] = False
-    hashes: tuple[bytes, ...]
-
-    def __post_init__(self) -> None:
-        _check_items("hashes", self.hashes, ITEMS_MAX)
-        for item in self.hashes:
-            _check_bytes("hash", item, HASH_BYTES)
-
-    def to_value(self) -> tuple[Any, ...]:
-        """Return the value to encode."""
-        return (self.TAG, self.hashes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ say() { printf '%s\n' "$*" >&2; }
 find_python() {
     for candidate in python3.12 python3.11 python3; do
         command -v "$candidate" >/dev/null 2>&1 || continue
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))'; then
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+            2>/dev/null; then
             command -v "$candidate"
             return 0
         fi
@@ -57,7 +58,7 @@ if [ ! -x "$python" ] || ! grep -qxF "$wanted" "$stamp" 2>/dev/null ||
         make_venv "$found" || exit 1
     fi
     say "setup: installing the dependencies of setup.cfg${extras:+ ($extras)}"
-    (cd "$root" && "$python" -m pip install --quiet --disable-pip-version-check \
+    (cd "$root" && "$python" -m pip install -qq --disable-pip-version-check \
         --editable ".${extras:+[$extras]}") || exit 1
     kept=$(grep -xF "$wanted" "$stamp" 2>/dev/null && grep '^extras ' "$stamp") || true
     { printf '%s\n' "$wanted"; printf '%s\n' "$kept" | grep '^extras ' || true; [ -z "$extras" ] || printf 'extras %s\n' "$extras"; } |
