@@ -69,6 +69,7 @@ class Liar:
         self._heard: dict[type, deque[Any]] = {}
         self._bodies: deque[bytes] = deque(maxlen=HEARD_MAX)
         self.usurped_view = 0
+        self._patience = rng.randint(20, 600)
         self.flooded = 0
         self.last_time_ms = 0
         chosen = rng.sample(sorted(_BEHAVIOURS), rng.randint(1, 8))
@@ -143,6 +144,11 @@ class Liar:
     def silent(self, to: int, payload: Any) -> list[Any]:
         """Say nothing at all (F1 for ever)."""
         return []
+
+    def fall_silent(self, to: int, payload: Any) -> list[Any]:
+        """Take part for a while, and then say nothing any more (F1)."""
+        self._patience -= 1
+        return [payload] if self._patience > 0 else []
 
     def silent_to_victim(self, to: int, payload: Any) -> list[Any]:
         """Say nothing to one member (F6)."""
@@ -266,6 +272,7 @@ class Liar:
 _BEHAVIOURS: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
     **FORGERIES,
     "censor": Liar.censor,
+    "fall silent": Liar.fall_silent,
     "equivocate": Liar.equivocate,
     "far view": Liar.far_view,
     "hide prepared": Liar.hide_prepared,

@@ -86,10 +86,11 @@ def propose_unfit(liar: Liar, to: int, payload: Any) -> list[Any]:
     elif way == 1:
         chosen = sorted(known[-8:], key=lambda body: -body.size)[: limits.batch_count]
     else:
-        chosen = sorted(known[-8:], key=lambda body: -body.expires_at_ms)[:1]
-        time_ms -= 20_000 if way == 2 else 60_000
+        # What is within MAX_TTL now is not at an earlier time, near enough or too far back.
+        earlier_ms = max(0, time_ms - (20_000 if way == 2 else 60_000))
+        return [_propose(liar, payload, replace(payload.batch, time_ms=earlier_ms))]
     hashes = tuple(body.hash for body in chosen)
-    return [_propose(liar, payload, Batch(payload.height, max(0, time_ms), hashes))]
+    return [_propose(liar, payload, Batch(payload.height, time_ms, hashes))]
 
 
 def usurp(liar: Liar, to: int, payload: Any) -> list[Any]:

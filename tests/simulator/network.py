@@ -30,13 +30,17 @@ DELAY_NS_MAX = 12 * NS_PER_MS
 
 
 class Network:
-    """Carries payloads between members; `deliver(to, sender, payload)` is set by the run."""
+    """Carries payloads between members; `deliver(to, sender, payload)` is set by the run.
+
+    `is_lost(sender, to, payload)` picks out single messages to lose, for the acts.
+    """
 
     def __init__(self, scheduler: Scheduler, rng: Random) -> None:
         self._scheduler = scheduler
         self._random = rng.random
         self.conditions = Conditions()
         self.base_ns = 0
+        self.is_lost: Callable[[int, int, Any], bool] | None = None
         self.cuts: set[tuple[int, int]] = set()
         self.deliver: Callable[[int, int, Any], None] = lambda to, sender, payload: None
         self.sent = self.lost = self.duplicated = self.slowed = 0
@@ -45,7 +49,7 @@ class Network:
         """Send, if the link is not cut and the network is not unkind."""
         self.sent += 1
         conditions = self.conditions
-        if (sender, to) in self.cuts:
+        if (sender, to) in self.cuts or (self.is_lost and self.is_lost(sender, to, payload)):
             self.lost += 1
             return
         if conditions.loss and self._chance(conditions.loss):

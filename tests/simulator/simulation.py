@@ -153,6 +153,7 @@ class Simulation:
     def _play_acts(self) -> None:
         acts = Acts(self)
         acts.lose_primaries()
+        acts.lose_messages()
         if self.options.is_silent_at_end:
             acts.be_silent()
 
