@@ -41,7 +41,7 @@ def hunt(name: str, first: int, last: int) -> dict[str, object]:
         signal.setitimer(signal.ITIMER_VIRTUAL, SEED_CPU_SECONDS)
         try:
             Simulation(seed, options_of(seed)).run()
-        except (*BROKEN, EndlessError, RecursionError) as error:
+        except (*BROKEN, EndlessError, ArithmeticError, RecursionError) as error:
             how = f"{type(error).__name__}: {error}"
             seconds = time.perf_counter() - started
             return {"name": name, "seed": seed, "how": how, "seconds": seconds}

@@ -52,6 +52,9 @@ class Acts:
         heights = {(node.ledger.height, node.replica.stable_height) for node in self._up()}
         return len(heights) == 1 and len(set(*heights)) == 1
 
+    def _is_served(self) -> bool:
+        return not self._run.clients.pending
+
     def _settle(self) -> None:
         self._wait(self._run.compute_bound_ns(), self._is_settled, "not settled within the bound")
 
@@ -122,13 +125,14 @@ class Acts:
         self._connect_all()
         self._pause(LOSS_NS)
         self._connect_all()  # a STATUS too soon after the last one is not answered
-        self._wait(RESENT_NS, self._is_settled, "lost votes are not sent again (rule 28)")
+        self._wait(RESENT_NS, self._is_served, "lost votes are not sent again (rule 28)")
         network.is_lost = lambda sender, to, payload: (
             type(payload) is tuple and payload[0] == "bodies" and to != primary
         )
         self._run.submit_now(home, ACT_TTL_MS)
         network.is_lost = None
-        self._wait(RESENT_NS, self._is_settled, "a lost body is not asked for (rule 20)")
+        self._wait(RESENT_NS, self._is_served, "a lost body is not asked for (rule 20)")
+        self._settle()
         if not self._are_all_in(view):
             raise ViolationError(f"a view change for lost messages: {self._run.describe()}")
         self._run.count("acts: messages lost")
