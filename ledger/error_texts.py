@@ -59,6 +59,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "it was to prove; ask another node.",
     Code.RECEIPT_INVALID: "A receipt does not verify; the message names its part. Ask for a new "
     "one from another node.",
+    Code.EPOCH_INVALID: "A change of the members that certify does not follow from the members "
+    "before it; the message names the change. Do not trust what rests on it; ask another node.",
     # 2000: execution, general
     Code.DUPLICATE: "The transaction was executed before; the first result stands. Ask for the "
     "fate of its id.",

@@ -50,6 +50,7 @@ class Code(IntEnum):
     BLOCK_INVALID = 1303
     PROOF_INVALID = 1304
     RECEIPT_INVALID = 1305
+    EPOCH_INVALID = 1306
 
     # 2000: execution, general
     DUPLICATE = 2001

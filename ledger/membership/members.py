@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ledger.chain.hashes import MEMBERS_TAG, tagged_hash
-from ledger.encoding import encode
+from ledger.chain.epochs import EpochSet, PendingSet
 from ledger.errors import Code, LocalError, Rejected
 from ledger.state.overlay import Overlay
 from ledger.state.tables import COMPANY_KEYS, MEMBERS, SETTINGS
@@ -189,6 +188,11 @@ def get_validators(state: Overlay) -> tuple[tuple[str, bytes], ...]:
     return tuple(pairs)
 
 
-def compute_members_root(epoch: int, validators: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return the header's `members_root`: the set in force, and no pending change (rule 2)."""
-    return tagged_hash(MEMBERS_TAG, encode((epoch, tuple(validators), None)))
+def compute_members_root(
+    epoch: int, validators: Sequence[tuple[str, bytes]], pending: PendingSet | None = None
+) -> bytes:
+    """Return the header's `members_root`: the set in force and the pending change (rule 2).
+
+    All three are those of the height after the header's.
+    """
+    return EpochSet(epoch, tuple(validators), pending).root()
