@@ -1,14 +1,20 @@
 """Links to the other members' nodes: one session each, fair both ways (DESIGN 6, F69, F71).
 
-Of two members the one of lower index dials and the other listens, so two nodes never cross. A
-session begins with TLS (whom the certificate names is whom we meant) and a `Hello` each way (the
-same chain). A new session of a member replaces the old one: the old is half-open when an address
-has changed. A session that ends is dialled again after a delay that doubles up to a cap, with
-jitter from the caller's source; it starts anew once a session has lasted. A peer that breaks the
-protocol is charged: its session ends, and for a while it is neither dialled nor let in.
+Links belong to members, by their ids; a member's number is that of the epoch, and `set_peers`
+changes who is there, under which number and at which address, while everything runs (rule 2): links
+to members that stay are left alone, a removed member's link ends, a new address is dialled when the
+link is next made. A frame that waits when numbers change is handed out under the new number.
+
+Of two members the one whose id sorts first dials and the other listens, so two nodes never cross,
+whatever numbers an epoch gives them. A session begins with TLS (whom the certificate names is whom
+we meant) and a `Hello` each way (the same chain). A new session of a member replaces the old one:
+the old is half-open when an address has changed. A session that ends is dialled again after a delay
+that doubles up to a cap, with jitter from the caller's source; it starts anew once a session has
+lasted. A peer that breaks the protocol is charged: its session ends, and for a while it is neither
+dialled nor let in.
 
 `send` and `broadcast` queue and return at once; a member that is not connected gets nothing, since
-consensus repeats itself on reconnection (rule 28). `receive` gives (member, frame) pairs, one peer
+consensus repeats itself on reconnection (rule 28). `receive` gives (number, frame) pairs, one peer
 after the other. Keep-alives are exchanged here and never seen outside.
 """
 
@@ -40,7 +46,7 @@ Dial = Callable[[str, int], Awaitable[trio.abc.Stream]]
 
 @dataclass(frozen=True, slots=True)
 class PeerAddress:
-    """One member of the epoch: its index, its id, and where its node listens."""
+    """One node of the epoch: its number (observers follow the validators), id, and address."""
 
     index: int
     member: str
@@ -99,6 +105,27 @@ class _Session:
         self.scope.cancel()
 
 
+@dataclass(slots=True, eq=False)
+class _Peer:
+    """One other member: where it is, its live session if there is one, who keeps dialling it."""
+
+    address: PeerAddress
+    counters: PeerCounters = field(default_factory=PeerCounters)
+    session: _Session | None = None
+    penalty_until: float = 0.0
+    dialling: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    @property
+    def member(self) -> str:
+        """The member's id."""
+        return self.address.member
+
+    @property
+    def index(self) -> int:
+        """The member's number in the epoch."""
+        return self.address.index
+
+
 def _ignore_connect(_index: int, _hello: Hello) -> None:
     """Do nothing on a connection."""
 
@@ -108,7 +135,7 @@ def _ignore_disconnect(_index: int, _reason: str) -> None:
 
 
 class PeerNetwork:
-    """This node's links to all other members of the epoch.
+    """This node's links to the nodes of all other members.
 
     `jitter` gives factors (0.5 to 1.5, say) by which delays are multiplied; `nonce` gives 16 fresh
     bytes; `head` is asked for the height that a Hello tells. Callbacks run in the network's task
@@ -131,9 +158,6 @@ class PeerNetwork:
         on_disconnect: Callable[[int, str], None] = _ignore_disconnect,
     ) -> None:
         self._chain_id = chain_id
-        self._own = own
-        self._peers = {peer.index: peer for peer in peers if peer.index != own.index}
-        self._by_member = {peer.member: peer for peer in self._peers.values()}
         self._tls = tls
         self._head = head
         self._jitter = jitter
@@ -142,56 +166,121 @@ class PeerNetwork:
         self._dial = dial
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
-        self._sessions: dict[int, _Session] = {}
-        self._penalty_until: dict[int, float] = {}
-        self._inbox: Inbox[PeerFrame] = Inbox(self._peers, self._limits.queues)
-        self.counters: Mapping[int, PeerCounters] = {i: PeerCounters() for i in self._peers}
+        self._inbox: Inbox[str, PeerFrame] = Inbox(self._limits.queues)
+        self._nursery: trio.Nursery | None = None
+        self._peers: dict[str, _Peer] = {}
+        self._by_index: dict[int, _Peer] = {}
+        self._own = own
+        self.set_peers(own, peers)
+
+    def set_peers(self, own: PeerAddress, peers: Sequence[PeerAddress]) -> None:
+        """Say who the other members are from now on; `own` may be among `peers`."""
+        self._own = own
+        wanted = {peer.member: peer for peer in peers if peer.member != own.member}
+        for member in [name for name in self._peers if name not in wanted]:
+            self._remove(self._peers.pop(member))
+        added = []
+        for member, address in wanted.items():
+            peer = self._peers.get(member)
+            if peer is None:
+                peer = self._peers[member] = _Peer(address)
+                added.append(peer)
+            peer.address = address
+        self._by_index = {peer.index: peer for peer in self._peers.values()}
+        for peer in added:
+            self._start(peer)
+
+    def _start(self, peer: _Peer) -> None:
+        """Keep dialling a member, if that is this node's part and the network runs."""
+        if self._nursery is not None and self._own.member < peer.member:
+            self._nursery.start_soon(self._keep, peer)
+
+    def _remove(self, peer: _Peer) -> None:
+        peer.dialling.cancel()
+        if peer.session is not None:
+            peer.session.end(
+                RemoteError(peer.member, Code.PEER_UNKNOWN, "has no node in the network any more")
+            )
+        self._inbox.forget(peer.member)
+
+    @property
+    def counters(self) -> Mapping[int, PeerCounters]:
+        """What each other member cost and gave, by its number."""
+        return {index: peer.counters for index, peer in self._by_index.items()}
 
     @property
     def connected(self) -> frozenset[int]:
-        """The indices of the members with a session."""
-        return frozenset(self._sessions)
+        """The numbers of the members with a session."""
+        return frozenset(peer.index for peer in self._peers.values() if peer.session is not None)
+
+    def member(self, index: int) -> str | None:
+        """Return the id of the other member that has the number `index` now."""
+        peer = self._by_index.get(index)
+        return None if peer is None else peer.member
+
+    def index(self, member: str) -> int | None:
+        """Return the number that another member has now, None for one that has no node."""
+        peer = self._peers.get(member)
+        return None if peer is None else peer.index
 
     def send(self, index: int, frame: PeerFrame) -> bool:
         """Queue a frame for one member; tell whether there is a session to take it."""
-        return self._put(index, encode_peer_frame(frame), is_bulk=frame.is_bulk)
+        peer = self._by_index.get(index)
+        data = self._encoded(frame)
+        return peer is not None and _put(peer, data, is_bulk=frame.is_bulk)
 
-    def broadcast(self, frame: PeerFrame) -> int:
-        """Queue a frame, encoded once, for every connected member; return how many that are."""
+    def broadcast(self, frame: PeerFrame, below: int | None = None) -> int:
+        """Queue a frame, encoded once, for every connected member; return how many that are.
+
+        With `below` only for members of lower numbers: validators, where observers have no part.
+        """
+        data = self._encoded(frame)
+        return sum(
+            _put(peer, data, is_bulk=frame.is_bulk)
+            for peer in self._peers.values()
+            if below is None or peer.index < below
+        )
+
+    def _encoded(self, frame: PeerFrame) -> bytes:
         data = encode_peer_frame(frame)
-        return sum(self._put(i, data, is_bulk=frame.is_bulk) for i in tuple(self._sessions))
-
-    def _put(self, index: int, data: bytes, *, is_bulk: bool) -> bool:
         if len(data) > self._limits.link.max_frame_bytes:
             raise LocalError(Code.FRAME_TOO_LARGE, f"frame of {len(data)} bytes is above the cap")
-        session = self._sessions.get(index)
-        if session is None:
-            return False
-        session.outbox.put(data, is_bulk=is_bulk)
-        return True
+        return data
 
     async def receive(self, most: int = 256) -> list[tuple[int, PeerFrame]]:
-        """Return 1 to `most` received (member, frame) pairs, fairly; one task may receive."""
-        return await self._inbox.take(most)
+        """Return received (number, frame) pairs, at most `most`, fairly; one task may receive."""
+        taken = await self._inbox.take(most)
+        return [
+            (self._peers[member].index, frame) for member, frame in taken if member in self._peers
+        ]
 
     def charge(self, index: int, code: Code, reason: str) -> None:
         """End a member's session for a breach found outside, and keep it away for a while."""
-        error = RemoteError(self._peers[index].member, code, reason)
-        self._penalise(index, error)
-        session = self._sessions.get(index)
-        if session is not None:
-            session.end(error)
+        peer = self._by_index.get(index)
+        if peer is None:
+            return
+        error = RemoteError(peer.member, code, reason)
+        self._penalise(peer, error)
+        if peer.session is not None:
+            peer.session.end(error)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep a session with every member of higher index, until cancelled."""
+        """Keep a session with every member whose id sorts after the own, until cancelled."""
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             for peer in self._peers.values():
-                if peer.index > self._own.index:
-                    nursery.start_soon(self._keep, peer)
+                self._start(peer)
             task_status.started()
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
 
-    async def _keep(self, peer: PeerAddress) -> None:
+    async def _keep(self, peer: _Peer) -> None:
+        with peer.dialling:
+            await self._keep_dialling(peer)
+
+    async def _keep_dialling(self, peer: _Peer) -> None:
         limits = self._limits
         delay = limits.backoff_s
         while True:
@@ -199,15 +288,15 @@ class PeerNetwork:
             try:
                 await self._dial_session(peer)
             except CreditLedgerError as error:
-                self._note(peer.index, error)
+                self._note(peer, error)
             if trio.current_time() - began >= limits.lasting_s:
                 delay = limits.backoff_s
             wait = delay * self._jitter()
-            penalty = self._penalty_until.get(peer.index, 0.0) - trio.current_time()
+            penalty = peer.penalty_until - trio.current_time()
             await trio.sleep(max(wait, penalty))
             delay = min(delay * 2, limits.backoff_s_max)
 
-    async def _dial_session(self, peer: PeerAddress) -> None:
+    async def _dial_session(self, peer: _Peer) -> None:
         with trio.move_on_after(self._limits.link.handshake_s) as scope:
             stream = await self._open(peer)
             try:
@@ -219,26 +308,26 @@ class PeerNetwork:
             raise RemoteError(peer.member, Code.TIMED_OUT, "no connection within the deadline")
         await self._session(peer, secure)
 
-    async def _open(self, peer: PeerAddress) -> trio.abc.Stream:
+    async def _open(self, peer: _Peer) -> trio.abc.Stream:
         try:
-            return await self._dial(peer.host, peer.port)
+            return await self._dial(peer.address.host, peer.address.port)
         except OSError as error:
             # Where several addresses failed, trio's error has a text but no strerror.
             reason = error.strerror or str(error)
-            where = f"{peer.host}:{peer.port}"
+            where = f"{peer.address.host}:{peer.address.port}"
             raise RemoteError(
                 peer.member, Code.CONNECT_FAILED, f"cannot connect to {where}: {reason}"
             ) from None
 
     async def serve(self, secure: SecureStream) -> None:
-        """Serve a stream that a member of lower index opened, until it ends; closes it."""
-        peer = self._by_member.get(secure.identity.member)
+        """Serve a stream that a member whose id sorts before opened, until it ends; closes it."""
+        peer = self._peers.get(secure.identity.member)
         try:
-            if peer is None or peer.index > self._own.index:
+            if peer is None or self._own.member < peer.member:
                 raise RemoteError(
                     secure.identity.member, Code.PEER_UNKNOWN, "not a member that dials this node"
                 )
-            if self._penalty_until.get(peer.index, 0.0) > trio.current_time():
+            if peer.penalty_until > trio.current_time():
                 raise RemoteError(peer.member, Code.PEER_PROTOCOL, "kept away after a breach")
         except RemoteError as error:
             log.warning("peer %s refused: %s", error.peer, error)
@@ -247,30 +336,30 @@ class PeerNetwork:
         try:
             await self._session(peer, secure)
         except CreditLedgerError as error:
-            self._note(peer.index, error)
+            self._note(peer, error)
 
-    async def _session(self, peer: PeerAddress, secure: SecureStream) -> None:
+    async def _session(self, peer: _Peer, secure: SecureStream) -> None:
         """Greet, then send and receive until the link ends or a newer session replaces it."""
         link = FrameLink(secure.stream, self._limits.link, peer.member)
         session = _Session(link, Outbox(self._limits.queues), trio.CancelScope())
-        counters = self.counters[peer.index]
+        counters = peer.counters
         try:
             hello, rest = await self._greet(peer, link)
-            self._install(peer.index, session, hello)
+            self._install(peer, session, hello)
             with session.scope:
-                await self._exchange(peer.index, session, rest)
+                await self._exchange(peer, session, rest)
             if session.error is not None:
                 raise session.error
         finally:
             counters.bytes_sent += link.bytes_sent
             counters.bytes_received += link.bytes_received
             counters.dropped += session.outbox.dropped
-            if self._sessions.get(peer.index) is session:
-                del self._sessions[peer.index]
+            if peer.session is session:
+                peer.session = None
                 self._on_disconnect(peer.index, str(session.error or "stopped"))
             await link.aclose()
 
-    async def _greet(self, peer: PeerAddress, link: FrameLink) -> tuple[Hello, list[bytes]]:
+    async def _greet(self, peer: _Peer, link: FrameLink) -> tuple[Hello, list[bytes]]:
         """Exchange hellos; return the peer's, and the frames that came behind it."""
         own = Hello(self._chain_id, self._own.member, self._nonce(), self._head())
         with trio.move_on_after(self._limits.link.handshake_s):
@@ -281,7 +370,7 @@ class PeerNetwork:
             return self._checked_hello(peer, _decode(peer.member, frames[0])), frames[1:]
         raise RemoteError(peer.member, Code.TIMED_OUT, "no hello within the deadline")
 
-    def _checked_hello(self, peer: PeerAddress, frame: PeerFrame) -> Hello:
+    def _checked_hello(self, peer: _Peer, frame: PeerFrame) -> Hello:
         if not isinstance(frame, Hello):
             raise RemoteError(peer.member, Code.PEER_PROTOCOL, "first frame is not a hello")
         if frame.chain_id != self._chain_id:
@@ -296,53 +385,51 @@ class PeerNetwork:
             )
         return frame
 
-    def _install(self, index: int, session: _Session, hello: Hello) -> None:
-        previous = self._sessions.pop(index, None)
+    def _install(self, peer: _Peer, session: _Session, hello: Hello) -> None:
+        if self._peers.get(peer.member) is not peer:
+            raise RemoteError(peer.member, Code.PEER_UNKNOWN, "was removed during its greeting")
+        previous, peer.session = peer.session, session
         if previous is not None:
             previous.scope.cancel()
-            self._on_disconnect(index, "replaced by a newer session")
-        self._sessions[index] = session
-        self.counters[index].sessions += 1
-        self._on_connect(index, hello)
+            self._on_disconnect(peer.index, "replaced by a newer session")
+        peer.counters.sessions += 1
+        self._on_connect(peer.index, hello)
 
-    async def _exchange(self, index: int, session: _Session, rest: Sequence[bytes]) -> None:
+    async def _exchange(self, peer: _Peer, session: _Session, rest: Sequence[bytes]) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write, index, session)
+            nursery.start_soon(self._write, peer, session)
             nursery.start_soon(self._ping, session)
             try:
-                await self._take_in(index, session, rest)
+                await self._take_in(peer, session, rest)
                 while frames := await session.link.receive():
-                    await self._take_in(index, session, frames)
-                raise RemoteError(session.link.peer, Code.CONNECTION_LOST, "closed by the peer")
+                    await self._take_in(peer, session, frames)
+                raise RemoteError(peer.member, Code.CONNECTION_LOST, "closed by the peer")
             except CreditLedgerError as error:
                 session.end(error)
 
-    async def _take_in(self, index: int, session: _Session, frames: Sequence[bytes]) -> None:
+    async def _take_in(self, peer: _Peer, session: _Session, frames: Sequence[bytes]) -> None:
         """Decode frames of one read, answer keep-alives, and pass on the rest."""
-        counters = self.counters[index]
-        member = self._peers[index].member
-        counters.frames_received += len(frames)
+        peer.counters.frames_received += len(frames)
         items: list[tuple[PeerFrame, int]] = []
         for data in frames:
-            frame = _decode(member, data)
+            frame = _decode(peer.member, data)
             if isinstance(frame, Ping):
                 session.outbox.put(encode_peer_frame(Pong(frame.number)), is_bulk=False)
             elif isinstance(frame, Pong):
                 if frame.number == session.ping_number:
-                    counters.round_trip_ms = (trio.current_time() - session.ping_sent) * 1000
+                    peer.counters.round_trip_ms = (trio.current_time() - session.ping_sent) * 1000
             elif isinstance(frame, Hello):
-                raise RemoteError(member, Code.PEER_PROTOCOL, "a second hello")
+                raise RemoteError(peer.member, Code.PEER_PROTOCOL, "a second hello")
             else:
                 items.append((frame, len(data)))
-        await self._inbox.put(index, items)
+        await self._inbox.put(peer.member, items)
 
-    async def _write(self, index: int, session: _Session) -> None:
-        counters = self.counters[index]
+    async def _write(self, peer: _Peer, session: _Session) -> None:
         try:
             while True:
                 await session.outbox.wait()
                 frames = session.outbox.take(WRITE_BYTES)
-                counters.frames_sent += len(frames)
+                peer.counters.frames_sent += len(frames)
                 await session.link.send(frames)
         except CreditLedgerError as error:
             session.end(error)
@@ -354,20 +441,26 @@ class PeerNetwork:
             session.ping_sent = trio.current_time()
             session.outbox.put(encode_peer_frame(Ping(session.ping_number)), is_bulk=False)
 
-    def _note(self, index: int, error: CreditLedgerError) -> None:
+    def _note(self, peer: _Peer, error: CreditLedgerError) -> None:
         """Count and log a failed session; charge the peer if it was its doing."""
-        counters = self.counters[index]
+        counters = peer.counters
         counters.failures += 1
-        member = self._peers[index].member
         if str(error) != counters.last_error:
-            log.warning("link to %s: %s", member, error)
+            log.warning("link to %s: %s", peer.member, error)
         counters.last_error = str(error)
         if error.code in _BREACHES:
-            self._penalise(index, error)
+            self._penalise(peer, error)
 
-    def _penalise(self, index: int, error: CreditLedgerError) -> None:
-        self._penalty_until[index] = trio.current_time() + self._limits.penalty_s
-        log.warning("%s kept away: %s", self._peers[index].member, error)
+    def _penalise(self, peer: _Peer, error: CreditLedgerError) -> None:
+        peer.penalty_until = trio.current_time() + self._limits.penalty_s
+        log.warning("%s kept away: %s", peer.member, error)
+
+
+def _put(peer: _Peer, data: bytes, *, is_bulk: bool) -> bool:
+    if peer.session is None:
+        return False
+    peer.session.outbox.put(data, is_bulk=is_bulk)
+    return True
 
 
 # What a correct node never does; a lost connection or a stale certificate is no breach.

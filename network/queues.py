@@ -10,12 +10,13 @@ reader wait, so it slows itself and nobody else.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import trio
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -97,21 +98,34 @@ class _Lane(Generic[T]):
         self.wait = trio.lowlevel.ParkingLot()
 
 
-class Inbox(Generic[T]):
+class Inbox(Generic[K, T]):
     """Received items of all peers, handed out one peer after the other."""
 
-    def __init__(self, peers: Iterable[int], limits: QueueLimits) -> None:
+    def __init__(self, limits: QueueLimits) -> None:
         self._limits = limits
-        self._lanes: dict[int, _Lane[T]] = {peer: _Lane() for peer in peers}
-        self._ready: deque[int] = deque()
+        self._lanes: dict[K, _Lane[T]] = {}
+        self._ready: deque[K] = deque()
         self._wait = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
         return sum(len(lane.items) for lane in self._lanes.values())
 
-    async def put(self, peer: int, items: Sequence[tuple[T, int]]) -> None:
+    def forget(self, peer: K) -> None:
+        """Drop what one peer has sent and let its reader go on."""
+        lane = self._lanes.pop(peer, None)
+        if lane is None:
+            return
+        if lane.items:
+            self._ready.remove(peer)
+        lane.items.clear()
+        lane.size = 0
+        lane.wait.unpark_all()
+
+    async def put(self, peer: K, items: Sequence[tuple[T, int]]) -> None:
         """Append (item, bytes) pairs of one peer, then wait while its queue is over its bounds."""
-        lane = self._lanes[peer]
+        lane = self._lanes.get(peer)
+        if lane is None:
+            lane = self._lanes[peer] = _Lane()
         if items:
             if not lane.items:
                 self._ready.append(peer)
@@ -125,11 +139,11 @@ class Inbox(Generic[T]):
         limits = self._limits
         return lane.size > limits.inbox_bytes or len(lane.items) > limits.inbox_frames
 
-    async def take(self, most: int) -> list[tuple[int, T]]:
+    async def take(self, most: int) -> list[tuple[K, T]]:
         """Return 1 to `most` (peer, item) pairs, one of each ready peer in turn; one task takes."""
         while not self._ready:
             await self._wait.park()
-        taken: list[tuple[int, T]] = []
+        taken: list[tuple[K, T]] = []
         while self._ready and len(taken) < most:
             peer = self._ready.popleft()
             lane = self._lanes[peer]

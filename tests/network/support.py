@@ -28,7 +28,7 @@ from network.tls import TlsEndpoint
 
 T = TypeVar("T")
 
-MEMBERS = ("tax", "customs", "market", "bureau")
+MEMBERS = ("tax", "transport", "treasury", "works")
 CHAIN = bytes(range(32))
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -105,6 +105,7 @@ class Consortium:
                 "capabilities": [],
                 "public_key": SigningKey(self.seeds[name]).public_key,
                 "certificate": self.certificates[name],
+                "kind": "",
                 "node": {
                     "public_key": SigningKey(self.node_seeds[name]).public_key,
                     "address": f"127.0.0.1:{7000 + index}",

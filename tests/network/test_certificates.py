@@ -27,10 +27,10 @@ def test_leaf_names_whom_it_was_issued_for(
 
 
 def test_member_cannot_issue_for_another(consortium: Consortium) -> None:
-    forged = certs.make_member_certificate(consortium.seeds["customs"], "tax", consortium.now)
+    forged = certs.make_member_certificate(consortium.seeds["transport"], "tax", consortium.now)
     leaf = certs.issue_certificate(
         forged,
-        consortium.seeds["customs"],
+        consortium.seeds["transport"],
         NodeIdentity("tax"),
         certs.public_key_of(forged),
         consortium.now,
@@ -81,7 +81,7 @@ def test_issuing_with_another_members_key_is_our_error(consortium: Consortium) -
     with pytest.raises(LocalError, match="not those of tax"):
         certs.issue_certificate(
             consortium.certificates["tax"],
-            consortium.seeds["customs"],
+            consortium.seeds["transport"],
             NodeIdentity("tax"),
             certs.public_key_of(consortium.certificates["tax"]),
             consortium.now,

@@ -156,7 +156,7 @@ class FakeNode:
 
 
 class World:
-    """Four fake nodes, and a client of the customs."""
+    """Four fake nodes, and a client of the transport."""
 
     def __init__(self, client: Client, nodes: dict[str, FakeNode], wire: Wire) -> None:
         self.client = client
@@ -268,7 +268,7 @@ def test_silent_node_makes_the_same_bytes_go_to_a_weak_quorum(consortium: Consor
         world.nodes["tax"].moods = [_stay_silent]
         transaction = await world.client.sign("k", {})
         await world.client.submit(transaction)
-        assert {member for member, _ in world.ledger.submissions} <= {"customs", "market"}
+        assert {member for member, _ in world.ledger.submissions} <= {"transport", "treasury"}
         assert {data for _, data in world.ledger.submissions} == {transaction.encoded()}
 
     play(consortium, scenario)
@@ -277,10 +277,10 @@ def test_silent_node_makes_the_same_bytes_go_to_a_weak_quorum(consortium: Consor
 def test_node_that_is_down_is_gone_round(consortium: Consortium) -> None:
     async def scenario(world: World) -> None:
         del world.wire.listening[NODES[0].port]
-        world.nodes["customs"].moods = [_stay_silent]  # and one more lies low
+        world.nodes["transport"].moods = [_stay_silent]  # and one more lies low
         receipt = await world.client.submit_kind("k", {})
         assert receipt.result == (0, None)
-        assert "market" in {member for member, _ in world.ledger.submissions}
+        assert "treasury" in {member for member, _ in world.ledger.submissions}
 
     play(consortium, scenario)
 

@@ -72,13 +72,13 @@ class Served:
         self._wire.listening[NODE.port] = self.listener.take
 
     async def connect(
-        self, member: str = "customs", name: str = "cli", chain_id: bytes = CHAIN
+        self, member: str = "transport", name: str = "cli", chain_id: bytes = CHAIN
     ) -> Connection:
         """Connect as a client of `member`."""
         tls = self._consortium.client(member, name)
         return await open_connection(self._nursery, tls, NODE, chain_id, dial=self._wire.dial)
 
-    async def raw(self, member: str = "customs") -> FrameLink:
+    async def raw(self, member: str = "transport") -> FrameLink:
         """Connect as one who then writes frames by hand."""
         stream = await self._wire.dial(NODE.host, NODE.port)
         tls = self._consortium.client(member)
@@ -124,10 +124,10 @@ async def error_of(connection: Connection, method: str, **params: Any) -> NodeEr
 
 def test_request_is_answered_for_whom_the_certificate_names(consortium: Consortium) -> None:
     async def scenario(gateway: Served) -> None:
-        connection = await gateway.connect("market", "batch-1")
+        connection = await gateway.connect("treasury", "batch-1")
         answer = await connection.call("query", {"name": "x", "list": (1, b"2")}, 10)
         assert answer == {
-            "client": "creditledger:client:market:batch-1",
+            "client": "creditledger:client:treasury:batch-1",
             "method": "query",
             "params": {"name": "x", "list": (1, b"2")},
         }
@@ -245,8 +245,8 @@ def test_full_gateway_says_busy_and_takes_nothing(consortium: Consortium) -> Non
     limits = GatewayLimits(requests=16, retry_after_ms=30)  # 4 for each member, 2 for each client
 
     async def scenario(gateway: Served) -> None:
-        greedy = await gateway.connect("customs", "greedy")
-        modest = await gateway.connect("market")
+        greedy = await gateway.connect("transport", "greedy")
+        modest = await gateway.connect("treasury")
         results: list[str] = []
 
         async def ask(connection: Connection) -> None:
@@ -264,7 +264,7 @@ def test_full_gateway_says_busy_and_takes_nothing(consortium: Consortium) -> Non
             assert gateway.service.waiting == 2
             assert gateway.gateway.counters.busy == 18
             # The rest of its member, and every other member, has its own places.
-            for connection in (await gateway.connect("customs", "other"), modest):
+            for connection in (await gateway.connect("transport", "other"), modest):
                 assert await connection.call("query", {"name": "x"}, 10)
             gateway.service.gate.set()
         assert results.count("done") == 2
@@ -295,7 +295,7 @@ def test_connections_are_bounded(consortium: Consortium) -> None:
         with pytest.raises(NodeError) as refusal:
             await gateway.connect()
         assert refusal.value.code == Code.BUSY
-        assert await (await gateway.connect("market")).call("query", {"name": "x"}, 10)
+        assert await (await gateway.connect("treasury")).call("query", {"name": "x"}, 10)
         first.close()
         await wait_all_tasks_blocked()
         assert await (await gateway.connect()).call("query", {"name": "x"}, 10)

@@ -41,12 +41,12 @@ def test_one_port_serves_nodes_and_clients(consortium: Consortium) -> None:
         async with trio.open_nursery() as nursery:
             port = await nursery.start(listener.run, "127.0.0.1", 0)
             node = NodeAddress("tax", "127.0.0.1", port)
-            client = await open_connection(nursery, consortium.client("market"), node, CHAIN)
+            client = await open_connection(nursery, consortium.client("treasury"), node, CHAIN)
             assert await client.call("head", {}, 5) == "head"
             stream = await trio.open_tcp_stream("127.0.0.1", port)
-            secure = await consortium.node("market").connect(stream, PEER_PROTOCOL, "tax", "x")
+            secure = await consortium.node("treasury").connect(stream, PEER_PROTOCOL, "tax", "x")
             assert await secure.stream.receive_some() == b""
-            assert peers.identities == ["creditledger:node:market"]
+            assert peers.identities == ["creditledger:node:treasury"]
             assert listener.counters.accepted == 2
             nursery.cancel_scope.cancel()
 
@@ -90,7 +90,7 @@ def test_plaintext_and_closed_connections_leave_the_listener_whole(consortium: C
                     assert await stream.receive_some() == b""
                 await stream.aclose()
             node = NodeAddress("tax", "127.0.0.1", port)
-            client = await open_connection(nursery, consortium.client("market"), node, CHAIN)
+            client = await open_connection(nursery, consortium.client("treasury"), node, CHAIN)
             assert await client.call("head", {}, 5) == "head"
             assert listener.counters.refused == 3
             nursery.cancel_scope.cancel()
@@ -131,9 +131,9 @@ def test_crowd_of_silent_connections_does_not_keep_a_member_out(consortium: Cons
                 await wait_all_tasks_blocked()
             near, far = memory_stream_pair()
             nursery.start_soon(listener.take, far, "10.0.0.3")
-            await consortium.node("market").connect(near, PEER_PROTOCOL, "tax", "there")
+            await consortium.node("treasury").connect(near, PEER_PROTOCOL, "tax", "there")
             await wait_all_tasks_blocked()
-            assert peers.identities == ["creditledger:node:market"]
+            assert peers.identities == ["creditledger:node:treasury"]
             assert listener.counters.crowded_out == 22
             assert len(listener._pending) == 9
             assert "10.0.0.7" in listener._pending.values()

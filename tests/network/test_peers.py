@@ -259,7 +259,7 @@ def test_newer_session_replaces_the_older(consortium: Consortium) -> None:
 
 BREACHES: list[tuple[PeerFrame, Code]] = [
     (Hello(bytes(32), "tax", bytes(16), 1), Code.PEER_WRONG_CHAIN),
-    (Hello(CHAIN, "market", bytes(16), 1), Code.PEER_PROTOCOL),
+    (Hello(CHAIN, "treasury", bytes(16), 1), Code.PEER_PROTOCOL),
     (Votes(b"before any hello"), Code.PEER_PROTOCOL),
 ]
 
@@ -310,10 +310,10 @@ def test_bad_frame_ends_the_session(consortium: Consortium, data: bytes) -> None
     play(consortium, scenario)
 
 
-def test_member_of_higher_index_may_not_dial(consortium: Consortium) -> None:
+def test_member_whose_id_sorts_behind_may_not_dial(consortium: Consortium) -> None:
     async def scenario(nodes: Nodes, _clock: MockClock) -> None:
         second = await nodes.start(1)
-        await dial_by_hand(nodes, "market", 1, hello=Hello(CHAIN, "market", bytes(16), 1))
+        await dial_by_hand(nodes, "treasury", 1, hello=Hello(CHAIN, "treasury", bytes(16), 1))
         await nodes.settle()
         assert second.connected == frozenset()
         assert second.counters[2].sessions == 0
@@ -443,7 +443,9 @@ def test_wrong_member_at_an_address_is_never_spoken_to(
         first = await nodes.start(0)
         await nodes.settle()
         assert first.connected == {2}
-        assert first.counters[1].last_error == "E5006 certificate of market, want that of customs"
+        assert (
+            first.counters[1].last_error == "E5006 certificate of treasury, want that of transport"
+        )
 
     play(consortium, scenario)
 
@@ -453,3 +455,105 @@ def test_limits_that_contradict_each_other_are_refused() -> None:
         PeerLimits(ping_s=PEER_LINK.idle_s)
     with pytest.raises(LocalError, match="backoff_s"):
         PeerLimits(backoff_s=3.0, backoff_s_max=2.0)
+
+
+def moved(member: str, index: int, port: int | None = None) -> PeerAddress:
+    """Return a member's address under another number, perhaps at another port."""
+    old = next(address for address in ADDRESSES if address.member == member)
+    return PeerAddress(index, member, old.host, old.port if port is None else port)
+
+
+def test_f82_links_of_members_that_stay_live_through_a_change_of_numbers(
+    consortium: Consortium,
+) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        for own in (3, 2, 1, 0):
+            await nodes.start(own)
+        await nodes.settle()
+        nodes.events.clear()
+        # transport (1) goes, the members behind it move up.
+        left = (moved("tax", 0), moved("treasury", 1), moved("works", 2))
+        for own, member in ((0, "tax"), (2, "treasury"), (3, "works")):
+            own_address = next(item for item in left if item.member == member)
+            nodes.networks[own].set_peers(own_address, left)
+        await nodes.settle()
+        tax = nodes.networks[0]
+        assert tax.connected == {1, 2}
+        assert tax.member(1) == "treasury"
+        assert tax.index("transport") is None
+        assert [event for event in nodes.events if event[0] == 0] == [(0, "disconnect", 1)]
+        assert tax.send(1, Votes(b"to treasury"))
+        await nodes.settle()
+        assert await nodes.networks[2].receive() == [(0, Votes(b"to treasury"))]
+        assert tax.counters[1].sessions == 1
+        assert not tax.send(3, Votes(b"to nobody"))
+
+    play(consortium, scenario)
+
+
+def test_f83_frames_and_sessions_of_a_removed_member_end(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        second, first = await nodes.start(1), await nodes.start(0)
+        await nodes.settle()
+        second.send(0, Votes(b"from a member"))
+        first.set_peers(ADDRESSES[0], (ADDRESSES[0], moved("treasury", 1)))
+        await nodes.settle()
+        assert first.connected == frozenset()
+        assert len(first._inbox) == 0
+        # It listens to tax no more, and what tax hears of it is refused.
+        third = await nodes.start(2)
+        third.set_peers(moved("treasury", 1), (ADDRESSES[0], moved("treasury", 1)))
+        link = await dial_by_hand(
+            nodes, "transport", 2, hello=Hello(CHAIN, "transport", bytes(16), 1)
+        )
+        for _ in range(3):
+            clock.jump(2)
+            await nodes.settle()
+        assert third.connected == {0}
+        assert link.bytes_received == 0
+
+    play(consortium, scenario)
+
+
+def test_added_member_is_dialled_and_a_moved_one_at_its_new_address(
+    consortium: Consortium,
+) -> None:
+    async def scenario(nodes: Nodes, clock: MockClock) -> None:
+        first = await nodes.start(0)
+        first.set_peers(ADDRESSES[0], ADDRESSES[:2])
+        second = await nodes.start(1)
+        third = await nodes.start(2)
+        clock.jump(2)
+        await nodes.settle()
+        assert first.connected == {1}
+        first.set_peers(ADDRESSES[0], ADDRESSES[:3])
+        await nodes.settle()
+        assert first.connected == {1, 2}
+        # The new address counts from the next dial on; the link that stands is not cut.
+        nodes.wire.listening[9999] = nodes.wire.listening.pop(ADDRESSES[2].port)
+        first.set_peers(ADDRESSES[0], (*ADDRESSES[:2], moved("treasury", 2, 9999)))
+        await nodes.settle()
+        assert first.connected == {1, 2}
+        await nodes.wire.cut()
+        for _ in range(4):
+            clock.jump(2)
+            await nodes.settle()
+        assert first.connected == {1, 2}
+        assert third.counters[0].sessions == 2
+        assert second.counters[0].sessions == 2
+
+    play(consortium, scenario)
+
+
+def test_broadcast_below_a_number_leaves_observers_out(consortium: Consortium) -> None:
+    async def scenario(nodes: Nodes, _clock: MockClock) -> None:
+        third, second = await nodes.start(2), await nodes.start(1)
+        first = await nodes.start(0)
+        await nodes.settle()
+        assert second.connected == {0, 2}
+        assert first.broadcast(Votes(b"for validators"), below=2) == 1
+        assert first.broadcast(Votes(b"for all")) == 2
+        await nodes.settle()
+        assert await third.receive() == [(0, Votes(b"for all"))]
+
+    play(consortium, scenario)

@@ -42,7 +42,7 @@ def test_frame_above_the_bound_is_still_sent() -> None:
 
 def test_each_peer_has_its_turn() -> None:
     async def attempt() -> list[int]:
-        inbox: Inbox[str] = Inbox((1, 2, 3), QueueLimits())
+        inbox: Inbox[int, str] = Inbox(QueueLimits())
         await inbox.put(1, [("flood", 1)] * 1000)
         await inbox.put(2, [("a", 1), ("b", 1)])
         await inbox.put(3, [("c", 1)])
@@ -54,7 +54,7 @@ def test_each_peer_has_its_turn() -> None:
 
 def test_order_of_one_peer_is_kept() -> None:
     async def attempt() -> list[int]:
-        inbox: Inbox[int] = Inbox((1, 2), QueueLimits())
+        inbox: Inbox[int, int] = Inbox(QueueLimits())
         await inbox.put(2, [(-1, 1)] * 10)
         await inbox.put(1, [(number, 1) for number in range(50)])
         got: list[int] = []
@@ -67,7 +67,7 @@ def test_order_of_one_peer_is_kept() -> None:
 
 def test_full_peer_waits_and_nobody_else_does() -> None:
     async def attempt() -> None:
-        inbox: Inbox[str] = Inbox((1, 2), LIMITS)
+        inbox: Inbox[int, str] = Inbox(LIMITS)
         finished: list[int] = []
 
         async def put(peer: int, count: int) -> None:
@@ -88,7 +88,7 @@ def test_full_peer_waits_and_nobody_else_does() -> None:
 
 def test_bytes_bound_the_inbox_too() -> None:
     async def attempt() -> None:
-        inbox: Inbox[str] = Inbox((1,), LIMITS)
+        inbox: Inbox[int, str] = Inbox(LIMITS)
         with trio.move_on_after(0) as scope:
             await inbox.put(1, [("x", 101)])
         assert scope.cancelled_caught

@@ -53,42 +53,48 @@ def shake(
 
 
 def test_both_ends_know_each_other(consortium: Consortium) -> None:
-    server, client = shake(consortium.node("tax"), consortium.node("customs"), PEER_PROTOCOL, "tax")
+    server, client = shake(
+        consortium.node("tax"), consortium.node("transport"), PEER_PROTOCOL, "tax"
+    )
     assert isinstance(server, SecureStream)
     assert isinstance(client, SecureStream)
-    assert (server.identity, client.identity) == (NodeIdentity("customs"), NodeIdentity("tax"))
+    assert (server.identity, client.identity) == (NodeIdentity("transport"), NodeIdentity("tax"))
     assert server.protocol == client.protocol == PEER_PROTOCOL
     assert server.stream.version() == "TLSv1.3"
     assert not client.stream.session_reused
 
 
 def test_client_certificate_is_served_as_client(consortium: Consortium) -> None:
-    server, _ = shake(consortium.node("tax"), consortium.client("customs"), CLIENT_PROTOCOL, "tax")
+    server, _ = shake(
+        consortium.node("tax"), consortium.client("transport"), CLIENT_PROTOCOL, "tax"
+    )
     assert isinstance(server, SecureStream)
-    assert server.identity == ClientIdentity("customs", "cli")
+    assert server.identity == ClientIdentity("transport", "cli")
 
 
 def test_wrong_member_behind_the_address_is_refused(consortium: Consortium) -> None:
-    _, client = shake(consortium.node("market"), consortium.node("customs"), PEER_PROTOCOL, "tax")
+    _, client = shake(
+        consortium.node("treasury"), consortium.node("transport"), PEER_PROTOCOL, "tax"
+    )
     assert isinstance(client, RemoteError)
     assert client.code == Code.TLS_REFUSED
-    assert client.message == "certificate of market, want that of tax"
+    assert client.message == "certificate of treasury, want that of tax"
 
 
 def test_client_may_not_use_the_peer_protocol(consortium: Consortium) -> None:
-    server, _ = shake(consortium.node("tax"), consortium.client("customs"), PEER_PROTOCOL, "tax")
+    server, _ = shake(consortium.node("tax"), consortium.client("transport"), PEER_PROTOCOL, "tax")
     assert isinstance(server, RemoteError)
-    assert server.message == "creditledger:client:customs:cli may not use creditledger-peer/1"
+    assert server.message == "creditledger:client:transport:cli may not use creditledger-peer/1"
 
 
 def test_node_may_not_pose_as_client(consortium: Consortium) -> None:
-    server, _ = shake(consortium.node("tax"), consortium.node("customs"), CLIENT_PROTOCOL, "tax")
+    server, _ = shake(consortium.node("tax"), consortium.node("transport"), CLIENT_PROTOCOL, "tax")
     assert isinstance(server, RemoteError)
     assert "may not use" in server.message
 
 
 def test_client_program_cannot_serve_as_the_node(consortium: Consortium) -> None:
-    _, client = shake(consortium.client("tax"), consortium.node("customs"), PEER_PROTOCOL, "tax")
+    _, client = shake(consortium.client("tax"), consortium.node("transport"), PEER_PROTOCOL, "tax")
     assert isinstance(client, RemoteError)
     assert client.code == Code.TLS_REFUSED
 
@@ -97,7 +103,7 @@ def test_expired_certificate_is_refused_at_both_ends(consortium: Consortium) -> 
     old = TlsEndpoint(
         consortium.anchors, *consortium.files(NodeIdentity("tax"), valid_from=LONG_AGO)
     )
-    server, client = shake(consortium.node("customs"), old, PEER_PROTOCOL, "customs")
+    server, client = shake(consortium.node("transport"), old, PEER_PROTOCOL, "transport")
     assert isinstance(server, RemoteError)
     assert (server.code, server.message) == (
         Code.TLS_REFUSED,
@@ -105,12 +111,12 @@ def test_expired_certificate_is_refused_at_both_ends(consortium: Consortium) -> 
     )
     assert isinstance(client, RemoteError)
     assert client.code == Code.CONNECTION_LOST
-    _, client = shake(old, consortium.node("customs"), PEER_PROTOCOL, "tax")
+    _, client = shake(old, consortium.node("transport"), PEER_PROTOCOL, "tax")
     assert isinstance(client, RemoteError)
     assert client.message == "tls refused: certificate has expired"
 
 
-@pytest.mark.parametrize("name", ["stranger", "customs"])
+@pytest.mark.parametrize("name", ["stranger", "transport"])
 def test_certificate_of_another_root_is_refused(
     consortium: Consortium, tmp_path: Path, name: str
 ) -> None:
@@ -151,7 +157,7 @@ def _context(consortium: Consortium) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.load_cert_chain(*consortium.files(NodeIdentity("customs")))
+    context.load_cert_chain(*consortium.files(NodeIdentity("transport")))
     context.set_alpn_protocols([PEER_PROTOCOL])
     return context
 
@@ -196,12 +202,12 @@ def test_plaintext_is_refused(consortium: Consortium, data: bytes) -> None:
 
 def test_reload_takes_renewed_files_and_drops_a_member(consortium: Consortium) -> None:
     endpoint = TlsEndpoint(consortium.anchors, *consortium.files(NodeIdentity("tax")))
-    left = {name: held for name, held in consortium.anchors.items() if name != "customs"}
+    left = {name: held for name, held in consortium.anchors.items() if name != "transport"}
     endpoint.reload(left)
-    server, _ = shake(endpoint, consortium.node("customs"), PEER_PROTOCOL, "tax")
+    server, _ = shake(endpoint, consortium.node("transport"), PEER_PROTOCOL, "tax")
     assert isinstance(server, RemoteError)
     assert server.code == Code.TLS_REFUSED
-    server, _ = shake(endpoint, consortium.node("market"), PEER_PROTOCOL, "tax")
+    server, _ = shake(endpoint, consortium.node("treasury"), PEER_PROTOCOL, "tax")
     assert isinstance(server, SecureStream)
 
 
