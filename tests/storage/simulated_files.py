@@ -2,7 +2,7 @@
 
 Every operation that changes something counts; at the chosen one the machine stops (`Crash`), and
 `after_crash` returns what a disk may hold then: what was synced for certain, and of the rest each
-write, sector by sector, and each change of a name as the dice fall.
+write, sector by sector, and each change of a name as the dice fall. A lying disk says that it has synced and has not.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class SimulatedFiles:
         self.crash_at: int | None = None
         self.fail_at: int | None = None
         self.fail_code = Code.STORE_IO
+        self.is_lying = False
         self._names: dict[Path, _Content] = {}
         self._durable_names: dict[Path, _Content] = {}
         self._pending_names: list[Callable[[dict[Path, _Content]], None]] = []
@@ -102,6 +103,8 @@ class SimulatedFiles:
 
     def sync_folder(self, path: Path) -> None:
         self.step()
+        if self.is_lying:
+            return
         self._durable_names = dict(self._names)
         self._pending_names.clear()
 
@@ -156,6 +159,8 @@ class _SimulatedFile:
 
     def sync(self) -> None:
         self._files.step()
+        if self._files.is_lying:
+            return
         self._content.durable = self._content.current()
         self._content.pending.clear()
 
