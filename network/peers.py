@@ -5,8 +5,8 @@ changes who is there, under which number and at which address, while everything 
 to members that stay are left alone, a removed member's link ends, a new address is dialled when the
 link is next made. A frame that waits when numbers change is handed out under the new number.
 
-Of two members the one whose id sorts first dials and the other listens, so two nodes never cross,
-whatever numbers an epoch gives them. A session begins with TLS (whom the certificate names is whom
+Of two members the one whose id sorts first dials, so two nodes never cross, whatever numbers an
+epoch gives them; a session is taken whoever dialled. A session begins with TLS (whom the certificate names is whom
 we meant) and a `Hello` each way (the same chain). A new session of a member replaces the old one:
 the old is half-open when an address has changed. A session that ends is dialled again after a delay
 that doubles up to a cap, with jitter from the caller's source; it starts anew once a session has
@@ -320,12 +320,12 @@ class PeerNetwork:
             ) from None
 
     async def serve(self, secure: SecureStream) -> None:
-        """Serve a stream that a member whose id sorts before opened, until it ends; closes it."""
+        """Serve a stream that another member opened, until it ends; closes it."""
         peer = self._peers.get(secure.identity.member)
         try:
-            if peer is None or self._own.member < peer.member:
+            if peer is None:
                 raise RemoteError(
-                    secure.identity.member, Code.PEER_UNKNOWN, "not a member that dials this node"
+                    secure.identity.member, Code.PEER_UNKNOWN, "not a member with a node"
                 )
             if peer.penalty_until > trio.current_time():
                 raise RemoteError(peer.member, Code.PEER_PROTOCOL, "kept away after a breach")
