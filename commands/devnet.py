@@ -32,6 +32,7 @@ def command() -> None:
 @command.command("up", example="creditledger devnet up --dir .devnet --nodes 4")
 @click.option("--dir", "folder", type=_PATH, help="Its folder (default: --net, else .devnet).")
 @click.option("--nodes", default=4, show_default=True, help="How many members run a node.")
+@click.option("--start", type=click.IntRange(1), help="Start only so many of the nodes.")
 @click.option("--seed", type=int, help="Make the keys from a seed, to repeat a run.")
 @click.option("--as-of", "as_of", type=DAY, help="The day the network lives in.")
 @click.option("--consortium", type=_PATH, help="Consortium file (default: the demonstration's).")
@@ -41,6 +42,7 @@ def up(
     context: click.Context,
     folder: Path | None,
     nodes: int,
+    start: int | None,
     seed: int | None,
     as_of: int | None,
     consortium: Path | None,
@@ -57,7 +59,7 @@ def up(
         base_port=base_port,
     )
     say(f"chain {network.chain_id}")
-    network = local_network.start(network, [entry.member for entry in network.nodes])
+    network = local_network.start(network, [entry.member for entry in network.nodes[:start]])
     _show(network)
 
 

@@ -15,10 +15,33 @@ from commands.values import ID, moment, now_ms, short
 from ledger.errors import Code, Refused
 from ledger.membership.genesis import Genesis, parse_genesis
 
+_MEMBER_LINE = "\n[[member]]\n"
+
 
 @click.group("genesis", cls=Group)
 def command() -> None:
     """Build, show and verify a genesis document; its hash is the chain id."""
+
+
+@command.command(
+    "province", example="creditledger genesis province consortium.toml --network guangdong"
+)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--network", default="guangdong", show_default=True, help="Its tables are taken.")
+@click.option("--name", default="Guangdong SME financing platform", show_default=True)
+def province(out: Path, network: str, name: str) -> None:
+    """Write OUT, the consortium file of a whole province, ready to be edited.
+
+    Every department, institution and supervisor in the tables of the network is a member of it.
+    Certificates, node keys and addresses are the members' own: `creditledger devnet up` makes them
+    up for a network on one machine.
+    """
+    from genesis.institutions import consortium_of
+    from genesis.network import load_network
+
+    text = consortium_of(load_network(network).folder, name)
+    write_new(out, text.encode())
+    say(f"{text.count(_MEMBER_LINE)} members in {out}")
 
 
 @command.command("build", example="creditledger genesis build consortium.toml --out genesis.bin")

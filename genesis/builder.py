@@ -60,7 +60,7 @@ _TOP_KEYS = frozenset(
     ]
 )
 _MEMBER_KEYS = frozenset(
-    ["id", "name", "name_zh", "role", "capabilities", "certificate", "node_key", "address"]
+    ["id", "name", "name_zh", "role", "kind", "capabilities", "certificate", "node_key", "address"]
 )
 
 
@@ -175,6 +175,7 @@ def _member(place: str, entry: Mapping[str, Any], folder: Path) -> dict[str, Any
         "public_key": _public_key(place, certificate),
         "certificate": certificate.public_bytes(Encoding.DER),
         "node": _node(place, entry),
+        "kind": _text(place, entry, "kind") if "kind" in entry else "",
     }
 
 

@@ -79,11 +79,11 @@ def load_network(name_or_folder: str | Path) -> Network:
 
 
 def _departments(folder: Path) -> Iterator[tuple[str, Row]]:
-    return _rows(folder / "departments.csv", ("id", "name", "name_zh"))
+    return read_rows(folder / "departments.csv", ("id", "name", "name_zh"))
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
-    """Yield (place, row) of a table; raise `Refused` 7003 for a file that is not this table."""
+def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
+    """Yield (place, row) of a CSV table; `Refused` 7003 for a file that is not this table."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -107,7 +107,7 @@ def _categories(
 ) -> tuple[dict[str, Any], ...]:
     categories: dict[str, dict[str, Any]] = {}
     columns = "id,owner,name,name_zh,access,is_negative,has_natural_person,cadence,dimension"
-    for place, row in _rows(folder / "categories.csv", tuple(columns.split(","))):
+    for place, row in read_rows(folder / "categories.csv", tuple(columns.split(","))):
         if row["id"] in categories:
             raise _bad(place, f"category {row['id']} stands twice")
         _want(place, "owner", row["owner"], departments)
@@ -119,7 +119,7 @@ def _categories(
             "schemas": [],
         }
     fields = _fields(folder)
-    for place, row in _rows(folder / "schemas.csv", _SCHEMA_COLUMNS):
+    for place, row in read_rows(folder / "schemas.csv", _SCHEMA_COLUMNS):
         _want(place, "category", row["category"], categories)
         schema = _schema(place, row, fields.pop((row["category"], row["schema"]), []))
         categories[row["category"]]["schemas"].append(schema)
@@ -156,7 +156,7 @@ def _schema(place: str, row: Row, fields: list[dict[str, Any]]) -> dict[str, Any
 def _fields(folder: Path) -> dict[tuple[str, str], list[dict[str, Any]]]:
     fields: dict[tuple[str, str], list[dict[str, Any]]] = {}
     columns = "category,schema,name,type,unit,is_optional,values,scale,minimum"
-    for place, row in _rows(folder / "fields.csv", tuple(columns.split(","))):
+    for place, row in read_rows(folder / "fields.csv", tuple(columns.split(","))):
         of_schema = fields.setdefault((row["category"], row["schema"]), [])
         if any(field["name"] == row["name"] for field in of_schema):
             raise _bad(place, f"field {row['name']} stands twice")

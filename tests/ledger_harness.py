@@ -168,6 +168,7 @@ def genesis_document(
             "capabilities": capabilities,
             "public_key": key_of(name).public_key,
             "certificate": b"certificate of " + name.encode(),
+            "kind": "",
             "node": (
                 {"public_key": key_of(f"node:{name}").public_key, "address": f"{name}.test:7001"}
                 if has_node

@@ -50,6 +50,7 @@ _MEMBER_KEYS = (
     "public_key",
     "certificate",
     "node",
+    "kind",
 )
 
 
@@ -148,7 +149,16 @@ def _member(place: str, value: object) -> Member:
         _public_key(reading),
         reading.data("certificate", minimum=1, maximum=65_536),
         _node(reading.at("node"), reading.raw("node")),
+        kind=_kind(reading, role),
     )
+
+
+def _kind(reading: Reading, role: str) -> str:
+    """Return the supervisory class of an institution; no other member has one."""
+    kind = reading.text("kind", minimum=0, maximum=64)
+    if kind and role != Role.BANK:
+        invalid(reading.at("kind"), f"got {kind}, but only an institution has a supervisory class")
+    return kind
 
 
 def _node(place: str, value: object) -> Node | None:

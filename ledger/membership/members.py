@@ -43,7 +43,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member; `certificate` is the DER of the self-signed CA certificate of `public_key`."""
+    """One member; `certificate` is the DER of the self-signed CA certificate of `public_key`.
+
+    `kind` is an institution's supervisory class, by which prudential limits apply; else empty.
+    """
 
     id: str
     name: str
@@ -54,6 +57,7 @@ class Member:
     certificate: bytes
     node: Node | None
     revoked_keys: tuple[bytes, ...] = ()
+    kind: str = ""
 
     def to_value(self) -> tuple[Any, ...]:
         """Return the canonical value that MEMBERS holds."""
@@ -67,12 +71,15 @@ class Member:
             self.certificate,
             None if self.node is None else (self.node.public_key, self.node.address),
             self.revoked_keys,
+            self.kind,
         )
 
 
 def member_from_value(value: Any) -> Member:
     """Return the member of a MEMBERS entry."""
-    member_id, name, name_zh, role, capabilities, public_key, certificate, node, revoked = value
+    (member_id, name, name_zh, role, capabilities, public_key, certificate, node, revoked, kind) = (
+        value
+    )
     return Member(
         member_id,
         name,
@@ -83,6 +90,7 @@ def member_from_value(value: Any) -> Member:
         certificate,
         None if node is None else Node(*node),
         revoked,
+        kind,
     )
 
 

@@ -1,0 +1,65 @@
+"""The institutions of Guangdong, and a genesis of all 157 members of the province."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from genesis import builder, institutions
+from genesis.local import plan
+from genesis.network import NETWORKS
+from ledger.errors import Code, Refused
+from ledger.membership.members import Role
+
+GUANGDONG = NETWORKS / "guangdong"
+NOW_MS = 1_800_000_000_000
+
+
+def test_guangdong_has_129_institutions_of_every_supervisory_class() -> None:
+    found = institutions.load_institutions(GUANGDONG)
+    assert len({item.id for item in found}) == 129
+    assert len({item.name_zh for item in found}) == 129
+    assert Counter(item.kind for item in found) == {
+        "national_bank": 12,
+        "city_bank": 14,
+        "rural_bank": 24,
+        "village_bank": 12,
+        "micro_loan": 20,
+        "micro_loan_online": 3,
+        "guarantee": 12,
+        "guarantee_sme_agri": 4,
+        "leasing": 8,
+        "factoring": 8,
+        "pawn": 5,
+        "cooperative": 3,
+        "crowdfunding": 2,
+        "equity_market": 2,
+    }
+
+
+def test_table_is_what_the_program_makes_of_the_small_tables() -> None:
+    made = institutions.make_institutions(GUANGDONG)
+    assert tuple(made) == institutions.load_institutions(GUANGDONG)
+
+
+def test_institution_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    lines = (GUANGDONG / institutions.TABLE).read_text("utf-8").splitlines()
+    (tmp_path / institutions.TABLE).write_text("\n".join([*lines[:3], lines[1]]), encoding="utf-8")
+    with pytest.raises(Refused, match=r"line 4: institution icbc-gd stands twice") as caught:
+        institutions.load_institutions(tmp_path)
+    assert caught.value.code is Code.CONFIG_INVALID
+
+
+def test_genesis_of_the_province_has_157_members_that_all_validate(tmp_path: Path) -> None:
+    consortium = tmp_path / "consortium.toml"
+    consortium.write_text(institutions.consortium_of(GUANGDONG, "province"), encoding="utf-8")
+    network = plan(consortium, tmp_path, nodes=157, base_port=17_000, now_ms=NOW_MS)
+    genesis = builder.verify(network.genesis_file.read_bytes())
+    assert genesis.chain_id == network.chain_id
+    assert len(genesis.members) == len(genesis.validators) == 157
+    assert len(genesis.categories) == 213
+    by_role = Counter(member.role for member in genesis.members)
+    assert by_role == {Role.DEPARTMENT: 25, Role.REGULATOR: 3, Role.BANK: 129}
+    assert all((member.kind != "") == (member.role is Role.BANK) for member in genesis.members)
