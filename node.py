@@ -25,6 +25,7 @@ import trio
 
 from consensus import effects as fx
 from consensus.config import ReplicaConfig, production
+from consensus.epochs import EpochView
 from consensus.events import ChainHead, Clock, ExecutedBlock, PeerConnected, Timer, TimerExpired
 from consensus.log import VoteRecord, decode_record
 from consensus.replica import Replica
@@ -184,7 +185,11 @@ class Node:
         votes, bodies = split_entries(self._votes.read())
         records = [decode_record(vote) for vote in votes]
         self._replica, effects = Replica.restore(
-            self._config, key.sign, records, _chain_head(self._chain), self._clock.read()
+            self._config,
+            key.sign,
+            records,
+            _chain_head(self._chain, self._catch_up.get_epochs()),
+            self._clock.read(),
         )
         self._performer = self._make_performer(records)
         self._performer.accept(effects)
@@ -418,7 +423,7 @@ def _make_engine(home: OpenHome) -> Callable[[Header, Batch, Sequence[Transactio
     return engine
 
 
-def _chain_head(chain: ChainStore) -> ChainHead:
+def _chain_head(chain: ChainStore, epochs: EpochView) -> ChainHead:
     head = chain.head()
     if head is None:
         raise LocalError(Code.HOME_INCOMPLETE, "the store holds no genesis block")
@@ -429,7 +434,7 @@ def _chain_head(chain: ChainStore) -> ChainHead:
         header = chain.header(height)
         if header is not None:
             recent.append(ExecutedBlock(height, header.hash(), header.batch_digest))
-    return ChainHead(head.height, head.hash(), head.time_ms, certificate, tuple(recent))
+    return ChainHead(head.height, head.hash(), head.time_ms, certificate, tuple(recent), epochs)
 
 
 async def _run_until_signal(home: OpenHome, settings: NodeSettings, password: bytes | None) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from consensus.epochs import PreviousEpoch
 from ledger.chain.batch import MAX_BATCH_TRANSACTIONS
 from ledger.chain.certificate import MAX_MEMBERS, fault_bound, quorum, weak_quorum
 from ledger.chain.hashes import HASH_BYTES
@@ -19,6 +20,7 @@ from ledger.errors import Code, LocalError
 from ledger.keys import PUBLIC_KEY_BYTES
 
 MEMBERS_MIN = 4
+OBSERVER = -1  # the index of a node that follows an epoch and does not vote in it
 # Rule 29: L·n bounds the distinct signed votes that one NEW-VIEW makes a replica verify.
 WINDOW_TIMES_MEMBERS_MAX = 10_000
 NS_PER_MS = 1_000_000
@@ -88,7 +90,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaConfig:
-    """One epoch as one member sees it; `members` are its ordered public keys (rules 2, 4)."""
+    """One epoch as one node sees it; `members` are its ordered public keys (rules 2, 4).
+
+    `index` is the own place among them, or `OBSERVER`. `previous` is the epoch before, None only in
+    epoch 0, which begins at genesis.
+    """
 
     chain_id: bytes
     epoch: int
@@ -96,6 +102,7 @@ class ReplicaConfig:
     index: int
     limits: Limits
     timers: Timers
+    previous: PreviousEpoch | None = None
     size: int = field(init=False)
     fault_bound: int = field(init=False)
     quorum: int = field(init=False)
@@ -128,7 +135,7 @@ def _check_members(config: ReplicaConfig) -> None:
         raise LocalError(Code.CONFIG_INVALID, "a member's public key is not 32 bytes")
     if len(set(config.members)) != config.size:
         raise LocalError(Code.CONFIG_INVALID, "two members have the same public key")
-    if not 0 <= config.index < config.size:
+    if config.index != OBSERVER and not 0 <= config.index < config.size:
         raise LocalError(Code.CONFIG_INVALID, f"own index {config.index} of {config.size} members")
 
 
@@ -151,7 +158,11 @@ def _check_against_each_other(config: ReplicaConfig) -> None:
 
 
 def production(
-    chain_id: bytes, epoch: int, members: tuple[bytes, ...], index: int
+    chain_id: bytes,
+    epoch: int,
+    members: tuple[bytes, ...],
+    index: int,
+    previous: PreviousEpoch | None = None,
 ) -> ReplicaConfig:
     """Return the preset for real networks; a killed primary is replaced in less than 2 s."""
     timers = Timers(
@@ -177,10 +188,16 @@ def production(
         skew_ms=2_000,
         max_ttl_ms=24 * 3600 * 1000,
     )
-    return ReplicaConfig(chain_id, epoch, members, index, limits, timers)
+    return ReplicaConfig(chain_id, epoch, members, index, limits, timers, previous)
 
 
-def minimal(chain_id: bytes, epoch: int, members: tuple[bytes, ...], index: int) -> ReplicaConfig:
+def minimal(
+    chain_id: bytes,
+    epoch: int,
+    members: tuple[bytes, ...],
+    index: int,
+    previous: PreviousEpoch | None = None,
+) -> ReplicaConfig:
     """Return the preset of tests: every edge (window, places, batch, cap) is a few steps away."""
     timers = Timers(
         request_ns=NS_PER_S,
@@ -202,4 +219,4 @@ def minimal(chain_id: bytes, epoch: int, members: tuple[bytes, ...], index: int)
         skew_ms=2_000,
         max_ttl_ms=600_000,
     )
-    return ReplicaConfig(chain_id, epoch, members, index, limits, timers)
+    return ReplicaConfig(chain_id, epoch, members, index, limits, timers, previous)

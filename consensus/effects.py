@@ -175,6 +175,34 @@ class ReportNewView:
 
 
 @dataclass(frozen=True, slots=True)
+class EnterEpoch:
+    """This replica or observer is done: make the next one; always its last effect (rule 2).
+
+    Everything before it is performed first, and `certificate`, of the last block before `epoch`, is
+    durable before the next one says anything. Where the own chain ends in that block and the own
+    key is one of `members`, the next one is a replica, `Replica.restore` with index and members of
+    `epoch` and `previous` set; else an observer. It starts with an empty pool: bodies are delivered
+    to it again, as after a restart. Events for the old one are dropped.
+    """
+
+    epoch: int
+    members: tuple[bytes, ...]
+    certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class ShowEpochs:
+    """Show peer `to`, which is in the earlier `epoch`, the way out of it (rule 2).
+
+    The shell sends `StableCertificate(epoch, c)` with the certificate c of the last block of
+    `epoch`, and to an observer `EpochChanges` from `epoch` on. Nothing has to come before.
+    """
+
+    to: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Halt:
     """Stop for good and tell the operator: agreement is broken (rules 21 and 31)."""
 
@@ -199,5 +227,7 @@ Effect: TypeAlias = (
     | ReportDrop
     | ReportViewChange
     | ReportNewView
+    | EnterEpoch
+    | ShowEpochs
     | Halt
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
+from consensus.epochs import EpochView
 from consensus.messages import Message
 from ledger.chain.certificate import Certificate
 
@@ -99,13 +100,15 @@ class TimerExpired:
 class BatchExecuted:
     """The batch of the last `Execute` is executed and its block is durable.
 
-    `time_ms` is the header's time; `executed` are the hashes of the block's transactions.
+    `time_ms` is the header's time; `executed` are the hashes of the block's transactions; `epochs`
+    is what its `members_root` commits to: who votes at the next height, and what is pending.
     """
 
     height: int
     block_hash: bytes
     time_ms: int
     executed: tuple[bytes, ...]
+    epochs: EpochView
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class BlockInstalled:
     """A fetched block was verified up to a certificate, executed, and is durable.
 
     Heights come one by one, without a gap. `certificate` is the block's own, where it came along.
+    `epochs` is as in `BatchExecuted`.
     """
 
     height: int
@@ -121,6 +125,7 @@ class BlockInstalled:
     time_ms: int
     executed: tuple[bytes, ...]
     certificate: Certificate | None
+    epochs: EpochView
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,8 @@ class ChainHead:
     """Where the chain of this node ends when a replica is made.
 
     `certificate` is the highest stored one (None: only genesis is stable). `recent` are the
-    executed blocks above it, in order: their CHECKPOINTs are signed again, byte for byte.
+    executed blocks above it, in order: their CHECKPOINTs are signed again, byte for byte. `epochs`
+    is what the last block, or genesis, commits to.
     """
 
     height: int
@@ -164,3 +170,4 @@ class ChainHead:
     time_ms: int
     certificate: Certificate | None
     recent: tuple[ExecutedBlock, ...]
+    epochs: EpochView

@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from ledger.chain.batch import Batch
 from ledger.chain.certificate import MAX_MEMBERS, Certificate
+from ledger.chain.epochs import EpochChange
 from ledger.chain.hashes import HASH_BYTES, tagged_hash
 from ledger.encoding import encode
 from ledger.errors import Code, Refused
@@ -26,6 +27,7 @@ from ledger.keys import SIGNATURE_BYTES, VOTE_DOMAIN, signing_input
 
 NUMBER_MAX = 2**63 - 1
 SLOTS_MAX = 4096
+EPOCH_CHANGES_MAX = 16  # in one message; who is further behind asks again
 BITMAP_BYTES_MAX = (MAX_MEMBERS + 7) // 8
 
 PRE_PREPARE_KIND = "pre-prepare"
@@ -343,6 +345,23 @@ class BatchReply:
         _check_numbers(self.epoch)
 
 
+@dataclass(frozen=True, slots=True)
+class EpochChanges:
+    """How the members changed after `epoch`, in order: the way of an observer (rule 2).
+
+    Each change is proven by the epoch before it, so the whole is proven by the members of `epoch`.
+    """
+
+    epoch: int
+    changes: tuple[EpochChange, ...]
+
+    def __post_init__(self) -> None:
+        _check_numbers(self.epoch)
+        _check_list(self.changes, EPOCH_CHANGES_MAX)
+        if not self.changes:
+            raise malformed("no epoch change in a list of them")
+
+
 SignedMessage: TypeAlias = PrePrepare | Prepare | Commit | Checkpoint | ViewChange | NewView
 Message: TypeAlias = (
     PrePrepare
@@ -356,6 +375,7 @@ Message: TypeAlias = (
     | ViewChangeRequest
     | BatchRequest
     | BatchReply
+    | EpochChanges
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from consensus import messages as m
 from ledger.chain.batch import Batch
 from ledger.chain.certificate import Certificate, certificate_from_value
+from ledger.chain.epochs import change_from_value
 from ledger.encoding import decode, encode
 from ledger.errors import Refused
 
@@ -210,6 +211,18 @@ def _batch_reply(epoch: int, batch: object) -> m.BatchReply:
     return m.BatchReply(epoch, batch_from_value(batch))
 
 
+def _epoch_changes_value(x: m.EpochChanges) -> tuple[object, ...]:
+    return (x.epoch, tuple(change.to_value() for change in x.changes))
+
+
+def _epoch_changes(epoch: int, changes: object) -> m.EpochChanges:
+    try:
+        entries = tuple(change_from_value(item) for item in _items(changes))
+    except Refused as refused:
+        raise m.malformed(refused.message) from None
+    return m.EpochChanges(epoch, entries)
+
+
 # Type numbers are part of the protocol and never change their meaning.
 _CODECS: dict[type, tuple[int, Callable[[Any], tuple[object, ...]], Callable[..., Any]]] = {
     m.PrePrepare: (1, _pre_prepare_value, _pre_prepare),
@@ -223,5 +236,6 @@ _CODECS: dict[type, tuple[int, Callable[[Any], tuple[object, ...]], Callable[...
     m.ViewChangeRequest: (9, _view_change_request_value, m.ViewChangeRequest),
     m.BatchRequest: (10, _batch_request_value, m.BatchRequest),
     m.BatchReply: (11, _batch_reply_value, _batch_reply),
+    m.EpochChanges: (12, _epoch_changes_value, _epoch_changes),
 }
 _DECODERS = {number: from_fields for number, _, from_fields in _CODECS.values()}

@@ -111,6 +111,7 @@ class BlockKeeper:
                     self.head.hash(),
                     self.head.time_ms,
                     effect.batch.transactions,
+                    self._catch_up.get_epochs(),
                 )
             )
 

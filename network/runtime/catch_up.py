@@ -18,6 +18,7 @@ import trio
 
 from consensus import effects as fx
 from consensus.config import ReplicaConfig
+from consensus.epochs import EpochView
 from consensus.events import BlockInstalled, Event, FetchFailed
 from ledger.chain.batch import Batch
 from ledger.chain.block import verify_header_follows
@@ -208,8 +209,13 @@ class CatchUp:
                     block.header.time_ms,
                     block.batch.transactions,
                     certificate,
+                    self.get_epochs(),
                 )
             )
+
+    def get_epochs(self) -> EpochView:
+        """Return who votes at the next height, as the last block commits to it."""
+        return EpochView(self._config.epoch, self._config.members)
 
     async def serve_blocks(self, member: int, request: GetBlocks) -> None:
         """Send the blocks that another member asked for, as many as fit."""

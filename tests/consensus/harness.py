@@ -14,6 +14,7 @@ from hashlib import sha256
 from consensus import effects as fx
 from consensus.config import NS_PER_MS, ReplicaConfig, minimal
 from consensus.effects import Effect
+from consensus.epochs import EpochView
 from consensus.events import (
     BatchExecuted,
     ChainHead,
@@ -185,7 +186,9 @@ class Bench:
         self.effects: list[Effect] = []
         self.records: list[VoteRecord] = list(records)
         self.blocks: list[ExecutedBlock] = []
-        start = head or ChainHead(0, ZERO_HASH, WALL_MS, None, ())
+        start = head or ChainHead(
+            0, ZERO_HASH, WALL_MS, None, (), EpochView(0, self.config.members)
+        )
         self.replica, effects = Replica.restore(
             self.config, FastKeyring(size).signer(index), records, start, self.clock
         )
@@ -215,7 +218,8 @@ class Bench:
         height = effect.batch.height
         block_hash = block_hash_of(height, effect.digest)
         self.blocks.append(ExecutedBlock(height, block_hash, effect.digest))
-        self.handle(BatchExecuted(height, block_hash, WALL_MS, effect.batch.transactions))
+        epochs = EpochView(self.config.epoch, self.config.members)
+        self.handle(BatchExecuted(height, block_hash, WALL_MS, effect.batch.transactions, epochs))
 
     def receive(self, *messages: Message, sender: int | None = None) -> list[Effect]:
         """Deliver messages, each from its signer or from `sender`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consensus import effects as fx
+from consensus.epochs import EpochView
 from consensus.events import BlockInstalled, FetchFailed, PeerConnected, Timer
 from consensus.messages import (
     Checkpoint,
@@ -146,9 +147,10 @@ def test_installed_blocks_bring_the_replica_up():  # rules 20 and 41
     hashes = [block_hash_of(height, digest) for height in range(1, 10)]
     certificate = bench.make.certificate(9, hashes[8], (0, 1, 2))
     bench.receive(StableCertificate(0, certificate), sender=2)
+    epochs = EpochView(0, bench.config.members)
     for height in range(1, 10):
         own = certificate if height == 9 else None
-        event = BlockInstalled(height, hashes[height - 1], digest, 0, (), own)
+        event = BlockInstalled(height, hashes[height - 1], digest, 0, (), own, epochs)
         effects = bench.handle(event)
     assert of_kind(effects, fx.StoreCertificate) == [fx.StoreCertificate(certificate)]
     assert bench.replica.executed_height == bench.replica.stable_height == 9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.epochs import EpochView
 from consensus.events import ChainHead, Timer
 from consensus.log import (
     AcceptedRecord,
@@ -29,8 +30,8 @@ def restarted(bench: Bench, head: ChainHead | None = None) -> Bench:
 
 def head_of(bench: Bench) -> ChainHead:
     """Return where the chain of a bench ends, nothing of it certified."""
-    blocks = tuple(bench.blocks)
-    return ChainHead(len(blocks), blocks[-1].block_hash, WALL_MS, None, blocks)
+    blocks, epochs = tuple(bench.blocks), EpochView(0, bench.config.members)
+    return ChainHead(len(blocks), blocks[-1].block_hash, WALL_MS, None, blocks, epochs)
 
 
 def test_prepare_and_commit_are_byte_identical_after_a_restart():  # rule 44

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from consensus import effects as fx
 from consensus import messages as m
 from consensus.config import minimal
+from consensus.epochs import EpochView
 from consensus.events import (
     ChainHead,
     Clock,
@@ -204,7 +205,7 @@ def to_event(step: Any) -> Event | None:
 @given(STEPS)
 def test_one_hostile_member_neither_breaks_nor_halts_a_replica(steps: list[Any]) -> None:
     config = minimal(CHAIN_ID, 0, MEMBERS, VICTIM)
-    head = ChainHead(0, sha256(b"genesis").digest(), 1_000, None, ())
+    head = ChainHead(0, sha256(b"genesis").digest(), 1_000, None, (), EpochView(0, MEMBERS))
     replica, effects = Replica.restore(config, KEYS[VICTIM].sign, (), head, Clock(0, 2_000))
     for number, step in enumerate(steps):
         event = to_event(step)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from consensus import effects as fx
 from consensus.config import ReplicaConfig
 from consensus.effects import Effect
+from consensus.epochs import EpochView
 from consensus.events import (
     BatchExecuted,
     BlockInstalled,
@@ -146,7 +147,7 @@ class SimNode:
             for block in ledger.blocks[stable:]
         )
         block_hash, time_ms = ledger.head()
-        head = ChainHead(ledger.height, block_hash, time_ms, certificate, recent)
+        head = ChainHead(ledger.height, block_hash, time_ms, certificate, recent, self._epochs())
         self.is_up = True
         self.bodies = {item for item in disk.bodies if item not in ledger.seen}
         self.world.invariants.on_start(self, head)
@@ -400,6 +401,9 @@ class SimNode:
 
     # Blocks
 
+    def _epochs(self) -> EpochView:
+        return EpochView(self.config.epoch, self.config.members)
+
     def _perform_execute(self, effect: fx.Execute) -> None:
         if effect.batch.height != self.ledger.height + 1:
             raise ViolationError(f"member {self.index} executes out of order")
@@ -416,7 +420,13 @@ class SimNode:
             raise ViolationError(f"member {self.index} executes without a body")
         block = self._append(batch.time_ms, effect.digest, batch.transactions)
         self.handle(
-            BatchExecuted(block.height, block.block_hash, block.time_ms, batch.transactions)
+            BatchExecuted(
+                block.height,
+                block.block_hash,
+                block.time_ms,
+                batch.transactions,
+                self._epochs(),
+            )
         )
 
     def _append(
@@ -478,5 +488,6 @@ class SimNode:
                 block.time_ms,
                 block.transactions,
                 certificate,
+                self._epochs(),
             )
         )
