@@ -6,12 +6,12 @@ to members that stay are left alone, a removed member's link ends, a new address
 link is next made. A frame that waits when numbers change is handed out under the new number.
 
 Of two members the one whose id sorts first dials, so two nodes never cross, whatever numbers an
-epoch gives them; a session is taken whoever dialled. A session begins with TLS (whom the certificate names is whom
-we meant) and a `Hello` each way (the same chain). A new session of a member replaces the old one:
-the old is half-open when an address has changed. A session that ends is dialled again after a delay
-that doubles up to a cap, with jitter from the caller's source; it starts anew once a session has
-lasted. A peer that breaks the protocol is charged: its session ends, and for a while it is neither
-dialled nor let in.
+epoch gives them; a session is taken whoever dialled. It begins with TLS (whom the certificate names
+is whom we meant) and a `Hello` each way (the same chain). A new session of a member replaces the
+old one: the old is half-open when an address has changed. A session that ends is dialled again
+after a delay that doubles up to a cap, with jitter from the caller's source; it starts anew once a
+session has lasted. A peer that breaks the protocol is charged: its session ends, and for a while it
+is neither dialled nor let in.
 
 `send` and `broadcast` queue and return at once; a member that is not connected gets nothing, since
 consensus repeats itself on reconnection (rule 28). `receive` gives (number, frame) pairs, one peer

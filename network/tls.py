@@ -62,11 +62,24 @@ class TlsEndpoint:
         """The ids of the members whose certificates are trusted."""
         return frozenset(self._anchors)
 
-    def reload(self, anchors: Anchors | None = None) -> None:
-        """Read the files again, perhaps with other anchors; links that exist are left alone."""
+    def reload(
+        self, anchors: Anchors | None = None, files: tuple[Path, Path] | None = None
+    ) -> None:
+        """Take other anchors, or another certificate with its key, for new handshakes.
+
+        Without `files` the old ones are read again. Links that exist are left alone. When a file
+        cannot be used, `LocalError` (1105), everything stays as it was.
+        """
+        before = self._anchors, self._files
         if anchors is not None:
             self._anchors = dict(anchors)
-        self._server, self._clients = self._contexts()
+        if files is not None:
+            self._files = (*files, self._files[2])
+        try:
+            self._server, self._clients = self._contexts()
+        except LocalError:
+            self._anchors, self._files = before
+            raise
 
     def _contexts(self) -> tuple[ssl.SSLContext, dict[str, ssl.SSLContext]]:
         server = self._context(ssl.PROTOCOL_TLS_SERVER, [PEER_PROTOCOL, CLIENT_PROTOCOL])
