@@ -157,7 +157,25 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.MEMBER_UNKNOWN: "No member has this id. `members.list` shows them.",
     Code.MEMBER_EXISTS: "A member of this id or key exists. Choose another.",
     Code.PROPOSAL_UNKNOWN: "No proposal has this id. Check the id.",
-    Code.PROPOSAL_STATE: "The proposal's state does not allow this step. Look at its state.",
+    Code.PROPOSAL_STATE: "The proposal's state does not allow this step. Look at its state with "
+    "`proposals.list`; one that expired must be made anew.",
+    Code.KEY_IN_USE: "The proposed key is, or once was, some member's. A key serves one purpose of "
+    "one member and never comes back: make a new one.",
+    Code.KEY_UNPROVEN: "The proof that its holder has the new key does not verify, or the "
+    "certificate is not of that key. Make proof and certificate with the new key, for this "
+    "network and this member.",
+    Code.VALIDATORS_BOUNDS: "The change would leave fewer than 4 validators, or more than 199. "
+    "Promote another member first, or demote one.",
+    Code.CHANGE_PENDING: "Another change of the validators, or of this member, is decided and not "
+    "yet active: one at a time. Approve again after the height that the message names.",
+    Code.MEMBER_STATE: "The change does not fit what the member is now: a validator, an observer, "
+    "without a node, or removed. `members.list` shows it.",
+    Code.PROPOSAL_LIMIT: "The member has as many open proposals as it may have. Withdraw one, or "
+    "wait until one expires.",
+    Code.NOT_READY: "The observer has not shown lately that its node follows the chain. Let its "
+    "node catch up and send `member ready`, then approve again.",
+    Code.READY_BLOCK: "The block that `member ready` names is not this chain's, or too old. Let "
+    "the node catch up and send it again.",
     # 3000: the rule language
     Code.RULE_SYNTAX: "A rule's source is not well formed. Correct it at the line and column.",
     Code.RULE_TYPE: "An operation does not fit its operands' types. Correct the expression.",
@@ -199,6 +217,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.PORT_IN_USE: "Another process listens on this port. Stop it or choose another port.",
     Code.CONNECTION_LOST: "The connection broke. It is made again by itself; ask for the fate of "
     "what was on its way.",
+    Code.NODE_REMOVED: "The member has been removed, and its node with it. Stop the node; its home "
+    "can still be audited.",
     # 5100: the gateway
     Code.BUSY: "The node has as much as it can take. Wait for the delay it names and send the "
     "same bytes again.",
@@ -206,6 +226,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.REQUEST_MALFORMED: "A request's parameters are not of its shape. Correct them.",
     Code.NOT_FOUND: "There is no such thing here. Check the name or the height.",
     Code.NOT_SYNCED: "The node is behind the others. Wait, or ask another node.",
+    Code.NOT_ORDERING: "The node follows the chain and takes no transactions: it is an observer, or "
+    "may not vote. Send them to a validator's node.",
     # 6000: storage and homes
     Code.STORE_CORRUPT: "Stored data is damaged; the node has stopped. Check the disk, then "
     "restore the home from another node.",
@@ -219,6 +241,13 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "vote again. Re-enter with a new key by a member change.",
     Code.VOTE_LOG_CORRUPT: "The vote log is damaged, so this key must not vote again. Re-enter "
     "with a new key by a member change.",
+    Code.VOTE_LOG_MISSING: "The home holds no vote log of the node's key, so this key must not vote. "
+    "Re-enter with a new key: `creditledger member rejoin`.",
+    Code.VOTES_FORGOTTEN: "The node's key has signed more than this home remembers: it was restored "
+    "or rolled back, or another process uses the key. Re-enter with a new key: `creditledger member "
+    "rejoin`.",
+    Code.NODE_KEY_MISSING: "The member's node votes under a key that this home does not hold. Put "
+    "the key's file into keys/, or re-enter with a new key.",
     # 7000: genesis and configuration
     Code.GENESIS_MALFORMED: "The genesis document is not of its shape; the message names the "
     "place. Get the document from the consortium again.",

@@ -127,6 +127,14 @@ class Code(IntEnum):
     MEMBER_EXISTS = 2602
     PROPOSAL_UNKNOWN = 2603
     PROPOSAL_STATE = 2604
+    KEY_IN_USE = 2605
+    KEY_UNPROVEN = 2606
+    VALIDATORS_BOUNDS = 2607
+    CHANGE_PENDING = 2608
+    MEMBER_STATE = 2609
+    PROPOSAL_LIMIT = 2610
+    NOT_READY = 2611
+    READY_BLOCK = 2612
 
     # 3000: the rule language, at registration (each carries line and column)
     RULE_SYNTAX = 3001
@@ -156,6 +164,7 @@ class Code(IntEnum):
     TIMED_OUT = 5008
     PORT_IN_USE = 5009
     CONNECTION_LOST = 5010
+    NODE_REMOVED = 5011
 
     # 5100: the gateway for clients
     BUSY = 5101
@@ -163,6 +172,7 @@ class Code(IntEnum):
     REQUEST_MALFORMED = 5103
     NOT_FOUND = 5104
     NOT_SYNCED = 5105
+    NOT_ORDERING = 5106
 
     # 6000: storage and homes
     STORE_CORRUPT = 6001
@@ -173,6 +183,9 @@ class Code(IntEnum):
     HOME_INCOMPLETE = 6103
     VOTE_LOG_BEHIND_GUARD = 6201
     VOTE_LOG_CORRUPT = 6202
+    VOTE_LOG_MISSING = 6203
+    VOTES_FORGOTTEN = 6204
+    NODE_KEY_MISSING = 6205
 
     # 7000: genesis and configuration
     GENESIS_MALFORMED = 7001

@@ -197,21 +197,22 @@ def _add(report: FilesReport, file: str, flaw: Flaw, lost: str) -> None:
 
 
 def _check_votes(layout: HomeLayout, report: FilesReport) -> None:
-    if not layout.votes.is_dir():
+    folders = layout.vote_folders()
+    if not folders:
         report.notes.append("no vote log here: a copy without it can be audited, not run")
-        return
-    found = inspect_vote_log(layout.votes, DiskFiles())
-    report.checked += [f"votes/{found.file}", f"votes/{GUARD_NAME}"]
+    for folder in folders:
+        _check_vote_log(folder, report)
+
+
+def _check_vote_log(folder: Path, report: FilesReport) -> None:
+    found = inspect_vote_log(folder, DiskFiles())
+    name, guard = f"{folder.name}/{found.file}", f"{folder.name}/{GUARD_NAME}"
+    report.checked += [name, guard]
     if found.state in (LogState.BEHIND, LogState.CORRUPT):
         lost = "votes that may have been sent: this key must not vote again"
-        report.add(f"votes/{found.file}", found.offset, found.reason, lost)
+        report.add(name, found.offset, found.reason, lost)
     for offset in found.damaged_copies:
-        report.add(
-            f"votes/{GUARD_NAME}",
-            offset,
-            "copy of a slot cannot be read",
-            "nothing: a copy is whole",
-        )
+        report.add(guard, offset, "copy of a slot cannot be read", "nothing: a copy is whole")
     if found.state is LogState.AHEAD or found.reason != LogState.WHOLE.value:
         report.notes.append(f"vote log is {found.state.value}: {found.reason}")
 

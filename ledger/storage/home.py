@@ -4,7 +4,8 @@
     genesis.bin    the genesis document; its hash is the chain id
     keys/          the node's and the member's keys and certificates
     db/            LevelDB: blocks, state, indexes
-    votes/         the vote log and its guard
+    votes/         the vote log of the first node key, and its guard
+    votes-KEY/     the same of each later node key, made together with the key (rules 46, 47)
     evidence/      what members signed that contradicts itself (rule 50); there once there is some
     checksums      SHA-256 of genesis.bin and the keys, as `sha256sum -c` reads it
     lock           held by the process that uses the home; says its pid
@@ -70,8 +71,22 @@ class HomeLayout:
 
     @property
     def votes(self) -> Path:
-        """The folder of the vote log."""
+        """The folder of the vote log of the home's first node key."""
         return self.folder / "votes"
+
+    def votes_of(self, node_public_key: bytes) -> Path:
+        """The folder of the vote log of a node key: its own if it has one, else the first."""
+        own = self.later_votes(node_public_key)
+        return own if own.is_dir() else self.votes
+
+    def later_votes(self, node_public_key: bytes) -> Path:
+        """The folder of the vote log of a node key that came after the first."""
+        return self.folder / f"votes-{node_public_key.hex()[:16]}"
+
+    def vote_folders(self) -> tuple[Path, ...]:
+        """The folders of all vote logs that are there."""
+        found = (self.votes, *sorted(self.folder.glob("votes-*")))
+        return tuple(folder for folder in found if folder.is_dir())
 
     @property
     def evidence(self) -> Path:
@@ -95,12 +110,14 @@ class HomeLayout:
             (self.genesis, "genesis.bin"),
             (self.keys / NODE_KEY, f"keys/{NODE_KEY}"),
             (self.database / "CURRENT", "the database db/"),
-            (self.votes / GUARD_NAME, "the vote log votes/"),
         )
 
 
 def check_home(folder: Path) -> HomeLayout:
-    """Return the layout of a complete home; raise `StorageError` (6103) naming what is missing."""
+    """Return the layout of a complete home; raise `StorageError` (6103) naming what is missing.
+
+    A home without its vote log is whole enough to follow the chain, and never votes (rule 46).
+    """
     layout = HomeLayout(folder)
     missing = [words for path, words in layout.parts() if not path.exists()]
     if len(missing) == len(layout.parts()):
@@ -146,6 +163,19 @@ def create_home(
     _write_file(files, layout.config, config.encode())
     files.sync_folder(folder)
     return layout
+
+
+def add_vote_log(layout: HomeLayout, node_public_key: bytes) -> Path:
+    """Make the vote log of a new node key, while the key is being made and never later (rule 46).
+
+    Return its folder; raise `StorageError` (6002, 6003), `LocalError` (6202) where one is there.
+    """
+    files = DiskFiles()
+    chain_id = tagged_hash(GENESIS_TAG, files.read(layout.genesis) or b"")
+    folder = layout.later_votes(node_public_key)
+    create_vote_log(folder, files, log_identity(chain_id, node_public_key)).close()
+    files.sync_folder(layout.folder)
+    return folder
 
 
 def write_checksums(layout: HomeLayout, files: FileSystem) -> None:
@@ -207,9 +237,16 @@ class OpenHome:
     lock: HomeLock
 
     def open_votes(self, node_public_key: bytes) -> VoteLog:
-        """Open the vote log of this home's key; raise `StorageError` (6201, 6202)."""
+        """Open the vote log of a key of this home; raise `StorageError` (6201, 6202, 6203)."""
+        folder = self.layout.votes_of(node_public_key)
+        if not (folder / GUARD_NAME).exists():
+            raise StorageError(
+                Code.VOTE_LOG_MISSING,
+                f"no vote log of node key {node_public_key.hex()[:16]}… in {folder}; this key must "
+                "not vote, rejoin under a new key",
+            )
         identity = log_identity(self.chain_id, node_public_key)
-        return open_vote_log(self.layout.votes, DiskFiles(), identity)
+        return open_vote_log(folder, DiskFiles(), identity)
 
     def close(self) -> None:
         """Close the database, then release the lock."""

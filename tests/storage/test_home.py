@@ -11,7 +11,14 @@ import pytest
 
 from ledger.errors import Code, CreditLedgerError, LocalError, StorageError
 from ledger.storage.chain_store import genesis_writes
-from ledger.storage.home import HomeLayout, HomeLock, check_home, create_home, open_home
+from ledger.storage.home import (
+    HomeLayout,
+    HomeLock,
+    add_vote_log,
+    check_home,
+    create_home,
+    open_home,
+)
 from tests.chain.builder import NODE_KEYS, genesis_header
 
 PUBLIC_KEY = NODE_KEYS[0].public_key
@@ -74,7 +81,6 @@ def test_lock_left_by_a_killed_process_does_not_hold(tmp_path: Path) -> None:
         ("genesis.bin", "genesis.bin"),
         ("keys/node.key", "keys/node.key"),
         ("db", "the database db/"),
-        ("votes", "the vote log votes/"),
     ],
 )
 def test_rule_46_what_is_missing_is_named(tmp_path: Path, path: str, words: str) -> None:
@@ -87,6 +93,44 @@ def test_rule_46_what_is_missing_is_named(tmp_path: Path, path: str, words: str)
     error = _refusal(layout.folder)
     assert error.code is Code.HOME_INCOMPLETE
     assert words in error.message
+
+
+@pytest.mark.parametrize("path", ["votes", "votes/guard"])
+def test_rule_46_a_home_without_its_votes_opens_and_never_votes(tmp_path: Path, path: str) -> None:
+    layout = _home(tmp_path / "home")
+    target = layout.folder / path
+    if target.is_dir():
+        shutil.rmtree(target)
+    else:
+        target.unlink()
+    with open_home(layout.folder) as home:
+        with pytest.raises(StorageError, match="this key must not vote") as refusal:
+            home.open_votes(PUBLIC_KEY)
+        assert refusal.value.code is Code.VOTE_LOG_MISSING
+        assert HomeLayout(layout.folder).vote_folders() in ((), (layout.votes,))
+
+
+def test_rule_47_a_later_key_has_a_vote_log_of_its_own(tmp_path: Path) -> None:
+    layout = _home(tmp_path / "home")
+    key = NODE_KEYS[1].public_key
+    add_vote_log(layout, key)
+    with open_home(layout.folder) as home:
+        votes = home.open_votes(key)
+        votes.append([b"vote of the new key"])
+        votes.close()
+        assert home.open_votes(PUBLIC_KEY).read() == []
+    assert layout.vote_folders() == (layout.votes, layout.votes_of(key))
+    with pytest.raises(LocalError, match="holds a vote log already"):
+        add_vote_log(layout, key)
+
+
+def test_rule_46_a_wiped_log_of_a_later_key_is_not_made_again(tmp_path: Path) -> None:
+    layout = _home(tmp_path / "home")
+    key = NODE_KEYS[1].public_key
+    shutil.rmtree(add_vote_log(layout, key))
+    with open_home(layout.folder) as home, pytest.raises(StorageError) as refusal:
+        home.open_votes(key)
+    assert refusal.value.code is Code.VOTE_LOG_CORRUPT  # the first key's is of another key
 
 
 def test_an_empty_folder_is_no_home(tmp_path: Path) -> None:
