@@ -14,7 +14,7 @@ from consensus.log import MessageLog
 from consensus.messages import Checkpoint
 from consensus.quorum import certificate_of, leading_hash
 from consensus.requests import RequestPool
-from consensus.state import Phase, State
+from consensus.state import State
 from ledger.chain.certificate import Certificate, checkpoint_signing_input
 from ledger.errors import Code
 
@@ -53,7 +53,7 @@ class Checkpoints:
         certificate = self.certificates.get(height)
         if certificate is not None:
             self._check_own(certificate)
-        if self._state.phase is Phase.HALTED:
+        if self._state.is_stopped:
             return
         self._state.broadcast(self.vote(height, block_hash))
         if certificate is not None:
@@ -138,7 +138,7 @@ class Checkpoints:
     def _store(self, certificate: Certificate) -> None:
         """Store a certificate with its block; what it covers may then be discarded (rule 20)."""
         state, height = self._state, certificate.height
-        if state.phase is Phase.HALTED:
+        if state.is_stopped:
             return
         state.emit(StoreCertificate(certificate))
         if height <= self._stored_height:

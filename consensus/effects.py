@@ -179,10 +179,11 @@ class EnterEpoch:
     """This replica or observer is done: make the next one; always its last effect (rule 2).
 
     Everything before it is performed first, and `certificate`, of the last block before `epoch`, is
-    durable before the next one says anything. Where the own chain ends in that block and the own
-    key is one of `members`, the next one is a replica, `Replica.restore` with index and members of
-    `epoch` and `previous` set; else an observer. It starts with an empty pool: bodies are delivered
-    to it again, as after a restart. Events for the old one are dropped.
+    durable before the next one says anything. If the last block of the own chain names `epoch`
+    (`EpochView.epoch`) and the own key is one of `members`, the next one is a replica made by
+    `Replica.restore`; else an observer. Its config has index, members and `previous`; its pool is
+    empty, so that bodies are delivered to it again, as after a restart, and peers are announced by
+    `PeerConnected`. Events for the old one are dropped.
     """
 
     epoch: int

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from consensus.checkpoint import Checkpoints
 from consensus.effects import Execute
+from consensus.epoch_end import EpochEnd
 from consensus.events import BatchExecuted, BlockInstalled
 from consensus.log import MessageLog
 from consensus.requests import RequestPool
-from consensus.state import Phase, State
+from consensus.state import State
 from ledger.errors import Code, LocalError
 
 
@@ -20,17 +21,23 @@ class Execution:
     """The chain of one replica as consensus sees it: how far it is, and what comes next."""
 
     def __init__(
-        self, state: State, log: MessageLog, pool: RequestPool, checkpoints: Checkpoints
+        self,
+        state: State,
+        log: MessageLog,
+        pool: RequestPool,
+        checkpoints: Checkpoints,
+        epoch_end: EpochEnd,
     ) -> None:
         self._state = state
         self._log = log
         self._pool = pool
         self._checkpoints = checkpoints
+        self._epoch_end = epoch_end
 
     def advance(self) -> None:
         """Execute the next height if it is committed-local and nothing else is under way."""
         state, log = self._state, self._log
-        if state.is_executing or state.fetch_target or state.phase is Phase.HALTED:
+        if state.is_executing or state.fetch_target or state.is_stopped:
             return
         height = state.executed_height + 1
         digest = log.committed.get(height)
@@ -46,6 +53,7 @@ class Execution:
         state.is_executing = False
         self._log.executed_digests[event.height] = self._log.committed[event.height]
         self._process_block(event.height, event.executed)
+        self._epoch_end.process_block(event.height, event.epochs)
         self._checkpoints.process_executed(event.height, event.block_hash)
 
     def on_block_installed(self, event: BlockInstalled) -> None:
@@ -55,6 +63,7 @@ class Execution:
         self._check_next(event.height)
         self._log.executed_digests[event.height] = event.batch_digest
         self._process_block(event.height, event.executed)
+        self._epoch_end.process_block(event.height, event.epochs)
         self._checkpoints.process_installed(event.height, event.block_hash, event.certificate)
 
     def _check_next(self, height: int) -> None:

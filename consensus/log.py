@@ -204,6 +204,11 @@ class MessageLog:
         """
         self.slots = {}
 
+    def forget_above(self, height: int) -> None:
+        """Forget the proposals above the last height of the epoch: nothing comes of them."""
+        for known in [number for number in self.slots if number > height]:
+            del self.slots[known]
+
     def discard(self, height: int) -> None:
         """Forget all up to `height`, which is stable and executed here (rule 20)."""
         for table in (

@@ -3,7 +3,8 @@
 At once when nothing is in flight, else when a full batch waits, or when a short delay has passed
 and fewer than `pipeline` batches are in flight. So at light load a request waits for nobody, and
 under load batches grow while blocks are executed and synced. Nothing is proposed beyond the
-window, while this replica is behind, or before it knows what the view began with.
+window, while this replica is behind, or before it knows what the view began with. Once the end of
+the epoch is known, empty batches fill up the pipeline until it is reached.
 """
 
 from __future__ import annotations
@@ -36,8 +37,15 @@ class Proposing:
         while self._pool.ready and state.is_primary and not self._must_wait():
             hashes = self._pool.take(state.now.wall_ms)
             if not hashes:
-                return
+                break
             self._propose(tuple(hashes))
+        while self._is_epoch_ending() and self._in_flight() < state.config.limits.pipeline:
+            self._propose(())
+
+    def _is_epoch_ending(self) -> bool:
+        """Tell whether the chain has to reach the end of the epoch by empty batches (rule 2)."""
+        state = self._state
+        return state.is_primary and state.last_height is not None and not self._is_blocked()
 
     def propose_empty(self) -> None:
         """Propose a batch without transactions: chain time moves (rule 36)."""

@@ -4,7 +4,8 @@ The records are read once, in order. Batches and prepared certificates of every 
 because a later VIEW-CHANGE must show them. The view is that of the last NEW-VIEW entered, unless a
 VIEW-CHANGE for a higher one was sent after it. In the view that is current, proposals accepted are
 accepted again and their votes signed again, the same bytes; entries of O that were not accepted
-yet wait for their bodies as they did before.
+yet wait for their bodies as they did before. Records of earlier epochs bind nobody any more; one
+of a later epoch would mean that the chain was set back, and the home is refused.
 """
 
 from __future__ import annotations
@@ -49,20 +50,31 @@ def recover(
 
 
 def _check_own(record: VoteRecord, state: State) -> bool:
-    """Tell whether a record is of this epoch; refuse one that another member has made."""
-    if isinstance(record, AcceptedRecord):
-        return record.pre_prepare.epoch == state.config.epoch
-    if isinstance(record, PreparedRecord):
-        return record.epoch == state.config.epoch
-    if isinstance(record, NewViewRecord):
-        return record.new_view.epoch == state.config.epoch
-    change = record.view_change
-    if change.signer != state.index and change.epoch == state.config.epoch:
+    """Tell whether a record is of this epoch; refuse one of a later epoch, or of another member."""
+    epoch, want = _epoch_of(record), state.config.epoch
+    if epoch > want:
         raise LocalError(
             Code.CONSENSUS_MISUSE,
-            f"vote record is of member {change.signer}, want {state.index}",
+            f"vote record is of epoch {epoch}, want at most {want}: "
+            "the chain of this home is older than its votes (rule 44)",
         )
-    return change.epoch == state.config.epoch
+    if epoch == want and isinstance(record, ViewChangeRecord):
+        signer = record.view_change.signer
+        if signer != state.index:
+            raise LocalError(
+                Code.CONSENSUS_MISUSE, f"vote record is of member {signer}, want {state.index}"
+            )
+    return epoch == want
+
+
+def _epoch_of(record: VoteRecord) -> int:
+    if isinstance(record, AcceptedRecord):
+        return record.pre_prepare.epoch
+    if isinstance(record, PreparedRecord):
+        return record.epoch
+    if isinstance(record, NewViewRecord):
+        return record.new_view.epoch
+    return record.view_change.epoch
 
 
 def _recover_view(kept: list[VoteRecord], state: State, view_changes: ViewChanges) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from consensus.checkpoint import Checkpoints
 from consensus.config import ReplicaConfig
 from consensus.effects import Effect, ForgetRequests, SetTimer
+from consensus.epoch_end import EpochEnd
 from consensus.events import (
     BatchExecuted,
     BlockInstalled,
@@ -42,6 +43,7 @@ from consensus.messages import (
     BatchRequest,
     Checkpoint,
     Commit,
+    EpochChanges,
     NewView,
     Prepare,
     PrePrepare,
@@ -83,7 +85,10 @@ class Replica:
         self._watch = Watch(self._state, self._pool)
         self._checkpoints = Checkpoints(self._state, self._log, self._pool)
         self._view_changes = ViewChanges(self._state, self._log)
-        self._execution = Execution(self._state, self._log, self._pool, self._checkpoints)
+        self._epoch_end = EpochEnd(self._state, self._log, head.height, head.epochs)
+        self._execution = Execution(
+            self._state, self._log, self._pool, self._checkpoints, self._epoch_end
+        )
         self._catch_up = CatchUp(self._state, self._log)
         self._status = StatusExchange(self._state, self._log, self._checkpoints, self._view_changes)
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -108,6 +113,7 @@ class Replica:
             ViewChangeRequest: self._view_changes.on_view_change_request,
             BatchRequest: self._normal.on_batch_request,
             BatchReply: self._normal.on_batch_reply,
+            EpochChanges: self._on_epoch_changes,
         }
 
     @classmethod
@@ -120,6 +126,9 @@ class Replica:
         now: Clock,
     ) -> tuple[Replica, list[Effect]]:
         """Return the replica of a home and its first effects; no records: a new home.
+
+        The epoch of `config` is that of `head.epochs`; or the one before, while the certificate of
+        its last block is not stored here, because the replica has to bring it about.
 
         It can contradict nothing that follows from `records` (rule 44). The shell then delivers
         `RequestReceived` for every body that it holds and that is not in a block.
@@ -142,7 +151,7 @@ class Replica:
     def _start(self) -> None:
         state, timers = self._state, self._state.config.timers
         state.emit(SetTimer(Timer.STATUS, timers.status_ns))
-        self._watch.set_idle_timer(timers.idle_ns)
+        self._watch.start_idle()
         own_change = self._view_changes.by_signer.get(state.index)
         if own_change is not None:
             state.broadcast(own_change[0])
@@ -152,7 +161,7 @@ class Replica:
     def handle(self, event: Event, now: Clock) -> list[Effect]:
         """Process one event to completion and return what is to be done, in order."""
         self._state.now = now
-        if self._state.phase is Phase.HALTED:
+        if self._state.is_stopped:
             return []
         self._handlers[type(event)](event)
         self._settle()
@@ -174,13 +183,16 @@ class Replica:
                 self._checkpoints.process_certificate(opening.certificate)
             self._normal.enter_view(message.proposals)
             self._watch.start_view()
-            self._watch.set_idle_timer(state.config.timers.idle_ns)
+            self._watch.start_idle()
             self._normal.replay_later()
             self._settle()
             return
         self._execution.advance()
         self._catch_up.advance()
+        self._watch.advance()
         self._proposing.advance()
+        self._status.show_observers()
+        self._epoch_end.advance()
 
     # Requests
 
@@ -211,10 +223,10 @@ class Replica:
     def _on_message_received(self, event: MessageReceived) -> None:
         state, message = self._state, event.message
         if message.epoch != state.config.epoch:
-            state.drop(event.sender, message, "message of another epoch")
-            if state.certificate is not None:
-                certificate = StableCertificate(state.config.epoch, state.certificate)
-                state.send(event.sender, certificate)
+            self._epoch_end.on_other_epoch(event.sender, message, self._status.build)
+            return
+        if event.sender >= state.config.size and not isinstance(message, Status):
+            state.drop(event.sender, message, "an observer has nothing to say but a status")
             return
         if isinstance(message, _IN_NORMAL_ONLY) and not state.is_normal:
             state.drop(event.sender, message, "not in the normal case")
@@ -225,7 +237,15 @@ class Replica:
         del sender
         self._checkpoints.process_certificate(message.certificate)
 
+    def _on_epoch_changes(self, sender: int, message: EpochChanges) -> None:
+        """Take the end of this epoch; those after it are the business of the next replica."""
+        del sender
+        self._checkpoints.process_certificate(message.changes[0].certificate)
+
     def _on_peer_connected(self, event: PeerConnected) -> None:
+        if event.peer >= self._state.config.size:
+            self._status.add_observer(event.peer)
+            return
         self._state.send(event.peer, self._status.build())
 
     # Timers
@@ -285,6 +305,11 @@ class Replica:
     def is_halted(self) -> bool:
         """Tell whether the replica has stopped for good."""
         return self._state.phase is Phase.HALTED
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the epoch has ended here: `EnterEpoch` was the last effect."""
+        return self._state.phase is Phase.OVER
 
     @property
     def executed_height(self) -> int:

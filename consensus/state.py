@@ -9,6 +9,7 @@ event (no sub-protocol calls back into another that holds it).
     NORMAL       a valid NEW-VIEW of a later view                            NORMAL, later view
     VIEW_CHANGE  the valid NEW-VIEW of its view or a later one (rule 33)     NORMAL
     VIEW_CHANGE  the new-view timer; W above (rules 26, 27); a wrong O (32)  VIEW_CHANGE, later view
+    any          the last block of the epoch is executed and stable (rule 2) OVER, for good
     any          divergence, more than f faults proven (rules 21, 31, 34)    HALTED, for good
 """
 
@@ -35,6 +36,7 @@ class Phase(StrEnum):
 
     NORMAL = "normal"
     VIEW_CHANGE = "view change"
+    OVER = "over"
     HALTED = "halted"
 
 
@@ -46,7 +48,7 @@ class State:
     here or not (rule 19). `is_executing`: an `Execute` is not answered yet. `fetch_target`: the
     height of the last `FetchBlocks` that has not ended, else 0. `failed_views` counts the view
     changes since a new transaction was executed (rule 27). `progress_ns` is when a block was last
-    executed or a view entered.
+    executed or a view entered. `last_height` is that of the last block of this epoch, once known.
     """
 
     config: ReplicaConfig
@@ -62,6 +64,7 @@ class State:
     failed_views: int = 0
     progress_ns: int = 0
     suspicion: str | None = None
+    last_height: int | None = None
     effects: list[Effect] = field(default_factory=list)
 
     @classmethod
@@ -93,14 +96,20 @@ class State:
         return self.phase is Phase.NORMAL and self.primary == self.config.index
 
     @property
+    def is_stopped(self) -> bool:
+        """Tell whether this replica does nothing any more."""
+        return self.phase in (Phase.HALTED, Phase.OVER)
+
+    @property
     def is_behind(self) -> bool:
         """Tell whether a height is proven stable that is not executed here."""
         return self.executed_height < self.stable_height
 
     @property
     def high_water(self) -> int:
-        """Return H = h + L."""
-        return self.stable_height + self.config.limits.window
+        """Return H = h + L, at most the last height of the epoch (rule 2)."""
+        high = self.stable_height + self.config.limits.window
+        return high if self.last_height is None else min(high, self.last_height)
 
     @property
     def timeout_ns(self) -> int:
@@ -113,7 +122,8 @@ class State:
     def others(self) -> tuple[int, ...]:
         """Return the other members: first the primary, then upwards from the own index."""
         size, index = self.config.size, self.config.index
-        ring = [(index + step) % size for step in range(1, size)]
+        ring = [(index + step) % size for step in range(1, size + 1)]
+        ring = [member for member in ring if member != index]
         primary = self.primary
         return tuple(sorted(ring, key=lambda member: member != primary))
 
@@ -145,6 +155,6 @@ class State:
 
     def halt(self, code: Code, reason: str) -> None:
         """Stop for good: nothing is voted, executed or answered any more."""
-        if self.phase is not Phase.HALTED:
+        if not self.is_stopped:
             self.phase = Phase.HALTED
             self.effects.append(Halt(code, reason))

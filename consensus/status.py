@@ -4,7 +4,8 @@ Every second, and when a link comes up, a replica tells where it is and whose vo
 peer answers with its own votes that are missing there, as long as their heights are not stable;
 with NEW-VIEW or its VIEW-CHANGE when the sender's view is behind; and with a certificate when the
 sender's checkpoint is: blocks are then fetched by the sender itself. Nothing in a STATUS is
-counted, so a lie in it costs the liar some traffic and nobody else anything.
+counted, so a lie in it costs the liar some traffic and nobody else anything. An observer says by
+STATUS that it follows: it gets certificates only, and those of new stable heights unasked.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from consensus.view_change import ViewChanges
 
 # A peer that asks more often is not answered: an answer may be much larger than a STATUS (F69).
 ANSWERS_PER_PERIOD = 8
+OBSERVERS_MAX = 256
 
 
 class StatusExchange:
@@ -35,6 +37,9 @@ class StatusExchange:
         self._checkpoints = checkpoints
         self._view_changes = view_changes
         self._answered_ns: dict[int, int] = {}
+        self._observers: dict[int, None] = {}
+        self._shown_height = 0
+        self._shown_ns = 0
 
     def build(self) -> Status:
         """Return the STATUS of this replica."""
@@ -79,20 +84,33 @@ class StatusExchange:
             self._state.drop(sender, message, "status was answered a moment ago")
             return
         self._answered_ns[sender] = now_ns
+        self._answer_certificates(sender, message)
+        if sender >= self._state.config.size:
+            self.add_observer(sender)
+            return
         self._answer_checkpoints(sender, message)
         if message.view < self._state.view:
             self._answer_old_view(sender)
         elif message.view == self._state.view:
             self._answer_same_view(sender, message)
 
-    def _answer_checkpoints(self, sender: int, message: Status) -> None:
+    def _answer_certificates(self, sender: int, message: Status) -> None:
         state, checkpoints = self._state, self._checkpoints
-        if message.stable_height < state.stable_height and state.certificate is not None:
-            state.send(sender, StableCertificate(state.config.epoch, state.certificate))
+        if message.stable_height < state.stable_height:
+            self._send_stable(sender)
         for height in message.uncertified[: state.config.limits.window]:
             certificate = checkpoints.certificates.get(height)
             if certificate is not None and height != state.stable_height:
                 state.send(sender, StableCertificate(state.config.epoch, certificate))
+
+    def _send_stable(self, to: int) -> None:
+        """Show the highest certificate, unless the epoch before this one made it."""
+        state, certificate = self._state, self._state.certificate
+        if certificate is not None and certificate.epoch == state.config.epoch:
+            state.send(to, StableCertificate(state.config.epoch, certificate))
+
+    def _answer_checkpoints(self, sender: int, message: Status) -> None:
+        state, checkpoints = self._state, self._checkpoints
         held = dict(message.checkpoints)
         for height in sorted(checkpoints.votes):
             own = checkpoints.votes[height].get(state.index)
@@ -100,6 +118,27 @@ class StatusExchange:
                 continue
             if not is_in_bitmap(held.get(height, b""), state.index):
                 state.send(sender, own)
+
+    # Observers: peers from `size` upward
+
+    def add_observer(self, peer: int) -> None:
+        """Show `peer`, which follows without a vote, what becomes stable; the last few are kept."""
+        self._observers.pop(peer, None)
+        self._observers[peer] = None
+        if len(self._observers) > OBSERVERS_MAX:
+            del self._observers[next(iter(self._observers))]
+
+    def show_observers(self) -> None:
+        """Show observers a new stable height: W members by turns, some times a second at most."""
+        state, config = self._state, self._state.config
+        now_ns, height = state.now.monotonic_ns, state.stable_height
+        pause_ns = config.timers.status_ns // ANSWERS_PER_PERIOD
+        if height <= self._shown_height or now_ns - self._shown_ns < pause_ns:
+            return
+        self._shown_height, self._shown_ns = height, now_ns
+        if (height + state.index) % config.size < config.weak_quorum:
+            for peer in self._observers:
+                self._send_stable(peer)
 
     def _answer_old_view(self, sender: int) -> None:
         """Show the way to the current view: its NEW-VIEW, or the own VIEW-CHANGE for it."""

@@ -17,6 +17,7 @@ from consensus.messages import (
     PREPARE_KIND,
     Checkpoint,
     Commit,
+    EpochChanges,
     Message,
     NewView,
     Prepare,
@@ -30,7 +31,8 @@ from consensus.messages import (
     view_change_input,
     vote_input,
 )
-from ledger.chain.certificate import Certificate, checkpoint_signing_input
+from ledger.chain.certificate import Certificate, checkpoint_signing_input, quorum
+from ledger.chain.epochs import EpochSet
 
 SignatureItem: TypeAlias = tuple[bytes, bytes, bytes]
 
@@ -41,6 +43,8 @@ def check_message(message: Message, config: ReplicaConfig) -> None:
     These are the cheap checks, made before any signature is verified; they also bound how many
     signatures `signature_items` lists. A message of another epoch passes: it is never counted.
     """
+    if message.epoch != config.epoch:
+        return
     signer = getattr(message, "signer", 0)
     if signer >= config.size:
         raise malformed(f"signer {signer} of {config.size} members")
@@ -54,15 +58,56 @@ def check_message(message: Message, config: ReplicaConfig) -> None:
         _check_view_change(message, config)
     elif isinstance(message, StableCertificate):
         _check_certificate(message.certificate, config)
+    elif isinstance(message, EpochChanges):
+        _check_epoch_changes(message, config)
 
 
 def _check_certificate(certificate: Certificate, config: ReplicaConfig) -> None:
-    if certificate.epoch != config.epoch or certificate.height < 1:
+    if certificate.epoch != config.epoch or certificate.height <= _get_first_stable(config):
         raise malformed("certificate is not of this epoch, or of genesis")
-    if len(certificate.votes) != config.quorum:
-        raise malformed(f"certificate has {len(certificate.votes)} votes, want {config.quorum}")
-    if certificate.votes[-1][0] >= config.size:
+    _check_votes(certificate, config.members)
+
+
+def _get_first_stable(config: ReplicaConfig) -> int:
+    """Return the height that is stable as the epoch begins: a − 1, or genesis."""
+    return 0 if config.previous is None else config.previous.last_height
+
+
+def _check_votes(certificate: Certificate, members: tuple[bytes, ...]) -> None:
+    want = quorum(len(members))
+    if len(certificate.votes) != want:
+        raise malformed(f"certificate has {len(certificate.votes)} votes, want {want}")
+    if certificate.votes[-1][0] >= len(members):
         raise malformed("certificate signer is no member")
+
+
+def _check_shown_certificate(certificate: Certificate, config: ReplicaConfig) -> None:
+    """Check the certificate in a VIEW-CHANGE: of this epoch, or of the last block before it."""
+    previous = config.previous
+    if previous is None or certificate.height != previous.last_height:
+        _check_certificate(certificate, config)
+    elif certificate.epoch != config.epoch - 1:
+        raise malformed("certificate of the last block before this epoch is of another epoch")
+    else:
+        _check_votes(certificate, previous.members)
+
+
+def _check_epoch_changes(message: EpochChanges, config: ReplicaConfig) -> None:
+    """Check all but the signatures of a chain of changes that begins in this epoch (rule 2)."""
+    members, height = config.members, _get_first_stable(config)
+    for number, change in enumerate(message.changes):
+        header, certificate = change.header, change.certificate
+        is_linked = (
+            header.chain_id == config.chain_id
+            and header.epoch == certificate.epoch == config.epoch + number
+            and header.height == certificate.height > height
+            and header.hash() == certificate.block_hash
+            and header.members_root == EpochSet(change.epoch, change.validators).root()
+        )
+        if not is_linked:
+            raise malformed(f"epoch change {number} does not follow from the epoch before it")
+        _check_votes(certificate, members)
+        members, height = tuple(key for _, key in change.validators), header.height
 
 
 def _check_view_change(message: ViewChange, config: ReplicaConfig) -> None:
@@ -72,7 +117,9 @@ def _check_view_change(message: ViewChange, config: ReplicaConfig) -> None:
     if (certificate.height if certificate else 0) != message.stable_height:
         raise malformed("checkpoint height of a view change differs from its certificate's")
     if certificate is not None:
-        _check_certificate(certificate, config)
+        _check_shown_certificate(certificate, config)
+    elif config.previous is not None:
+        raise malformed("view change without the certificate of the last block before its epoch")
     for proof in message.prepared:
         if proof.height > message.stable_height + config.limits.window:
             raise malformed("proof in a view change is outside the window")
@@ -110,6 +157,8 @@ def signature_items(message: Message, config: ReplicaConfig) -> list[SignatureIt
         return [(keys[message.signer], message.signature, signed_bytes(message, chain_id))]
     if isinstance(message, StableCertificate):
         return certificate_items(message.certificate, config)
+    if isinstance(message, EpochChanges):
+        return _epoch_changes_items(message, config)
     if isinstance(message, ViewChange):
         return _view_change_items(message, config)
     if isinstance(message, NewView):
@@ -146,16 +195,33 @@ _VOTE_KINDS: dict[type, str] = {
 
 
 def certificate_items(certificate: Certificate, config: ReplicaConfig) -> list[SignatureItem]:
-    """Return the signatures of a certificate of this epoch (rule 18)."""
+    """Return the signatures of a certificate of this epoch, or of the one before (rule 18)."""
+    is_previous = config.previous is not None and certificate.epoch < config.epoch
+    members = config.previous.members if is_previous and config.previous else config.members
+    return _certificate_items(certificate, config.chain_id, members)
+
+
+def _certificate_items(
+    certificate: Certificate, chain_id: bytes, members: tuple[bytes, ...]
+) -> list[SignatureItem]:
     epoch, height, digest = certificate.epoch, certificate.height, certificate.block_hash
     return [
         (
-            config.members[signer],
+            members[signer],
             signature,
-            checkpoint_signing_input(config.chain_id, epoch, height, digest, signer),
+            checkpoint_signing_input(chain_id, epoch, height, digest, signer),
         )
         for signer, signature in certificate.votes
     ]
+
+
+def _epoch_changes_items(message: EpochChanges, config: ReplicaConfig) -> list[SignatureItem]:
+    """Each certificate under the keys of the epoch that the change before it proves."""
+    items, members = [], config.members
+    for change in message.changes:
+        items += _certificate_items(change.certificate, config.chain_id, members)
+        members = tuple(key for _, key in change.validators)
+    return items
 
 
 def _view_change_items(message: ViewChange, config: ReplicaConfig) -> list[SignatureItem]:

@@ -117,7 +117,7 @@ class Votes:
     def check_prepared(self, slot: Slot) -> None:
         """Become prepared with Q−1 PREPAREs: make the certificate durable, send COMMIT (rule 9)."""
         state, config = self._state, self._state.config
-        if not slot.is_accepted or slot.is_prepared:
+        if not slot.is_accepted or slot.is_prepared or slot.height > state.high_water:
             return
         proof = prepared_proof(slot, state.view, state.primary, config.quorum)
         if proof is None:

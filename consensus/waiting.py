@@ -19,7 +19,7 @@ class Waiting:
     """The step that is not taken, the height it is about, and the members not heard from.
 
     `step` is one of: requests (nothing to order), pre-prepare, bodies, prepare, commit, execution,
-    checkpoint, view-change, new-view, blocks (catching up), nothing (halted).
+    checkpoint, view-change, new-view, blocks (catching up), nothing (halted, or the epoch is over).
     """
 
     step: str
@@ -38,7 +38,7 @@ def compute_waiting(
     """Return what the replica waits for now."""
     height = state.executed_height + 1
     everyone = range(state.config.size)
-    if state.phase is Phase.HALTED:
+    if state.is_stopped:
         return Waiting("nothing", height, ())
     if state.fetch_target or state.is_behind:
         return Waiting("blocks", height, ())

@@ -8,7 +8,8 @@ relayed only when it is not pre-prepared within T/2: so the crash of its origin 
 a member that shows its requests to some replicas only makes them bring it to the primary, not
 depose it.
 
-When there is nothing to order, the primary still owes an empty batch each idle period.
+When there is nothing to order, the primary still owes an empty batch each idle period; at the end
+of an epoch it owes them at once, until the last height is stable (rule 2).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Watch:
         self._again: deque[tuple[int, bytes]] = deque()
         self._deadlines: list[tuple[int, bytes]] = []
         self._is_timer_set = False
+        self._is_hurried = False
 
     def process_request(self, digest: bytes, is_local: bool) -> None:
         """Begin to watch for a request that has come in."""
@@ -172,15 +174,30 @@ class Watch:
 
     def on_idle_timer(self) -> bool:
         """Suspect a primary that lets time stand; True: the own empty batch is due (rule 36)."""
-        state, patience_ns = self._state, self._state.config.timers.idle_ns
+        state, patience_ns = self._state, self._get_idle_ns()
+        again_ns = patience_ns
         if not state.is_primary:
             patience_ns += state.timeout_ns
         left_ns = state.progress_ns + patience_ns - state.now.monotonic_ns
-        self.set_idle_timer(left_ns if left_ns > 0 else state.config.timers.idle_ns)
+        self._set_idle_timer(left_ns if left_ns > 0 else again_ns)
         if left_ns <= 0 and not state.is_primary and not state.is_behind:
             state.suspect("no batch, not even an empty one")
         return left_ns <= 0 and state.is_primary
 
-    def set_idle_timer(self, after_ns: int) -> None:
-        """Look at the idle period again after `after_ns`."""
+    def _get_idle_ns(self) -> int:
+        """Return how long nothing may happen: at the end of an epoch not longer than a re-send."""
+        timers = self._state.config.timers
+        return timers.idle_ns if self._state.last_height is None else timers.status_ns
+
+    def start_idle(self) -> None:
+        """Begin an idle period."""
+        self._set_idle_timer(self._get_idle_ns())
+
+    def advance(self) -> None:
+        """Begin to watch that the end of the epoch is reached, as soon as it is known (rule 2)."""
+        if self._state.last_height is not None and not self._is_hurried:
+            self._is_hurried = True
+            self.start_idle()
+
+    def _set_idle_timer(self, after_ns: int) -> None:
         self._state.emit(SetTimer(Timer.IDLE, after_ns))
