@@ -208,8 +208,8 @@ PROPOSALS = (
         [6],
         (
             "consensus.state",
-            "return self.stable_height + self.config.limits.window",
-            "return self.stable_height + self.config.limits.window + 1",
+            "high = self.stable_height + self.config.limits.window\n",
+            "high = self.stable_height + self.config.limits.window + 1\n",
         ),
         "votes above the high water mark (rule 6)",
     ),
@@ -398,7 +398,7 @@ SIGNATURES = (
         [18],
         (
             _VERIFY,
-            "if len(certificate.votes) != config.quorum:",
+            "if len(certificate.votes) != want:",
             "if len(certificate.votes) < 1:",
         ),
         "certificate of too few votes, or not done (rule 18)",
