@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from ledger.chain.batch import Batch
 from ledger.chain.block import Result, result_leaf
+from ledger.chain.epochs import EpochSet
 from ledger.chain.hashes import ZERO_HASH
 from ledger.chain.header import HEADER_VERSION, Header
 from ledger.chain.merkle import EMPTY_ROOT, compute_root
@@ -34,7 +35,10 @@ from ledger.lending import HANDLERS as LENDING_HANDLERS
 from ledger.lending.alert_queue import compute_alert_limit, process_alert_queue
 from ledger.lending.alerts import Watch, process_company_alerts
 from ledger.membership.context import MS_A_DAY, BlockNotes, Context, Failure, Handler
+from ledger.membership.epoch_state import EpochCache, compute_header_epoch, process_epoch_end
 from ledger.membership.genesis import Genesis
+from ledger.membership.governance import HANDLERS as MEMBERSHIP_HANDLERS
+from ledger.membership.governance import READY_KIND
 from ledger.membership.members import (
     VALIDATORS_KEY,
     Senders,
@@ -68,7 +72,7 @@ def merge_handlers(*groups: Mapping[str, Handler]) -> dict[str, Handler]:
 
 
 HANDLERS: Mapping[str, Handler] = merge_handlers(
-    records.HANDLERS, company.HANDLERS, LENDING_HANDLERS
+    records.HANDLERS, company.HANDLERS, LENDING_HANDLERS, MEMBERSHIP_HANDLERS
 )
 
 
@@ -78,11 +82,15 @@ class ExecutionCaches:
 
     rules: RuleCache = field(default_factory=RuleCache)
     nodes: NodeCache = field(default_factory=NodeCache)
+    epochs: EpochCache = field(default_factory=EpochCache)
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutedBlock:
-    """A block as executed; `writes` must be durable before its CHECKPOINT is sent (rule 43)."""
+    """A block as executed; `writes` must be durable before its CHECKPOINT is sent (rule 43).
+
+    `epochs` is what its header commits to: who votes from the next height on, and what is pending.
+    """
 
     header: Header
     batch: Batch
@@ -90,6 +98,7 @@ class ExecutedBlock:
     results: tuple[Result, ...]
     writes: WriteBatch
     notes: BlockNotes
+    epochs: EpochSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +185,12 @@ class _Block:
         for name, touched in due or ():
             self._apart(partial(process_company_alerts, watch, name, touched))
 
+    def close_epoch(self) -> None:
+        """Carry out the change of members that is active from the next height on (rule 2)."""
+        self.state.begin()
+        process_epoch_end(self.state, self._height, self._time_ms)
+        self.state.commit()
+
     def _apart(self, step: Callable[[], T]) -> T | None:
         """Run one step of the alerts; a failure drops what it wrote and no more (rule 54)."""
         self.state.begin()
@@ -213,7 +228,9 @@ class _Block:
     def _handle(
         self, position: int, transaction: Transaction, digests: tuple[bytes, ...] | None
     ) -> Value:
-        sender = self._senders.resolve(transaction.sender, transaction.public_key)
+        is_of_node = transaction.kind == READY_KIND
+        resolve = self._senders.resolve_node if is_of_node else self._senders.resolve
+        sender = resolve(transaction.sender, transaction.public_key)
         handler = HANDLERS.get(transaction.kind)
         if handler is None:
             raise Rejected(Code.KIND_UNKNOWN, f"kind {transaction.kind} is not known")
@@ -271,18 +288,25 @@ def execute_block(
         results.append(result)
         leaves.append(leaf)
     block.watch()
+    block.close_epoch()
+    epoch, members_root = compute_header_epoch(block.state, parent)
+    epochs = caches.epochs.get(block.state, members_root)
     changes = block.state.finish()
     tree = StateTree(reader, parent.state_root, caches.nodes).update(changes.leaves)
-    header = _next_header(parent, batch, time_ms, compute_root(leaves), tree.root)
+    roots = (compute_root(leaves), tree.root, members_root)
+    header = _next_header(parent, batch, time_ms, epoch, roots)
     writes = block_writes(header, batch, transactions, results)
     writes.update(changes.writes)
     writes.update(tree.writes)
-    return ExecutedBlock(header, batch, tuple(transactions), tuple(results), writes, block.notes)
+    return ExecutedBlock(
+        header, batch, tuple(transactions), tuple(results), writes, block.notes, epochs
+    )
 
 
 def _next_header(
-    parent: Header, batch: Batch, time_ms: int, results_root: bytes, state_root: bytes
+    parent: Header, batch: Batch, time_ms: int, epoch: int, roots: tuple[bytes, bytes, bytes]
 ) -> Header:
+    """Return the header; `roots` are those of results, state and members."""
     return Header(
         HEADER_VERSION,
         parent.chain_id,
@@ -290,11 +314,8 @@ def _next_header(
         parent.hash(),
         time_ms,
         batch.digest(parent.chain_id),
-        results_root,
-        state_root,
-        # No transaction changes the members yet, so the set in force is the parent's (rule 2).
-        parent.members_root,
-        parent.epoch,
+        *roots,
+        epoch,
         len(batch.transactions),
     )
 

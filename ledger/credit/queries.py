@@ -18,7 +18,7 @@ from ledger.credit.windows_state import get_all_coverage
 from ledger.encoding import Value, decode
 from ledger.errors import Code, Rejected
 from ledger.membership.context import Query, QueryContext
-from ledger.membership.members import get_company_key, get_members, get_validators
+from ledger.membership.members import get_company_key
 from ledger.rules.schema import FeatureSource, Schema
 from ledger.state.overlay import leaf_key
 from ledger.state.tables import CATEGORIES, COMPANIES, MEMBERS, RULES, SETTINGS, Table
@@ -196,25 +196,6 @@ def query_tx_fate(context: QueryContext, params: Mapping[str, Any]) -> Value:
     return answer
 
 
-def query_members_list(context: QueryContext, params: Mapping[str, Any]) -> Value:
-    """`members.list` {}: every member, and the place of the validators in their order."""
-    Fields(params).done()
-    order = {name: index for index, (name, _) in enumerate(get_validators(context.state))}
-    return [
-        {
-            "id": member.id,
-            "name": member.name,
-            "name_zh": member.name_zh,
-            "role": member.role.value,
-            "capabilities": tuple(sorted(member.capabilities)),
-            "public_key": member.public_key,
-            "node": None if member.node is None else member.node.address,
-            "validator": order.get(member.id),
-        }
-        for member in get_members(context.state)
-    ]
-
-
 def query_categories_list(context: QueryContext, params: Mapping[str, Any]) -> Value:
     """`categories.list` {category?}: the catalogue as genesis holds it, or one category of it."""
     fields = Fields(params)
@@ -277,7 +258,6 @@ QUERIES: Mapping[str, Query] = {
     "company.records": query_company_records,
     "company.features": query_company_features,
     "tx.fate": query_tx_fate,
-    "members.list": query_members_list,
     "categories.list": query_categories_list,
     "rules.list": query_rules_list,
     "rules.show": query_rules_show,

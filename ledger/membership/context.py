@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from ledger.chain.certificate import Certificate
+from ledger.chain.epochs import EpochChange
 from ledger.chain.header import Header
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
@@ -59,6 +61,14 @@ class ChainReader(BodyReader, Protocol):
 
     def header(self, height: int) -> Header | None:
         """Return the header of a block, or None."""
+        ...
+
+    def certificate(self, height: int) -> Certificate | None:
+        """Return a block's certificate, or None while it has none."""
+        ...
+
+    def epoch_change(self, epoch: int) -> EpochChange | None:
+        """Return the change that began an epoch where it was stored by itself, else None."""
         ...
 
     def fate(self, tx_id: bytes) -> tuple[int, int, int] | None:

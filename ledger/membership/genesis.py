@@ -18,14 +18,20 @@ from ledger.encoding import decode
 from ledger.errors import Code, CreditLedgerError, Refused
 from ledger.keys import PUBLIC_KEY_BYTES, check_public_key
 from ledger.membership.catalogue import Category, category_from_value, read_name
+from ledger.membership.limits import (
+    CHANGE_WINDOW_SETTING,
+    MAX_CHANGE_WINDOW,
+    MAX_MEMBERS,
+    MAX_VALIDATORS,
+    MIN_VALIDATORS,
+)
 from ledger.membership.members import COUNTER, REGISTRAR, Member, Node, Role
 from ledger.membership.reading import Reading, invalid, malformed
+from ledger.membership.settings import SNAPSHOT_BLOCKS, SNAPSHOT_BLOCKS_MAX
 from ledger.transactions.envelope import check_name
 from ledger.transactions.fields import name_type
 
 FORMAT = "creditledger/genesis/1"
-MIN_VALIDATORS = 4
-MAX_MEMBERS = 1_000
 MAX_CATEGORIES = 4_096
 MAX_RULES = 4_096
 MAX_RULE_BYTES = 65_536
@@ -178,7 +184,7 @@ def _public_key(reading: Reading) -> bytes:
 
 
 def _validators(reading: Reading, members: tuple[Member, ...]) -> tuple[str, ...]:
-    validators = reading.texts("validators", maximum=MAX_MEMBERS)
+    validators = reading.texts("validators", maximum=MAX_VALIDATORS)
     if len(validators) < MIN_VALIDATORS:
         invalid("validators", f"got {len(validators)}, want at least {MIN_VALIDATORS}")
     with_node = {member.id for member in members if member.node is not None}
@@ -221,4 +227,8 @@ def _settings(reading: Reading) -> Mapping[str, int | str | bool | bytes]:
             settings.text(key, minimum=0)
         elif type(item) not in (int, bool, bytes):
             malformed(f"settings.{key}", name_type(item), "int, str, bool or bytes")
+    if SNAPSHOT_BLOCKS in value:
+        settings.integer(SNAPSHOT_BLOCKS, minimum=1, maximum=SNAPSHOT_BLOCKS_MAX)
+    if CHANGE_WINDOW_SETTING in value:
+        settings.integer(CHANGE_WINDOW_SETTING, minimum=1, maximum=MAX_CHANGE_WINDOW)
     return dict(value)

@@ -46,6 +46,8 @@ class Member:
     """One member; `certificate` is the DER of the self-signed CA certificate of `public_key`.
 
     `kind` is an institution's supervisory class, by which prudential limits apply; else empty.
+    `revoked_keys` are those that signed for it or its node before. A member that was removed stays
+    on record, for what it said still stands: it has no node, and all its keys are revoked.
     """
 
     id: str
@@ -58,10 +60,11 @@ class Member:
     node: Node | None
     revoked_keys: tuple[bytes, ...] = ()
     kind: str = ""
+    is_removed: bool = False
 
     def to_value(self) -> tuple[Any, ...]:
         """Return the canonical value that MEMBERS holds."""
-        return (
+        value = (
             self.id,
             self.name,
             self.name_zh,
@@ -73,13 +76,13 @@ class Member:
             self.revoked_keys,
             self.kind,
         )
+        return (*value, True) if self.is_removed else value
 
 
 def member_from_value(value: Any) -> Member:
     """Return the member of a MEMBERS entry."""
-    (member_id, name, name_zh, role, capabilities, public_key, certificate, node, revoked, kind) = (
-        value
-    )
+    member_id, name, name_zh, role, capabilities, public_key, certificate = value[:7]
+    node, revoked, kind = value[7:10]
     return Member(
         member_id,
         name,
@@ -91,6 +94,7 @@ def member_from_value(value: Any) -> Member:
         None if node is None else Node(*node),
         revoked,
         kind,
+        len(value) > 10,
     )
 
 
@@ -154,7 +158,8 @@ class Senders:
         """Return who `sender` is; raise `Rejected` (2003–2005) unless the key is its own now."""
         member = self._member(sender)
         if member is not None:
-            _check_key(f"member {sender}", public_key, member.public_key, member.revoked_keys)
+            current = None if member.is_removed else member.public_key
+            _check_key(f"member {sender}", public_key, current, member.revoked_keys)
             return Party(sender, member.role, member, False)
         if len(sender) == COMPANY_CODE_LENGTH:
             bound = get_company_key(self._state, sender)
@@ -164,6 +169,17 @@ class Senders:
         raise Rejected(
             Code.SENDER_UNKNOWN, f"sender {sender} is neither a member nor a bound company"
         )
+
+    def resolve_node(self, sender: str, public_key: bytes) -> Party:
+        """Return who `sender` is when the key may also be that of the member's own node.
+
+        For what a node says for itself (`member.ready`); raises as `resolve` does.
+        """
+        member = self._member(sender)
+        node = None if member is None else member.node
+        if member is not None and node is not None and public_key == node.public_key:
+            return Party(sender, member.role, member, False)
+        return self.resolve(sender, public_key)
 
     def _member(self, sender: str) -> Member | None:
         value = self._state.get(MEMBERS, sender.encode())
@@ -177,7 +193,7 @@ class Senders:
         return known[1]
 
 
-def _check_key(who: str, given: bytes, current: bytes, revoked: Sequence[bytes]) -> None:
+def _check_key(who: str, given: bytes, current: bytes | None, revoked: Sequence[bytes]) -> None:
     if given == current:
         return
     if given in revoked:

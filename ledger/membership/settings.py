@@ -10,6 +10,11 @@ from ledger.state.tables import SETTINGS
 
 Setting: TypeAlias = int | str | bool | bytes
 
+# S of rule 41: states of heights that are multiples of it are kept to be given to others. A chain
+# whose genesis document does not set it has no snapshots, and folds in the leaves of companies.
+SNAPSHOT_BLOCKS = "snapshot_blocks"
+SNAPSHOT_BLOCKS_MAX = 1_000_000
+
 # Keys that begin with "~" are the ledger's own: no setting has such a name.
 _CHAIN_KEY = b"~chain"
 
@@ -31,3 +36,9 @@ def get_chain_id(state: Overlay) -> bytes:
     """Return the 32-byte chain id: public, and different for each network."""
     chain_id: bytes = state.get(SETTINGS, _CHAIN_KEY)
     return chain_id
+
+
+def get_snapshot_blocks(state: Overlay) -> int:
+    """Return S of rule 41 in blocks, 0 where the chain has no snapshots."""
+    value = get_setting(state, SNAPSHOT_BLOCKS, 0)
+    return value if type(value) is int and 1 <= value <= SNAPSHOT_BLOCKS_MAX else 0

@@ -51,6 +51,7 @@ LOAN_ENTRIES = Table("loan-entries", b"sQ", Scope.WORLD)
 ALERT_ORDER = Table("alert-order", b"sR", Scope.WORLD)
 LENDER_EXPOSURES = Table("lender-exposures", b"sS", Scope.WORLD)
 ALERT_QUEUE = Table("alert-queue", b"sT", Scope.WORLD)
+EPOCHS = Table("epochs", b"sU", Scope.WORLD)
 
 RECORDS = Table("records", b"sa", Scope.COMPANY)
 WINDOWS = Table("windows", b"se", Scope.COMPANY)

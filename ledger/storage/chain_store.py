@@ -4,6 +4,7 @@ Heights, positions and indices are big-endian, so that the store's order is the 
 
     bH height → header                     bT height → time, hashes, signed transactions
     bR height → results                    bC height → certificate
+    bE epoch  → the change that began the epoch, where its block is not here (snapshots)
     bI tx id  → (height, position, code)   bM name   → facts about the store (head, genesis)
     x height position index → one body of a record, which can be erased without touching the rest
 
@@ -14,7 +15,7 @@ with `certificate_writes`. Other prefixes belong to the state ("s…") and its t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from ledger.chain.batch import Batch
 from ledger.chain.block import (
@@ -27,6 +28,7 @@ from ledger.chain.block import (
     encode_transactions,
 )
 from ledger.chain.certificate import Certificate, decode_certificate
+from ledger.chain.epochs import EpochChange, decode_change
 from ledger.chain.hashes import GENESIS_TAG, tagged_hash
 from ledger.chain.header import Header, decode_header
 from ledger.encoding import decode, encode
@@ -38,6 +40,7 @@ HEADERS = b"bH"
 TRANSACTIONS = b"bT"
 RESULTS = b"bR"
 CERTIFICATES = b"bC"
+EPOCH_CHANGES = b"bE"
 FATES = b"bI"
 META = b"bM"
 BODIES = b"x"
@@ -62,10 +65,12 @@ def block_writes(
     batch: Batch,
     transactions: Sequence[Transaction],
     results: Sequence[Result],
+    late_repeats: Container[int] = (),
 ) -> dict[bytes, bytes | None]:
     """Return the writes that store an executed block and move the head to it.
 
-    The fate of an id is written with its first occurrence; a DUPLICATE changes none (rule 14).
+    The fate of an id is written with its first occurrence; a DUPLICATE changes none, and neither
+    do the positions `late_repeats`, EXPIRED though the id was executed before (rule 14).
     """
     height = header.height
     stored = [
@@ -81,7 +86,7 @@ def block_writes(
         HEAD_KEY: encode(height),
     }
     for position, (item, (code, _)) in enumerate(zip(transactions, results, strict=True)):
-        if code != Code.DUPLICATE:
+        if code != Code.DUPLICATE and position not in late_repeats:
             writes[FATES + item.id] = encode((height, position, int(code)))
         for index, body in enumerate(item.attachments):
             writes[body_key(height, position, index)] = body
@@ -100,6 +105,11 @@ def genesis_writes(genesis: bytes, header: Header) -> dict[bytes, bytes | None]:
 def certificate_writes(certificate: Certificate) -> dict[bytes, bytes | None]:
     """Return the write that stores a block's certificate."""
     return {height_key(CERTIFICATES, certificate.height): certificate.encoded()}
+
+
+def epoch_change_writes(change: EpochChange) -> dict[bytes, bytes | None]:
+    """Return the write that keeps a change of epochs whose last block is not stored here."""
+    return {height_key(EPOCH_CHANGES, change.epoch): change.encoded()}
 
 
 class ChainStore:
@@ -178,6 +188,16 @@ class ChainStore:
             return decode_certificate(data)
         except Refused as error:
             raise _damaged(f"certificate of block {height}", error) from None
+
+    def epoch_change(self, epoch: int) -> EpochChange | None:
+        """Return the change that began `epoch` where it was stored by itself, else None."""
+        data = self._reader.get(height_key(EPOCH_CHANGES, epoch))
+        if data is None:
+            return None
+        try:
+            return decode_change(data)
+        except Refused as error:
+            raise _damaged(f"change to epoch {epoch}", error) from None
 
     def last_certificate(self) -> Certificate | None:
         """Return the certificate of the highest block that has one."""

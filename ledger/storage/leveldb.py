@@ -59,8 +59,17 @@ class _LevelReader:
 class LevelStore(_LevelReader):
     """An ordered map of bytes on disk (`ledger.storage.store.Store`)."""
 
-    def __init__(self, path: Path | str, *, create: bool = True) -> None:
-        """Open the database folder; raise `StorageError` (6001–6003) when it cannot be trusted."""
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        create: bool = True,
+        write_buffer_bytes: int = _WRITE_BUFFER_BYTES,
+    ) -> None:
+        """Open the database folder; raise `StorageError` (6001–6003) when it cannot be trusted.
+
+        `write_buffer_bytes` is what is gathered in memory before a table is written of it.
+        """
         path = Path(path)
         try:
             database = plyvel.DB(
@@ -68,7 +77,7 @@ class LevelStore(_LevelReader):
                 create_if_missing=create,
                 paranoid_checks=True,
                 bloom_filter_bits=_BLOOM_BITS,
-                write_buffer_size=_WRITE_BUFFER_BYTES,
+                write_buffer_size=write_buffer_bytes,
                 lru_cache_size=_CACHE_BYTES,
                 max_open_files=_MAX_OPEN_FILES,
             )
