@@ -61,6 +61,9 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "one from another node.",
     Code.EPOCH_INVALID: "A change of the members that certify does not follow from the members "
     "before it; the message names the change. Do not trust what rests on it; ask another node.",
+    Code.STATE_PIECE_INVALID: "A piece of a state from another node does not lead to the root that "
+    "is certified, or is short, out of order or of another shape. The piece is asked of another "
+    "node; where it happens often, look for the one that is named.",
     # 2000: execution, general
     Code.DUPLICATE: "The transaction was executed before; the first result stands. Ask for the "
     "fate of its id.",
@@ -228,6 +231,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.NOT_SYNCED: "The node is behind the others. Wait, or ask another node.",
     Code.NOT_ORDERING: "The node follows the chain and takes no transactions: it is an observer, or "
     "may not vote. Send them to a validator's node.",
+    Code.NOT_HELD: "This node began at a snapshot and does not hold what lies before it. Ask a "
+    "node that holds the whole chain.",
     # 6000: storage and homes
     Code.STORE_CORRUPT: "Stored data is damaged; the node has stopped. Check the disk, then "
     "restore the home from another node.",

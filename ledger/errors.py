@@ -51,6 +51,7 @@ class Code(IntEnum):
     PROOF_INVALID = 1304
     RECEIPT_INVALID = 1305
     EPOCH_INVALID = 1306
+    STATE_PIECE_INVALID = 1310
 
     # 2000: execution, general
     DUPLICATE = 2001
@@ -173,6 +174,7 @@ class Code(IntEnum):
     NOT_FOUND = 5104
     NOT_SYNCED = 5105
     NOT_ORDERING = 5106
+    NOT_HELD = 5106
 
     # 6000: storage and homes
     STORE_CORRUPT = 6001
