@@ -128,7 +128,11 @@ class PruneVotes:
 
 @dataclass(frozen=True, slots=True)
 class ForgetRequests:
-    """Bodies behind `hashes` are not needed here any more: in a stable block, expired, surplus."""
+    """Bodies behind `hashes` are not needed any more: in a stable block, expired, surplus.
+
+    At once: a body that is forgotten late, behind a slow disk, may have come again meanwhile, and
+    stand behind a vote (rule 20).
+    """
 
     hashes: tuple[bytes, ...]
 

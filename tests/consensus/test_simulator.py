@@ -10,35 +10,37 @@ from consensus.effects import Evidence
 from consensus.messages import Prepare
 from tests.consensus.harness import Maker
 from tests.simulator.checkers import Checkers, ViolationError
-from tests.simulator.faults import KINDS
+from tests.simulator.draw import KINDS
 from tests.simulator.keys import FastKeyring, verifier_of
 from tests.simulator.main import main, run_chunk
+from tests.simulator.mixes import BENIGN
 from tests.simulator.model_ledger import Body, ModelLedger
 from tests.simulator.simulation import Options, Simulation
 
-BENIGN = frozenset(KINDS) - {"byzantine"}
+LYING = frozenset({"byzantine", "twins", "disk", "crash", "reorder"})
 
 
 @pytest.mark.parametrize("size", [4, 5, 6, 7])
 def test_benign_faults(size):  # F1, F2, F13, F33, F34, F35, F41, F43, F44
-    outcome = run_chunk(range(20), size, BENIGN, is_real=False)
+    outcome = run_chunk(range(7), size, BENIGN, is_real=False)
     assert outcome.failures == []
     reached = outcome.counts
-    assert min(reached[what] for what in ("crashes", "restarts", "partitions", "catch-ups")) > 0
+    wanted = ("crashes: at any time", "restarts", "faults: partition", "faults: clog", "catch-ups")
+    assert min(reached[what] for what in wanted) > 0
     assert reached["views entered"] > 0
-    assert reached["acknowledged"] > 400
+    assert reached["acknowledged"] > 140
 
 
 @pytest.mark.parametrize("size", [4, 5, 6, 7])
 def test_byzantine_members(size):  # F4 to F8, F12, F14, F16 to F18, F20, F21, F27
-    outcome = run_chunk(range(100, 117), size, frozenset(KINDS), is_real=False)
+    outcome = run_chunk(range(100, 107), size, LYING, is_real=False)
     assert outcome.failures == []
     assert outcome.counts["evidence found"] > 0
     assert sum(number for name, number in outcome.counts.items() if name.startswith("lies")) > 0
 
 
 def test_without_faults_the_view_stays_until_its_primary_crashes():  # rules 27 and 49
-    outcome = run_chunk(range(4), 0, frozenset(), is_real=False)
+    outcome = run_chunk(range(4), 5, frozenset(), is_real=False)
     assert outcome.failures == []  # a view change in calm would be one
     assert outcome.counts["acts: primaries lost"] == 4
     assert outcome.counts["view changes: request timeout"] > 0

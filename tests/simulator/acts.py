@@ -67,7 +67,7 @@ class Acts:
 
     def _crash_primaries(self, view: int, count: int) -> None:
         for step in range(count):
-            self._run.nodes[(view + step) % self._run.size].crash()
+            self._run.crash_member((view + step) % self._run.size, "torn")
 
     def _restart_all(self) -> None:
         for member in range(self._run.size):
@@ -136,6 +136,19 @@ class Acts:
         if not self._are_all_in(view):
             raise ViolationError(f"a view change for lost messages: {self._run.describe()}")
         self._run.count("acts: messages lost")
+
+    def serve(self, length_ms: int) -> None:
+        """Ask once in less than a second: in each second a block is committed."""
+        up, scheduler = self._up(), self._run.scheduler
+        for number in range(length_ms // 1000):
+            height = max(node.ledger.height for node in up)
+            home = up[number % len(up)].index
+            scheduler.at(scheduler.now_ns + 400 * NS_PER_MS, self._run.submit_now, home, ACT_TTL_MS)
+            self._pause(1000 * NS_PER_MS)
+            if max(node.ledger.height for node in up) <= height:
+                raise ViolationError(f"a second without a block: {self._run.describe()}")
+            self._run.count("acts: seconds of service")
+        self._settle()
 
     def be_silent(self) -> None:
         """Ask for nothing: an empty batch comes, also when the primary crashes (rule 36)."""

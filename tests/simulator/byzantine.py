@@ -33,6 +33,7 @@ from ledger.chain.batch import Batch, null_batch
 from ledger.chain.certificate import checkpoint_signing_input
 from tests.simulator.forgeries import FORGERIES
 from tests.simulator.model_ledger import Body
+from tests.simulator.schedule import LiarLine, ScheduleError
 
 FAR_VIEW = 1_000_000
 HEARD_MAX = 40
@@ -55,15 +56,18 @@ class Liar:
         self,
         config: ReplicaConfig,
         sign: Callable[[bytes], bytes],
+        line: LiarLine,
         rng: Random,
         conspiracy: Conspiracy,
     ) -> None:
         self.config = config
         self.sign = sign
         self.rng = rng
+        self.answers: list[tuple[int, Any]] = []
         self._conspiracy = conspiracy
-        self.half = frozenset(rng.sample(range(config.size), config.size // 2))
-        self._victim = rng.randrange(config.size)
+        half, victim = rng.sample(range(config.size), config.size // 2), rng.randrange(config.size)
+        self.half = frozenset(line.half or half)
+        self._victim = victim if line.victim is None else line.victim
         conspiracy.signers[config.index] = sign
         self._past: list[Any] = []
         self._heard: dict[type, deque[Any]] = {}
@@ -72,26 +76,35 @@ class Liar:
         self._patience = rng.randint(20, 600)
         self.flooded = 0
         self.last_time_ms = 0
-        chosen = rng.sample(sorted(_BEHAVIOURS), rng.randint(1, 8))
-        self.behaviours = tuple(sorted(chosen))
+        self.refused: set[bytes] = set()
+        unknown = [name for name in line.behaviours if name not in BEHAVIOURS]
+        if unknown:
+            raise ScheduleError(f"no lie {unknown[0]!r}, want one of {', '.join(BEHAVIOURS)}")
+        self.behaviours = line.behaviours
 
     def transform(self, to: int, payload: Any) -> list[Any]:
         """Return what is sent to `to` in place of `payload`."""
-        sent = [payload]
+        sent, lies = [payload], self._conspiracy.lies
         for name in self.behaviours:
-            sent = [other for item in sent for other in _BEHAVIOURS[name](self, to, item)]
-        if sent != [payload]:
-            for name in self.behaviours:
-                self._conspiracy.lies[name] = self._conspiracy.lies.get(name, 0) + 1
+            before, sent = sent, []
+            for item in before:
+                sent += BEHAVIOURS[name](self, to, item)
+            if list(map(id, sent)) != list(map(id, before)):
+                lies[name] = lies.get(name, 0) + 1
         return sent
 
-    def hear(self, payload: Any) -> Any:
+    def hear(self, sender: int, payload: Any) -> Any:
         """Remember what has come in, and return what the own replica is to get of it."""
         if type(payload) is tuple:
+            if payload[0] == "want bodies":
+                refused = [item for item in payload[1] if item in self.refused]
+                if refused:
+                    self.answers.append((sender, ("refused bodies", refused)))
             if payload[0] != "bodies":
                 return payload
             self._bodies.extend(payload[1])
             if "censor" in self.behaviours:
+                self._conspiracy.lies["censor"] = self._conspiracy.lies.get("censor", 0) + 1
                 return ("bodies", [item for item in payload[1] if item[0] % 2])
             return payload
         if type(payload) is PrePrepare:
@@ -269,7 +282,7 @@ class Liar:
         return [payload]
 
 
-_BEHAVIOURS: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
+BEHAVIOURS: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
     **FORGERIES,
     "censor": Liar.censor,
     "fall silent": Liar.fall_silent,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from random import Random
 from typing import Protocol
 
 from tests.simulator.model_ledger import Body
@@ -39,21 +38,20 @@ class Clients:
     """All clients of one run; `nodes[i].submit(hash)` takes their transactions."""
 
     def __init__(
-        self, scheduler: Scheduler, rng: Random, nodes: Sequence[Taker], bodies: dict[bytes, Body]
+        self, scheduler: Scheduler, nodes: Sequence[Taker], bodies: dict[bytes, Body]
     ) -> None:
         self._scheduler = scheduler
-        self._rng = rng
         self._nodes = nodes
         self._bodies = bodies
         self.pending: dict[bytes, Pending] = {}
         self.submitted = 0
         self.acknowledged = 0
 
-    def create(self, home: int, wall_ms: int, ttl_ms: int) -> Body:
-        """Make a new transaction that expires in `ttl_ms`."""
+    def create(self, name: str, home: int, size: int, expires_at_ms: int) -> Body:
+        """Make a new transaction; its hash is that of its name."""
         self.submitted += 1
-        digest = blake2b(b"tx" + self.submitted.to_bytes(8, "big"), digest_size=32).digest()
-        body = Body(digest, self._rng.choice((200, 400, 1500, 2500)), wall_ms + ttl_ms)
+        digest = blake2b(name.encode(), digest_size=32).digest()
+        body = Body(digest, size, expires_at_ms)
         self._bodies[digest] = body
         self.pending[digest] = Pending(body, home)
         return body
@@ -69,7 +67,7 @@ class Clients:
         pending.attempts += 1
         node = pending.home
         if pending.attempts > 1:
-            node = self._rng.randrange(len(self._nodes))
+            node = digest[pending.attempts % len(digest)] % len(self._nodes)
         is_taken = self._nodes[node].submit(digest)
         self._scheduler.after(RETRY_NS if is_taken else BUSY_NS, self._try, digest)
 

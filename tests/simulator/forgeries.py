@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from consensus.messages import (
@@ -268,17 +269,62 @@ def flood(liar: Liar, to: int, payload: Any) -> list[Any]:
     return [payload, *votes]
 
 
+def propose_refused(liar: Liar, to: int, payload: Any) -> list[Any]:
+    """Propose a transaction whose bytes every door refuses, and show them (F10)."""
+    if not _is_own_proposal(liar, payload) or payload.batch.is_null:
+        return [payload]
+    refused = blake2b(b"refused" + payload.digest, digest_size=32).digest()
+    liar.refused.add(refused)
+    hashes = (*payload.batch.transactions[:-1], refused)
+    return [_propose(liar, payload, replace(payload.batch, transactions=hashes))]
+
+
+def run_ahead(liar: Liar, to: int, payload: Any) -> list[Any]:
+    """Give every batch the latest time that others take: their clock, and the skew (F36)."""
+    if not _is_own_proposal(liar, payload) or payload.batch.is_null:
+        return [payload]
+    later_ms = (payload.batch.time_ms or 0) + liar.config.limits.skew_ms
+    return [_propose(liar, payload, replace(payload.batch, time_ms=later_ms))]
+
+
+def order_slowly(liar: Liar, to: int, payload: Any) -> list[Any]:
+    """Lead, and order one transaction a batch where there are more (F28)."""
+    if not _is_own_proposal(liar, payload) or len(payload.batch.transactions) < 2:
+        return [payload]
+    batch = replace(payload.batch, transactions=payload.batch.transactions[:1])
+    return [_propose(liar, payload, batch)]
+
+
+def open_twice(liar: Liar, to: int, payload: Any) -> list[Any]:
+    """Open one view by two true NEW-VIEWs that name other VIEW-CHANGEs (F19)."""
+    if type(payload) is not NewView or payload.signer != liar.config.index:
+        return [payload]
+    if to not in liar.half:
+        return [payload]
+    changes = {item.signer: item for item in liar.heard_of(ViewChange) if item.view == payload.view}
+    named = dict(payload.view_changes)
+    others = {signer: item for signer, item in changes.items() if signer not in named}
+    kept = {signer: item for signer, item in changes.items() if signer in named}
+    for signer in sorted(kept)[len(others) :]:
+        others[signer] = kept[signer]
+    return _open(liar, payload.view, others) or [payload]
+
+
 FORGERIES: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
     "answer with another batch": answer_with_another_batch,
     "flood": flood,
     "forge certificates": forge_certificates,
     "forge proofs": forge_proofs,
     "forge votes": forge_votes,
+    "open twice": open_twice,
     "open with others": open_with_others,
+    "order slowly": order_slowly,
     "prepare as primary": prepare_as_primary,
     "propose far": propose_far,
     "propose nothing": propose_nothing,
+    "propose refused": propose_refused,
     "propose unfit": propose_unfit,
+    "run ahead": run_ahead,
     "shorten proofs": shorten_proofs,
     "show two view changes": show_two_view_changes,
     "speak of another epoch": speak_of_another_epoch,

@@ -1,7 +1,8 @@
 """`scripts/simulate`: runs seeds and says what they reached; a failure is a line to paste.
 
 It prints seed, commit and options first. A single seed ends with the hash of its trace: the same
-seed and options give the same hash on every machine. Exit code 1 tells of a violation.
+seed and options give the same hash on every machine. A seed that fails is shrunk to the shortest
+schedule that fails alike and written as a scenario. Exit code 1 tells of a violation.
 """
 
 from __future__ import annotations
@@ -13,19 +14,43 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from ledger.errors import CreditLedgerError
 from tests.simulator.checkers import ViolationError
-from tests.simulator.faults import KINDS, SPECIAL
+from tests.simulator.draw import KINDS, SPECIAL, Options, draw_schedule
+from tests.simulator.mixes import options_of, size_of
 from tests.simulator.scheduler import NS_PER_S
-from tests.simulator.simulation import Options, Result, Simulation
+from tests.simulator.simulation import Result, Simulation
+from tests.simulator.summary import summary_lines
 
-CHUNK = 25
-SIZES = (4, 5, 6, 7)
+CHUNK = 10
 FAILURES_SHOWN = 10
+SHRUNK_MAX = 3
+S_PER_HOUR = 3600
 # A replica that raises is as broken as one that lies.
 BROKEN = (ViolationError, CreditLedgerError, AttributeError, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks of each seed; `nodes` 0 and `faults` None: the seed's own mix."""
+
+    nodes: int = 0
+    faults: frozenset[str] | None = None
+    has_real_signatures: bool = False
+    is_real_ledger: bool = False
+
+    def options(self, seed: int) -> Options:
+        """Return the options of a seed."""
+        options = options_of(seed) if self.faults is None else Options(faults=self.faults)
+        return replace(
+            options,
+            nodes=self.nodes or size_of(seed),
+            has_real_signatures=self.has_real_signatures,
+            is_real_ledger=self.is_real_ledger,
+        )
 
 
 @dataclass(slots=True)
@@ -35,6 +60,7 @@ class Outcome:
     runs: int = 0
     simulated_ns: int = 0
     recovery_ns_max: int = 0
+    share_max: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[int, int, str]] = field(default_factory=list)
     trace: str = ""
@@ -44,59 +70,59 @@ class Outcome:
         self.runs += other.runs
         self.simulated_ns += other.simulated_ns
         self.recovery_ns_max = max(self.recovery_ns_max, other.recovery_ns_max)
+        self.share_max = max(self.share_max, other.share_max)
         self.counts.update(other.counts)
         self.failures += other.failures
         self.trace = other.trace
 
-
-def size_of(seed: int, nodes: int) -> int:
-    """Return the number of members of a seed: `nodes`, or 4 to 7 by turns if that is 0."""
-    return nodes or SIZES[seed % len(SIZES)]
-
-
-def run_seed(seed: int, options: Options) -> Result:
-    """Run one seed; raise `ViolationError`."""
-    return Simulation(seed, options).run()
+    def add_run(self, result: Result) -> None:
+        """Add one run."""
+        self.simulated_ns += result.simulated_ns
+        self.recovery_ns_max = max(self.recovery_ns_max, result.recovery_ns)
+        self.share_max = max(self.share_max, result.recovery_ns / max(1, result.bound_ns))
+        self.counts.update(result.counts)
+        self.trace = result.trace
 
 
-def run_chunk(seeds: Sequence[int], nodes: int, faults: frozenset[str], is_real: bool) -> Outcome:
+def run_requests(seeds: Sequence[int], request: Request) -> Outcome:
     """Run seeds one after the other, and go on after a failure."""
     outcome = Outcome()
     for seed in seeds:
-        size = size_of(seed, nodes)
-        options = Options(nodes=size, faults=faults, has_real_signatures=is_real)
+        options = request.options(seed)
         outcome.runs += 1
         try:
-            result = run_seed(seed, options)
+            outcome.add_run(Simulation(seed, options).run())
         except BROKEN as error:
-            outcome.failures.append((seed, size, f"{type(error).__name__}: {error}"))
-            continue
-        outcome.simulated_ns += result.simulated_ns
-        outcome.recovery_ns_max = max(outcome.recovery_ns_max, result.recovery_ns)
-        outcome.counts.update(result.counts)
-        outcome.trace = result.trace
+            outcome.failures.append((seed, options.nodes, f"{type(error).__name__}: {error}"))
     return outcome
 
 
-def _chunks(seeds: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(seeds), CHUNK):
-        yield seeds[start : start + CHUNK]
+def run_chunk(seeds: Sequence[int], nodes: int, faults: frozenset[str], is_real: bool) -> Outcome:
+    """Run seeds with these faults."""
+    return run_requests(seeds, Request(nodes, faults, is_real))
 
 
-def run_seeds(
-    seeds: Sequence[int], nodes: int, faults: frozenset[str], is_real: bool, jobs: int
-) -> Outcome:
-    """Run seeds in `jobs` processes."""
-    total = Outcome()
+def _chunks(seeds: Iterator[int]) -> Iterator[list[int]]:
+    while chunk := list(islice(seeds, CHUNK)):
+        yield chunk
+
+
+def run_seeds(seeds: Iterator[int], request: Request, jobs: int, hours: float) -> Outcome:
+    """Run seeds in `jobs` processes: all of them, or as many as make so many simulated hours."""
+    total, limit_ns = Outcome(), int(hours * S_PER_HOUR * NS_PER_S)
+    chunks = _chunks(seeds)
     if jobs <= 1:
-        total.add(run_chunk(seeds, nodes, faults, is_real))
+        for chunk in chunks:
+            total.add(run_requests(chunk, request))
+            if limit_ns and total.simulated_ns >= limit_ns:
+                break
         return total
     with ProcessPoolExecutor(jobs) as pool:
-        futures = [
-            pool.submit(run_chunk, chunk, nodes, faults, is_real) for chunk in _chunks(seeds)
-        ]
-        for future in futures:
-            total.add(future.result())
+        while batch := list(islice(chunks, 4 * jobs)):
+            for outcome in pool.map(run_requests, batch, [request] * len(batch)):
+                total.add(outcome)
+            if limit_ns and total.simulated_ns >= limit_ns:
+                break
     return total
 
 
@@ -114,58 +140,77 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         description="Run the replicas through seeded faults and check every property.",
         epilog="example: simulate --seeds 0..999 --jobs 2",
     )
+    names = ", ".join(KINDS + SPECIAL)
     parser.add_argument("--seed", type=int, help="run one seed and print the hash of its trace")
     parser.add_argument("--seeds", default="0..99", help="run seeds A to B inclusive, as A..B")
-    parser.add_argument("--nodes", type=int, default=0, help="members; default 4 to 7 by turns")
-    parser.add_argument(
-        "--faults",
-        default=",".join(KINDS),
-        help="comma-separated, of: " + ", ".join(KINDS + SPECIAL),
-    )
+    parser.add_argument("--hours", type=float, default=0.0, help="run seeds from A on until so "
+                        "many hours are simulated")  # fmt: skip
+    parser.add_argument("--nodes", type=int, default=0, help="members; default 4 to 26 by turns")
+    parser.add_argument("--faults", help=f"comma-separated, of: {names}; default: mixes by turns")
     parser.add_argument("--real-signatures", action="store_true", help="sign with Ed25519 (slow)")
+    parser.add_argument("--real-ledger", action="store_true", help="execute and store real blocks")
+    parser.add_argument("--story", action="store_true", help="print the schedule of --seed")
+    parser.add_argument("--no-shrink", action="store_true", help="do not shrink what fails")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     arguments = parser.parse_args(argv)
-    unknown = set(filter(None, arguments.faults.split(","))) - {*KINDS, *SPECIAL}
+    unknown = set(filter(None, (arguments.faults or "").split(","))) - {*KINDS, *SPECIAL}
     if unknown:
-        parser.error(
-            f"unknown fault {sorted(unknown)[0]}, want some of {', '.join(KINDS + SPECIAL)}"
-        )
+        parser.error(f"unknown fault {sorted(unknown)[0]}, want some of {names}")
     return arguments
 
 
-def _seeds_of(arguments: argparse.Namespace) -> range:
+def _seeds_of(arguments: argparse.Namespace) -> tuple[int, int]:
     if arguments.seed is not None:
-        return range(arguments.seed, arguments.seed + 1)
+        return arguments.seed, arguments.seed
     first, _, last = arguments.seeds.partition("..")
-    return range(int(first), int(last or first) + 1)
+    return int(first), 10**9 if arguments.hours else int(last or first)
 
 
-def _print_summary(outcome: Outcome, seconds: float) -> None:
-    for name, number in sorted(outcome.counts.items()):
-        print(f"{number:>12,}  {name}")
+def _request_of(arguments: argparse.Namespace) -> Request:
+    faults = arguments.faults
+    return Request(
+        arguments.nodes,
+        None if faults is None else frozenset(filter(None, faults.split(","))),
+        arguments.real_signatures,
+        arguments.real_ledger,
+    )
+
+
+def _print_first(arguments: argparse.Namespace, request: Request, first: int, last: int) -> None:
+    faults = "mixes" if request.faults is None else ",".join(sorted(request.faults)) or "none"
+    until = f"..{last}" if not arguments.hours else f" on for {arguments.hours:g} simulated hours"
+    print(
+        f"seeds {first}{until}, commit {get_commit()}, nodes {request.nodes or '4 to 26'}, "
+        f"faults {faults}, {'Ed25519' if request.has_real_signatures else 'fast'} signatures, "
+        f"{'real' if request.is_real_ledger else 'model'} ledger",
+        flush=True,
+    )
+
+
+def _print_summary(outcome: Outcome, request: Request, seconds: float) -> None:
+    faults = frozenset(KINDS) if request.faults is None else request.faults
+    for line in summary_lines(outcome.counts, faults):
+        print(line)
     simulated_s = outcome.simulated_ns / NS_PER_S
     print(
         f"{outcome.runs} seeds in {seconds:.1f} s ({outcome.runs / seconds:.1f} a second), "
         f"{simulated_s:.0f} simulated seconds ({simulated_s / seconds:.0f} times real time), "
-        f"longest recovery {outcome.recovery_ns_max / NS_PER_S:.2f} s, "
-        f"{len(outcome.failures)} failed"
+        f"longest recovery {outcome.recovery_ns_max / NS_PER_S:.2f} s, at most "
+        f"{outcome.share_max:.0%} of its bound, {len(outcome.failures)} failed"
     )
 
 
 def main(argv: Sequence[str]) -> int:
     """Run what the command line asks for; return the exit code."""
     arguments = parse(argv)
-    seeds = _seeds_of(arguments)
-    faults = frozenset(filter(None, arguments.faults.split(",")))
-    print(
-        f"seeds {seeds[0]}..{seeds[-1]}, commit {get_commit()}, "
-        f"nodes {arguments.nodes or '4 to 7'}, faults {','.join(sorted(faults)) or 'none'}, "
-        f"{'Ed25519' if arguments.real_signatures else 'fast'} signatures",
-        flush=True,
-    )
+    (first, last), request = _seeds_of(arguments), _request_of(arguments)
+    _print_first(arguments, request, first, last)
+    if arguments.story:
+        print("\n".join(draw_schedule(first, request.options(first)).lines()), flush=True)
     started = time.perf_counter()
-    outcome = run_seeds(seeds, arguments.nodes, faults, arguments.real_signatures, arguments.jobs)
-    _print_summary(outcome, time.perf_counter() - started)
+    seeds = iter(range(first, last + 1))
+    outcome = run_seeds(seeds, request, arguments.jobs, arguments.hours)
+    _print_summary(outcome, request, time.perf_counter() - started)
     if arguments.seed is not None and not outcome.failures:
         print(f"trace {outcome.trace}")
     for seed, size, text in outcome.failures[:FAILURES_SHOWN]:

@@ -98,6 +98,15 @@ class ModelLedger:
         """Lose what was not synced."""
         self.unsynced = {}
 
+    def roll_back(self, height: int) -> None:
+        """Lose the blocks above `height`: the disk had said that they were synced."""
+        self.unsynced = {}
+        kept, self.blocks = self.blocks[:height], []
+        self.certificates = {at: item for at, item in self.certificates.items() if at <= height}
+        self.index, self.seen = {}, set()
+        for block in kept:
+            self.execute(block.time_ms, block.batch_digest, block.transactions)
+
     def get_best_certificate(self) -> Certificate | None:
         """Return the highest durable certificate."""
         return self.certificates[max(self.certificates)] if self.certificates else None

@@ -2,16 +2,15 @@
 
 Effects wait in one queue. A round takes all that is queued, makes its `Persist` records durable
 with one sync that takes time, and then performs the rest in order; so a crash at any moment finds
-records written, half written or synced, and messages sent or not. What is volatile and what is
-durable is told apart in `Disk`. Between nodes travel consensus messages and the shell's own
-tuples: bodies, requests for bodies and blocks, blocks.
+records written, half written or synced, and messages sent or not. What survives a crash is the
+`Home`. Between nodes travel consensus messages and the shell's own tuples: bodies, requests for
+bodies and blocks, blocks. A planned crash is at a point: before, after or within the next sync,
+block, cut of the vote log or message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from random import Random
 from typing import Any, Protocol
 
 from consensus import effects as fx
@@ -25,31 +24,34 @@ from consensus.events import (
     Clock,
     Event,
     ExecutedBlock,
-    FetchFailed,
     MessageReceived,
     PeerConnected,
     Request,
     RequestReceived,
+    RequestRefused,
     Timer,
     TimerExpired,
 )
-from consensus.log import AcceptedRecord, VoteRecord, decode_record, encode_record, retained
+from consensus.log import AcceptedRecord, VoteRecord
 from consensus.replica import Replica
+from ledger.errors import CreditLedgerError, StorageError
 from tests.simulator.checkers import Checkers, ViolationError
+from tests.simulator.dice import dice
+from tests.simulator.fetching import Fetching
+from tests.simulator.home import Home
 from tests.simulator.invariants import Invariants
-from tests.simulator.model_ledger import ModelBlock, ModelLedger
+from tests.simulator.model_ledger import ModelBlock
 from tests.simulator.scheduler import NS_PER_MS, Scheduler
 
 SYNC_NS_MAX = 2 * NS_PER_MS
 EXECUTE_NS_MAX = 4 * NS_PER_MS
-FETCH_TIMEOUT_NS = 400 * NS_PER_MS
 
 
 class World(Protocol):
     """What a node needs of the run."""
 
     scheduler: Scheduler
-    rng: Random
+    seed: int
     checkers: Checkers
     invariants: Invariants
     size: int
@@ -67,48 +69,49 @@ class World(Protocol):
     def on_certified(self, member: int, block: ModelBlock) -> None:
         """A block of `member` is certified there: its clients are told."""
 
-    def on_persist(self, member: int, moment: str) -> bool:
-        """Tell whether `member` crashes at this moment ("before" or "after") of a sync."""
+    def on_point(self, member: int, what: str) -> str:
+        """Return how `member` crashes at this point ("before", "after", "torn"), or nothing.
 
+        `what` is "sync", "block", "prune" or "send".
+        """
 
-@dataclass(slots=True)
-class Disk:
-    """What survives a crash."""
-
-    ledger: ModelLedger
-    records: list[VoteRecord] = field(default_factory=list)
-    bodies: set[bytes] = field(default_factory=set)
+    def on_fault_of(self, member: int, what: str) -> None:
+        """Count `member` among the faulty from now on: its disk lost what it had promised."""
 
 
 class SimNode:
-    """One member: its replica while it is up, and its disk always."""
+    """One member: its replica while it is up, and its home always."""
 
     def __init__(
         self,
         world: World,
         config: ReplicaConfig,
         sign: Callable[[bytes], bytes],
-        disk: Disk,
+        home: Home,
     ) -> None:
         self.world = world
         self.config = config
         self.index = config.index
-        self.disk = disk
-        self.ledger = disk.ledger
+        self.home = home
+        self.ledger = home.ledger
         self.wall_offset_ms = 0
+        self.wall_stopped_ms: int | None = None
+        self.stalled_until_ns = 0
+        self.failed_views = 0
         self.is_up = False
         self.is_honest = True
+        self.is_lost = False
         self.replica: Replica
         self.bodies: set[bytes] = set()
         self._sign = sign
+        self._random = dice(world.seed, "member", config.index).random
         self._life = 0
         self._queue: list[Effect] = []
         self._unsynced: list[fx.Persist] = []
         self._is_syncing = False
         self._timers: dict[Timer, int] = {}
         self._timer_count = 0
-        self._fetch_count = 0
-        self._fetch: fx.FetchBlocks | None = None
+        self.fetching = Fetching(self)
         self._certified_height = 0
         self._performers: dict[type, Callable[[Any], None]] = {
             fx.Send: self._perform_send,
@@ -116,10 +119,9 @@ class SimNode:
             fx.Execute: self._perform_execute,
             fx.StoreCertificate: self._perform_store_certificate,
             fx.FetchRequests: self._perform_fetch_requests,
-            fx.FetchBlocks: self._perform_fetch_blocks,
+            fx.FetchBlocks: self.fetching.start,
             fx.RelayRequests: self._perform_relay_requests,
             fx.PruneVotes: self._perform_prune_votes,
-            fx.ForgetRequests: self._perform_forget_requests,
         }
 
     # Life and death
@@ -127,18 +129,47 @@ class SimNode:
     def clock(self) -> Clock:
         """Return this node's clocks now."""
         now_ns = self.world.scheduler.now_ns
-        base_ms = self.ledger.genesis_time_ms
-        return Clock(now_ns, max(0, base_ms + now_ns // NS_PER_MS + self.wall_offset_ms))
+        wall_ms = self.ledger.genesis_time_ms + now_ns // NS_PER_MS + self.wall_offset_ms
+        if self.wall_stopped_ms is not None:
+            wall_ms = self.wall_stopped_ms
+        return Clock(now_ns, max(0, wall_ms))
 
     def start(self) -> None:
-        """Start, or start again, from what the disk holds."""
-        disk, ledger = self.disk, self.ledger
+        """Start, or start again, from what the home holds; a home without its votes stays down."""
         self._life += 1
         self._queue, self._unsynced, self._is_syncing = [], [], False
         self._timers = {}
-        self._fetch_count += 1  # blocks that an earlier life has asked for are not waited for
-        self._fetch = None
-        records = [decode_record(encode_record(record)) for record in disk.records]
+        self.fetching.forget()
+        try:
+            records, held = self.home.open()
+        except StorageError:
+            self.world.count("vote logs refused")
+            self._give_up("its vote log is refused")
+            return
+        self.is_up = True
+        self.bodies = {item for item in held if item not in self.ledger.seen}
+        try:
+            effects = self._restore(records)
+        except CreditLedgerError:
+            if self.is_honest:
+                raise
+            self._give_up("what it lost keeps it from starting")
+            return
+        self._take(effects)
+        for digest in sorted(self.bodies):
+            self._handle_body(digest, self.index, is_local=False)
+
+    def _restore(self, records: list[VoteRecord]) -> list[Effect]:
+        head = self._make_head()
+        self.world.invariants.on_start(self, head)
+        self.replica, effects = Replica.restore(
+            self.config, self._sign, records, head, self.clock()
+        )
+        self.world.invariants.after_start(self)
+        return effects
+
+    def _make_head(self) -> ChainHead:
+        ledger = self.ledger
         certificate = ledger.get_best_certificate()
         stable = certificate.height if certificate else 0
         self._certified_height = stable
@@ -147,28 +178,34 @@ class SimNode:
             for block in ledger.blocks[stable:]
         )
         block_hash, time_ms = ledger.head()
-        head = ChainHead(ledger.height, block_hash, time_ms, certificate, recent, self._epochs())
-        self.is_up = True
-        self.bodies = {item for item in disk.bodies if item not in ledger.seen}
-        self.world.invariants.on_start(self, head)
-        self.replica, effects = Replica.restore(
-            self.config, self._sign, records, head, self.clock()
-        )
-        self.world.invariants.after_start(self)
-        self._take(effects)
-        for digest in sorted(self.bodies):
-            self._handle_body(digest, self.index, is_local=False)
+        return ChainHead(ledger.height, block_hash, time_ms, certificate, recent, self._epochs())
 
-    def crash(self) -> None:
-        """Stop at once. Of a sync under way a prefix may have reached the disk (torn)."""
+    def _give_up(self, why: str) -> None:
+        """Stay down: rule 46 leaves such a home to a member change."""
+        self.is_up, self.is_lost = False, True
+        self._count_among_faulty(why)
+
+    def _count_among_faulty(self, why: str) -> None:
+        if self.is_honest:
+            self.is_honest = False
+            self.world.on_fault_of(self.index, why)
+
+    def crash(self, how: str = "torn") -> None:
+        """Stop at once; a sync under way stops at one of its writes (torn, or one that fails)."""
         if not self.is_up:
             return
         self.is_up = False
         self._life += 1
-        survived = self.world.rng.randint(0, len(self._unsynced)) if self._is_syncing else 0
-        self._make_durable(self._unsynced[:survived])
-        self.ledger.crash()
+        pending = self._unsynced if self._is_syncing else []
+        if pending:
+            self.home.crash_in_append(pending, how)
+        survived = self.home.crash(pending)
         self.bodies = set()
+        if not self.home.is_true:
+            self._count_among_faulty("its disk lost what it had synced")
+        if self.is_honest:
+            for effect in survived:
+                self.world.invariants.on_durable(self, self.clock().wall_ms, effect)
 
     # Events
 
@@ -198,11 +235,13 @@ class SimNode:
             held = [item for item in payload[1] if self._has_body(item)]
             if held:
                 self.world.transmit(self.index, sender, ("bodies", held))
+        elif payload[0] == "refused bodies":
+            for digest in payload[1]:
+                self.handle(RequestRefused(digest))
         elif payload[0] == "want blocks":
-            blocks = self.ledger.blocks[payload[1] - 1 : payload[2]]
-            self.world.transmit(self.index, sender, ("blocks", blocks, payload[3]))
+            self.fetching.serve(sender, *payload[1:])
         else:
-            self._receive_blocks(payload[1], payload[2])
+            self.fetching.receive(*payload[1:])
 
     def submit(self, digest: bytes) -> bool:
         """Take a client's transaction; False: BUSY, or down. A known fate is told again."""
@@ -250,6 +289,8 @@ class SimNode:
                 self._set_timer(effect)
             elif isinstance(effect, fx.CancelTimer):
                 self._timers.pop(effect.timer, None)
+            elif isinstance(effect, fx.ForgetRequests):
+                self._forget_requests(effect)
             elif isinstance(effect, fx.Persist) or type(effect) in self._performers:
                 self._queue.append(effect)
                 waiting = True
@@ -274,42 +315,48 @@ class SimNode:
             self._unsynced = [item for item in batch if isinstance(item, fx.Persist)]
             if not self._unsynced or not self.is_up:
                 continue
-            self._is_syncing = True
-            if self.world.on_persist(self.index, "before"):
+            how = self.world.on_point(self.index, "sync")
+            if how == "before":
                 self.crash()
                 return
-            delay_ns = int(self.world.rng.random() * SYNC_NS_MAX)
-            self.world.scheduler.after(delay_ns, self._finish_sync, self._life, batch)
+            self._is_syncing = True
+            delay_ns = self._wait_for_disk(SYNC_NS_MAX)
+            self.world.scheduler.after(delay_ns, self._finish_sync, self._life, batch, how)
 
-    def _finish_sync(self, life: int, batch: list[Effect]) -> None:
+    def _wait_for_disk(self, most_ns: int) -> int:
+        """Return how long the disk takes now; a stalled one takes until the stall ends."""
+        stalled_ns = self.stalled_until_ns - self.world.scheduler.now_ns
+        return max(int(self._random() * most_ns), stalled_ns)
+
+    def _finish_sync(self, life: int, batch: list[Effect], how: str) -> None:
         if life != self._life:
+            return
+        if how in ("torn", "failing"):
+            self.crash(how)
             return
         self._make_durable(self._unsynced)
         self._unsynced, self._is_syncing = [], False
-        if self.world.on_persist(self.index, "after"):
+        if how == "after":
             self.crash()
             return
         self._perform(batch)
         self._run_round()
 
     def _make_durable(self, effects: list[fx.Persist]) -> None:
-        for effect in effects:
-            self.disk.records.append(effect.record)
-            for digest in effect.bodies:
-                if not self._has_body(digest):
-                    raise ViolationError(f"member {self.index} votes without a body")
-                self.disk.bodies.add(digest)
-            if self.is_honest:
-                self.world.invariants.on_durable(self, self.clock().wall_ms, effect)
-                self._check_bodies_kept(effect.record)
-        if effects:
-            self.ledger.sync_certificates()
+        for digest in (item for effect in effects for item in effect.bodies):
+            if not self._has_body(digest):
+                raise ViolationError(f"member {self.index} votes without a body")
+        self.home.append(effects)
+        for effect in effects if self.is_honest else ():
+            self.world.invariants.on_durable(self, self.clock().wall_ms, effect)
+            self._check_bodies_kept(effect.record)
+        self.ledger.sync_certificates()
 
     def _check_bodies_kept(self, record: VoteRecord) -> None:
         """Rule 43: before PREPARE the bodies are durable too."""
         if isinstance(record, AcceptedRecord):
             for digest in record.pre_prepare.batch.transactions:
-                if digest not in self.disk.bodies and digest not in self.ledger.seen:
+                if not self.home.has_logged(digest) and digest not in self.ledger.seen:
                     raise ViolationError(f"member {self.index} does not keep a body (rule 43)")
 
     def _perform(self, batch: list[Effect]) -> None:
@@ -323,15 +370,22 @@ class SimNode:
         if self.is_honest:
             self.world.checkers.on_honest_send(self.index, effect.message)
             self.world.invariants.on_send(self, effect.message)
-        self.world.transmit(self.index, effect.to, effect.message)
+        self._say(effect.to, effect.message)
+
+    def _say(self, to: int, message: Any) -> None:
+        how = self.world.on_point(self.index, "send")
+        if how != "before":
+            self.world.transmit(self.index, to, message)
+        if how:
+            self.crash()
 
     def _perform_broadcast(self, effect: fx.Broadcast) -> None:
         if self.is_honest:
             self.world.checkers.on_honest_send(self.index, effect.message)
             self.world.invariants.on_send(self, effect.message)
         for member in range(self.world.size):
-            if member != self.index:
-                self.world.transmit(self.index, member, effect.message)
+            if member != self.index and self.is_up:
+                self._say(member, effect.message)
 
     def _perform_relay_requests(self, effect: fx.RelayRequests) -> None:
         self.world.count("relays")
@@ -343,7 +397,7 @@ class SimNode:
         for member in effect.sources:
             self.world.transmit(self.index, member, ("want bodies", effect.hashes))
 
-    def _perform_forget_requests(self, effect: fx.ForgetRequests) -> None:
+    def _forget_requests(self, effect: fx.ForgetRequests) -> None:
         if self.is_honest:
             self.world.invariants.on_forget(self, effect.hashes)
         self.bodies.difference_update(effect.hashes)
@@ -351,14 +405,16 @@ class SimNode:
     def _perform_prune_votes(self, effect: fx.PruneVotes) -> None:
         if self.is_honest:
             self.world.invariants.on_prune(self, effect.stable_height)
+        if not self.home.is_due():
+            return
         self.ledger.sync_certificates()
-        self.disk.records = retained(self.disk.records, effect.stable_height)
-        self.disk.bodies = {
-            digest
-            for record in self.disk.records
-            if isinstance(record, AcceptedRecord)
-            for digest in record.pre_prepare.batch.transactions
-        }
+        how = self.world.on_point(self.index, "prune")
+        if how:
+            self.home.crash_in_prune(effect.stable_height, how)
+            self.crash()
+            return
+        self.home.prune(effect.stable_height)
+        self.world.count("vote logs cut")
 
     def _perform_store_certificate(self, effect: fx.StoreCertificate) -> None:
         certificate = effect.certificate
@@ -377,6 +433,7 @@ class SimNode:
 
     def _report(self, effect: Effect) -> None:
         if isinstance(effect, fx.ReportViewChange):
+            self.failed_views += 1
             self.world.count(f"view changes: {effect.cause}")
         elif isinstance(effect, fx.ReportNewView):
             self.world.count("views entered")
@@ -409,7 +466,7 @@ class SimNode:
             raise ViolationError(f"member {self.index} executes out of order")
         if self.is_honest:
             self.world.invariants.on_execute(self, effect)
-        delay_ns = int(self.world.rng.random() * EXECUTE_NS_MAX)
+        delay_ns = self._wait_for_disk(EXECUTE_NS_MAX)
         self.world.scheduler.after(delay_ns, self._finish_execution, self._life, effect)
 
     def _finish_execution(self, life: int, effect: fx.Execute) -> None:
@@ -418,7 +475,14 @@ class SimNode:
         batch = effect.batch
         if not all(self._has_body(item) for item in batch.transactions):
             raise ViolationError(f"member {self.index} executes without a body")
+        how = self.world.on_point(self.index, "block")
+        if how == "before":
+            self.crash()
+            return
         block = self._append(batch.time_ms, effect.digest, batch.transactions)
+        if how:
+            self.crash()
+            return
         self.handle(
             BatchExecuted(
                 block.height,
@@ -433,51 +497,19 @@ class SimNode:
         self, time_ms: int | None, digest: bytes, transactions: tuple[bytes, ...]
     ) -> ModelBlock:
         block = self.ledger.execute(time_ms, digest, transactions)
+        self.home.on_block()
+        if transactions:
+            self.failed_views = 0
         if self.is_honest:
             self.world.checkers.on_block(self.index, block)
         return block
 
-    def _perform_fetch_blocks(self, effect: fx.FetchBlocks) -> None:
-        self.world.count("catch-ups")
-        self._fetch_count += 1
-        self._try_source(self._life, self._fetch_count, effect, 0)
-
-    def _try_source(self, life: int, fetch: int, effect: fx.FetchBlocks, number: int) -> None:
-        if life != self._life or fetch != self._fetch_count:
-            return
-        if number >= len(effect.sources):
-            self.handle(FetchFailed(effect.certificate.height))
-            return
-        self._fetch = effect
-        wanted = ("want blocks", effect.from_height, effect.certificate.height, fetch)
-        self.world.transmit(self.index, effect.sources[number], wanted)
-        self.world.scheduler.after(
-            self.world.fetch_timeout_ns, self._try_source, life, fetch, effect, number + 1
-        )
-
-    def _receive_blocks(self, blocks: list[ModelBlock], fetch: int) -> None:
-        """Install what proves itself: a chain on the own head that ends in the certificate."""
-        if fetch != self._fetch_count or self._fetch is None:
-            return
-        certificate = self._fetch.certificate
-        parent_hash, _ = self.ledger.head()
-        blocks = [block for block in blocks if block.height > self.ledger.height]
-        for block in blocks:
-            if block.parent_hash != parent_hash:
-                return
-            parent_hash = block.block_hash
-        if not blocks or blocks[-1].block_hash != certificate.block_hash:
-            return
-        self._fetch_count += 1
-        for block in blocks:
-            self._install(block, certificate if block is blocks[-1] else None)
-
-    def _install(self, block: ModelBlock, certificate: Any) -> None:
+    def install(self, block: ModelBlock, certificate: Any) -> None:
+        """Execute and keep a fetched block that has proven itself."""
         if not self.is_up:
             return
         self.bodies.update(block.transactions)
-        batch_time = block.time_ms
-        made = self._append(batch_time, block.batch_digest, block.transactions)
+        made = self._append(block.time_ms, block.batch_digest, block.transactions)
         if made.block_hash != block.block_hash:
             raise ViolationError(f"member {self.index} installs block {block.height} otherwise")
         self.handle(

@@ -1,16 +1,17 @@
-"""One run: members, network, clients, faults and checkers put together from a seed.
+"""One run: members, network, clients, faults and checkers put together from a schedule.
 
-Faults last for `fault_ms`; then within the bound B every waiting transaction must have its fate,
-and all honest members must end at one height. B follows PBFT part 2: the timeouts of f + 1 more
-views at their cap, eight delays, a re-send, a fetch, and the client's own retry.
+Faults last until the schedule says that it is calm; then within the bound B every waiting
+transaction must have its fate, and all honest members must end at one height. B is what PBFT part 2
+says: Σ_{j≤f} min(2^{k+j}·T, T_max) + 8Δ + the re-send period + fetch, k the views that had failed;
+what comes on top, and why, is said at `compute_bound_ns`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from random import Random
 from typing import Any
 
 from consensus.config import ReplicaConfig, minimal
@@ -21,140 +22,153 @@ from tests.simulator.acts import Acts
 from tests.simulator.byzantine import Conspiracy, Liar
 from tests.simulator.checkers import Checkers, ViolationError
 from tests.simulator.clients import RETRY_NS, Clients
-from tests.simulator.faults import FaultPlan
+from tests.simulator.dice import dice
+from tests.simulator.draw import LONG_TTL_MS, Options, draw_schedule
+from tests.simulator.faults import Director
+from tests.simulator.fetching import FETCH_TIMEOUT_NS
+from tests.simulator.home import Home
 from tests.simulator.invariants import Invariants
 from tests.simulator.keys import FastKeyring, Keyring, RealKeyring, are_valid, verifier_of
 from tests.simulator.model_ledger import Body, ModelBlock, ModelLedger
 from tests.simulator.network import Network
-from tests.simulator.node import FETCH_TIMEOUT_NS, Disk, SimNode
+from tests.simulator.node import SimNode
+from tests.simulator.schedule import Schedule
 from tests.simulator.scheduler import NS_PER_MS, Scheduler
+from tests.simulator.twins import Twins, TwinWorld
+
+__all__ = ["Options", "Result", "Simulation"]
 
 CHAIN_ID = b"\x2a" * 32
 GENESIS_TIME_MS = 1_600_000_000_000
-LONG_TTL_MS = 500_000
-SHORT_TTL_MS = 3_000
-LATE_TTL_MS = 602_000  # above MAX_TTL: it waits two seconds before it may be ordered
-WARM_UP_MS = 300
 SLOW_HOPS = 24
 TIGHT_MAX_NS = 2000 * NS_PER_MS
 TIGHT_IDLE_NS = 30_000 * NS_PER_MS
-# Longer than a fresh batch may be old (rule 15).
-OUTAGE_MS = 40_000
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a run is made of; with the seed it is the whole input.
-
-    `clump_ms`: transactions come at multiples of this, so that some wait while others are ordered.
-    `is_tight`: T_max is reached at once and idle batches come late, so that neither hides a fault
-    of the timers behind the bound B. `is_silent_at_end`: the run ends with the act of silence.
-    """
-
-    nodes: int = 4
-    faults: frozenset[str] = frozenset()
-    fault_ms: int = 6_000
-    transactions: int = 24
-    clump_ms: int = 1
-    has_real_signatures: bool = False
-    is_silent_at_end: bool = False
-    is_tight: bool = False
+KNOWN_MAX = 20_000
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of a run."""
+    """What came of a run. `recovery_ns` is from the end of faults, `bound_ns` its limit."""
 
     trace: str
     counts: Counter[str] = field(default_factory=Counter)
     simulated_ns: int = 0
     recovery_ns: int = 0
+    bound_ns: int = 0
+    nodes: list[SimNode] = field(default_factory=list)
 
 
 class Simulation:
-    """The world of one run."""
+    """The world of one run: of a seed and options, or of a schedule."""
 
-    def __init__(self, seed: int, options: Options) -> None:
-        self.options = options
-        self.rng = Random(seed)
+    def __init__(
+        self, seed: int, options: Options | None = None, schedule: Schedule | None = None
+    ) -> None:
+        self.schedule = schedule or draw_schedule(seed, options or Options())
+        self.seed = self.schedule.seed
+        self.size = self.schedule.nodes
         self.scheduler = Scheduler()
-        self.network = Network(self.scheduler, Random(seed + 1))
+        self.network = Network(self.scheduler, self.seed)
         self.network.deliver = self._deliver
-        self.checkers = Checkers(is_strict=not options.faults)
+        self.checkers = Checkers(is_strict=self.schedule.is_set("calm"))
         self.counts: Counter[str] = Counter()
-        self.size = options.nodes
         self.bodies: dict[bytes, Body] = {}
-        self._keyring: Keyring = (
-            RealKeyring(self.size) if options.has_real_signatures else FastKeyring(self.size)
-        )
+        is_real = self.schedule.is_set("real-signatures")
+        self._keyring: Keyring = RealKeyring(self.size) if is_real else FastKeyring(self.size)
         self._trace = blake2b(digest_size=16)
-        self._recovery_ns = 0
-        self._persist_plan: dict[int, tuple[int, str]] = {}
+        self._known: dict[int, tuple[Any, bool]] = {}
         self.liars: dict[int, Liar] = {}
+        self.faulty: dict[int, str] = {}
+        self._twins: dict[int, tuple[Twins, SimNode]] = {}
         self.invariants = Invariants(
             self._make_config(0),
             self._keyring,
             self.bodies,
-            self.liars,
-            has_right_clocks="clock" not in options.faults,
+            self.faulty,
+            has_right_clocks=not self.schedule.has("clock"),
         )
         self.nodes = [self._make_node(index) for index in range(self.size)]
         self.fault_bound = self.nodes[0].config.fault_bound
         self.conspiracy = Conspiracy(registry=self.bodies)
-        self.clients = Clients(self.scheduler, Random(seed + 2), self.nodes, self.bodies)
-        self._fault_rng = Random(seed + 3)
-        outage_ms = OUTAGE_MS if "outage" in options.faults else 0
-        self.end_of_faults_ns = (WARM_UP_MS + options.fault_ms + outage_ms) * NS_PER_MS
+        self.clients = Clients(self.scheduler, self.nodes, self.bodies)
+        self.end_of_faults_ns = self.schedule.calm_after_ms * NS_PER_MS
+        self._recovery_ns = self._bound_ns = 0
+        self._corrupt()
+        self.director = Director(self, self.schedule)
 
-    def _make_node(self, index: int) -> SimNode:
-        config = self._make_config(index)
-        disk = Disk(ModelLedger(self.bodies, GENESIS_TIME_MS))
-        return SimNode(self, config, self._keyring.signer(index), disk)
+    def _make_node(self, index: int, twins: Twins | None = None, side: int = 0) -> SimNode:
+        home = Home(self._make_ledger(), bytes((index,)) * 32, dice(self.seed, "home", index, side))
+        world: Any = self if twins is None else TwinWorld(self, twins, side)
+        return SimNode(world, self._make_config(index), self._keyring.signer(index), home)
+
+    def _make_ledger(self) -> ModelLedger:
+        return ModelLedger(self.bodies, GENESIS_TIME_MS)
 
     def _make_config(self, index: int) -> ReplicaConfig:
         config = minimal(CHAIN_ID, 0, self._keyring.public_keys, index)
-        if not self.options.is_tight:
+        if not self.schedule.is_set("tight"):
             return config
         timers = replace(config.timers, request_max_ns=TIGHT_MAX_NS, idle_ns=TIGHT_IDLE_NS)
         return replace(config, timers=timers)
 
+    def _corrupt(self) -> None:
+        for line in self.schedule.liars:
+            node = self.nodes[line.member]
+            node.is_honest = False
+            self.faulty[line.member] = "liar"
+            sign, random = self._keyring.signer(line.member), dice(self.seed, "lie", line.member)
+            liar = Liar(node.config, sign, line, random, self.conspiracy)
+            self.liars[line.member] = liar
+        for member in self.schedule.twins:
+            twins = Twins(self.size, dice(self.seed, "twins", member))
+            first, second = (self._make_node(member, twins, side) for side in (0, 1))
+            first.is_honest = second.is_honest = False
+            self.nodes[member] = first
+            self._twins[member] = (twins, second)
+            self.faulty[member] = "twins"
+
     def run(self) -> Result:
         """Run to the end; raise `ViolationError` at the first breach."""
-        if "byzantine" in self.options.faults:
-            self._corrupt()
-        for node in self.nodes:
+        for node in self._all_nodes():
             node.start()
-        busy_ns = (WARM_UP_MS + self.options.fault_ms) * NS_PER_MS
-        FaultPlan(self, self._fault_rng, self.options.faults, busy_ns, self.end_of_faults_ns)
-        self._plan_clients()
         self._run_faults()
-        if not self.liars and "slow" not in self.options.faults:
+        if self.schedule.is_set("acts"):
             self._play_acts()
-        recovery_ns, honest = self._recovery_ns, self._honest()
-        chains = {node.index: node.ledger.blocks for node in honest}
-        self.checkers.check_end(chains, self.clients.submitted)
-        for node in honest:
-            self.invariants.check_end(node)
+        self._check_end()
         self._count_end()
-        return Result(self._trace.hexdigest(), self.counts, self.scheduler.now_ns, recovery_ns)
+        return Result(
+            self._trace.hexdigest(),
+            self.counts,
+            self.scheduler.now_ns,
+            self._recovery_ns,
+            self._bound_ns,
+            self.nodes,
+        )
+
+    def _all_nodes(self) -> Iterable[SimNode]:
+        yield from self.nodes
+        yield from (second for _, second in self._twins.values())
 
     def _run_faults(self) -> None:
         """Run until faults have ended and all is well again, within the bound B."""
-        last_ns = self.end_of_faults_ns + self.compute_bound_ns()
-        self.scheduler.run_until(last_ns, self._is_done)
+        scheduler = self.scheduler
+        scheduler.run_until(self.end_of_faults_ns, lambda: False)
+        self._bound_ns = self.compute_bound_ns()
+        scheduler.run_until(self.end_of_faults_ns + self._bound_ns, self._is_done)
         if not self._is_done():
             raise ViolationError(f"not done within the bound: {self.describe()}")
-        self._recovery_ns = max(0, self.scheduler.now_ns - self.end_of_faults_ns)
+        self._recovery_ns = max(0, scheduler.now_ns - self.end_of_faults_ns)
         has_left = any(node.replica.view for node in self._honest())
-        has_crashed = any(name.startswith("crashes") for name in self.counts)
-        if not self.options.faults and has_left and not has_crashed:
+        if self.schedule.is_set("calm") and has_left:
             raise ViolationError(f"a view change in calm (rule 49): {self.describe()}")
 
     def _play_acts(self) -> None:
         acts = Acts(self)
         acts.lose_primaries()
         acts.lose_messages()
-        if self.options.is_silent_at_end:
+        if self.schedule.service_ms:
+            acts.serve(self.schedule.service_ms)
+        if self.schedule.is_set("silent-at-end"):
             acts.be_silent()
 
     def compute_bound_ns(self) -> int:
@@ -176,42 +190,8 @@ class Simulation:
         """Return how long a shell waits for blocks from one source."""
         return FETCH_TIMEOUT_NS + 2 * self.network.base_ns
 
-    def _corrupt(self) -> None:
-        count = self._fault_rng.randint(1, self.fault_bound)
-        chosen = set(self._fault_rng.sample(range(self.size), count))
-        if self._fault_rng.random() < 0.4:
-            chosen = {0, *sorted(chosen)[: count - 1]}  # the first primary is the worst to have
-        for member in sorted(chosen):
-            node = self.nodes[member]
-            node.is_honest = False
-            rng = Random(self._fault_rng.random())
-            self.liars[member] = Liar(
-                node.config, self._keyring.signer(member), rng, self.conspiracy
-            )
-
     def _honest(self) -> list[SimNode]:
         return [node for node in self.nodes if node.is_honest]
-
-    def _plan_clients(self) -> None:
-        rng, last_ms = self.rng, WARM_UP_MS + self.options.fault_ms
-        for number in range(self.options.transactions):
-            at_ms = rng.randint(WARM_UP_MS, last_ms) if number else last_ms + 1
-            at_ms -= at_ms % self.options.clump_ms if number else 0
-            chance = rng.random() if number else 0.5
-            ttl_ms = LONG_TTL_MS
-            if chance < 0.1:
-                ttl_ms = SHORT_TTL_MS
-            elif chance > 0.85:
-                ttl_ms = LATE_TTL_MS
-            home = rng.randrange(self.size)
-            self.scheduler.at(at_ms * NS_PER_MS, self.submit_now, home, ttl_ms)
-
-    def submit_now(self, home: int, ttl_ms: int) -> None:
-        """Let a client submit a new transaction at member `home`."""
-        wall_ms = GENESIS_TIME_MS + self.scheduler.now_ns // NS_PER_MS
-        body = self.clients.create(home, wall_ms, ttl_ms)
-        self.checkers.submitted.add(body.hash)
-        self.clients.begin(body.hash)
 
     def _is_done(self) -> bool:
         if self.scheduler.now_ns <= self.end_of_faults_ns + NS_PER_MS:
@@ -225,17 +205,30 @@ class Simulation:
             node.ledger.height == first and node.replica.stable_height == first for node in honest
         )
 
+    def _check_end(self) -> None:
+        honest = self._honest()
+        if len(honest) < self.size - self.fault_bound:
+            raise ViolationError(f"only {len(honest)} members are honest: {self.faulty}")
+        chains = {node.index: node.ledger.blocks for node in honest}
+        self.checkers.check_end(chains, self.clients.submitted)
+        for node in honest:
+            self.invariants.check_end(node)
+
     def describe(self) -> str:
         """Return who is where, for the text of a violation."""
         parts = [f"{len(self.clients.pending)} waiting"]
         for node in self.nodes:
-            replica, state = node.replica, "down" if not node.is_up else "liar"
+            state = self.faulty.get(node.index, "down")
             if node.is_up and node.is_honest:
-                state = "normal" if replica.is_normal else "view change"
-            parts.append(
-                f"{node.index}: {state}, view {replica.view}, executed "
-                f"{replica.executed_height}, stable {replica.stable_height}"
-            )
+                state = "normal" if node.replica.is_normal else "view change"
+            where = ""
+            if hasattr(node, "replica"):
+                replica = node.replica
+                where = (
+                    f", view {replica.view}, executed {replica.executed_height}, "
+                    f"stable {replica.stable_height}"
+                )
+            parts.append(f"{node.index}: {state}{where}")
         return "; ".join(parts)
 
     def _count_end(self) -> None:
@@ -244,12 +237,15 @@ class Simulation:
         counts["messages lost"] = network.lost
         counts["messages duplicated"] = network.duplicated
         counts["messages slow"] = network.slowed
+        counts["messages clogged"] = network.clogged
         counts["transactions"] = self.clients.submitted
         counts["acknowledged"] = self.clients.acknowledged
         counts["blocks"] = len(self.checkers.blocks)
         counts["highest views, summed"] = max(node.replica.view for node in self._honest())
         for name, number in self.conspiracy.lies.items():
             counts[f"lies: {name}"] = number
+        for why in self.faulty.values():
+            counts[f"faulty members: {why}"] += 1
 
     # What nodes, plan and clients call
 
@@ -268,11 +264,34 @@ class Simulation:
         if self.liars and type(payload) is not tuple and not self._is_valid(payload):
             self.counts["refused before delivery"] += 1
             return
-        if to in self.liars:
-            payload = self.liars[to].hear(payload)
+        if to in self._twins:
+            self._deliver_to_twins(to, sender, payload)
+            return
+        liar = self.liars.get(to)
+        if liar is not None:
+            payload = liar.hear(sender, payload)
+            answers, liar.answers = liar.answers, []
+            for asker, answer in answers:
+                self.network.send(to, asker, answer)
         self.nodes[to].receive(sender, payload)
 
+    def _deliver_to_twins(self, to: int, sender: int, payload: Any) -> None:
+        twins, second = self._twins[to]
+        for side, node in enumerate((self.nodes[to], second)):
+            if twins.is_heard(side, sender, self.scheduler.now_ns):
+                node.receive(sender, payload)
+
     def _is_valid(self, message: Any) -> bool:
+        """Tell whether all signatures verify; a message that many get is verified once."""
+        known = self._known.get(id(message))
+        if known is None:
+            if len(self._known) > KNOWN_MAX:
+                self._known.clear()
+            # The message is kept, so that its id stays its own.
+            known = self._known[id(message)] = (message, self._verify(message))
+        return known[1]
+
+    def _verify(self, message: Any) -> bool:
         try:
             items = signature_items(message, self.nodes[0].config)
         except Refused:
@@ -287,7 +306,7 @@ class Simulation:
         """Hold what a replica calls evidence against what the member really is (rule 50)."""
         self.count("evidence found")
         self.checkers.on_evidence(
-            found, self.nodes[0].config, verifier_of(self._keyring), frozenset(self.liars)
+            found, self.nodes[0].config, verifier_of(self._keyring), frozenset(self.faulty)
         )
 
     def on_certified(self, member: int, block: ModelBlock) -> None:
@@ -298,37 +317,48 @@ class Simulation:
                 effect = self.nodes[member].ledger.blocks[index[digest] - 1]
                 self.checkers.on_acknowledged(digest, effect)
 
-    def on_persist(self, member: int, moment: str) -> bool:
-        """Tell whether a member's planned crash is at this sync."""
-        plan = self._persist_plan.get(member)
-        if plan is None or plan[1] != moment:
-            return False
-        if plan[0] > 0:
-            self._persist_plan[member] = (plan[0] - 1, moment)
-            return False
-        del self._persist_plan[member]
-        self.count(f"crashes {moment} a sync")
-        down_ns = int(self._fault_rng.random() * 2000) * NS_PER_MS
-        up_ns = min(self.scheduler.now_ns + down_ns, self.end_of_faults_ns)
-        self.scheduler.at(up_ns, self.restart, member)
-        return True
+    def on_point(self, member: int, what: str) -> str:
+        """Return how a member crashes at this point of its life, or nothing."""
+        return self.director.on_point(member, what)
 
-    def clear_planned_crashes(self) -> None:
-        """Let no member crash at a sync any more."""
-        self._persist_plan = {}
+    def on_fault_of(self, member: int, what: str) -> None:
+        """Count a member among the faulty: what it promised is lost with its disk."""
+        self.faulty[member] = what
 
-    def crash_at_persist(self, member: int, after: int, moment: str) -> None:
-        """Let a member crash at a sync that is `after` syncs away."""
-        self._persist_plan[member] = (after, moment)
+    def submit(self, name: str, home: int, ttl_ms: int, size: int) -> None:
+        """Let a client submit a new transaction at member `home`."""
+        wall_ms = GENESIS_TIME_MS + self.scheduler.now_ns // NS_PER_MS
+        body = self.clients.create(name, home, size, wall_ms + ttl_ms)
+        self.checkers.submitted.add(body.hash)
+        self.clients.begin(body.hash)
+
+    def submit_now(self, home: int, ttl_ms: int = LONG_TTL_MS) -> None:
+        """Let a client submit a transaction that no schedule names."""
+        self.submit(f"act-{self.clients.submitted}", home, ttl_ms, 400)
+
+    def crash_member(self, member: int, how: str) -> None:
+        """Crash a member, or both twins of one."""
+        for node in self._all_nodes():
+            if node.index == member:
+                node.crash(how)
 
     def restart(self, member: int) -> None:
         """Start a member that is down; its links come up."""
-        node = self.nodes[member]
-        if node.is_up:
-            return
-        self.count("restarts")
-        node.start()
-        for other in self.nodes:
-            if other.index != member:
-                other.connect(member)
-                node.connect(other.index)
+        down = [
+            node
+            for node in self._all_nodes()
+            if node.index == member and not node.is_up and not node.is_lost
+        ]
+        for node in down:
+            self.count("restarts")
+            node.start()
+        for other in range(self.size) if down else ():
+            if other != member:
+                self.connect(other, member)
+                self.connect(member, other)
+
+    def connect(self, sender: int, to: int) -> None:
+        """Tell a member that its link to another is up."""
+        for node in self._all_nodes():
+            if node.index == sender:
+                node.connect(to)
