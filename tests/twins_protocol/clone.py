@@ -1,9 +1,9 @@
 """A copy of a running world, so that schedules which begin alike share their beginning.
 
-What cannot change is shared: numbers, bytes, text, functions, classes, and frozen dataclasses and
+What cannot change is shared: numbers, bytes, text, paths, classes, and frozen dataclasses and
 tuples, which hold only such things here. All else is copied, each object once, so that two names
-of one table are two names of one copy. `test_twins` holds a run from a copy against one from the
-start.
+of one table are two names of one copy; a function that has closed over something is copied with
+it. `test_twins` holds a run from a copy against one from the start.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from enum import Enum
-from types import BuiltinFunctionType, FunctionType, MethodType
+from pathlib import PosixPath
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType
 from typing import Any
 
 Memo = dict[int, Any]
@@ -26,7 +27,7 @@ _SHARED: set[type] = {
     frozenset,
     type(None),
     type,
-    FunctionType,
+    PosixPath,
     BuiltinFunctionType,
 }
 
@@ -119,6 +120,17 @@ def _clone_method(value: MethodType, memo: Memo) -> Any:
     return MethodType(value.__func__, clone(value.__self__, memo))
 
 
+def _clone_function(value: FunctionType, memo: Memo) -> Any:
+    if not value.__closure__:
+        return value
+    cells = tuple(CellType(clone(cell.cell_contents, memo)) for cell in value.__closure__)
+    copy = FunctionType(
+        value.__code__, value.__globals__, value.__name__, value.__defaults__, cells
+    )
+    memo[id(value)] = copy
+    return copy
+
+
 _COPIERS: dict[type, Callable[[Any, Memo], Any]] = {
     dict: _clone_dict,
     defaultdict: _clone_default_dict,
@@ -127,4 +139,5 @@ _COPIERS: dict[type, Callable[[Any, Memo], Any]] = {
     set: _clone_set,
     deque: _clone_deque,
     MethodType: _clone_method,
+    FunctionType: _clone_function,
 }
