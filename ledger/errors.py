@@ -174,7 +174,7 @@ class Code(IntEnum):
     NOT_FOUND = 5104
     NOT_SYNCED = 5105
     NOT_ORDERING = 5106
-    NOT_HELD = 5106
+    NOT_HELD = 5110
 
     # 6000: storage and homes
     STORE_CORRUPT = 6001

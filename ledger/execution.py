@@ -44,8 +44,9 @@ from ledger.membership.members import (
     Senders,
     compute_members_root,
 )
-from ledger.membership.settings import put_settings
+from ledger.membership.settings import SNAPSHOT_BLOCKS, get_snapshot_blocks, put_settings
 from ledger.rules.documents import load_kind
+from ledger.state.leaf_keys import leaf_key_writes
 from ledger.state.overlay import Overlay
 from ledger.state.tables import MEMBERS, SETTINGS
 from ledger.state.tree import NodeCache, StateTree
@@ -137,8 +138,12 @@ class _Block:
         time_ms: int,
         transactions: Sequence[Transaction],
         rules: RuleCache,
+        *,
+        has_snapshots: bool,
     ) -> None:
-        self.state = Overlay(reader)
+        self.state = Overlay(reader, is_summed=has_snapshots)
+        self._has_snapshots = has_snapshots
+        self.late_repeats: set[int] = set()
         self.notes = BlockNotes()
         self._height = height
         self._time_ms = time_ms
@@ -210,15 +215,22 @@ class _Block:
         self.notes.rollback()
 
     def _check_once(self, tx_id: bytes, position: int, expires_at_ms: int) -> Result | None:
-        """Return the result of a repeated or late transaction (rule 14)."""
+        """Return the result of a repeated or late transaction (rule 14).
+
+        A node that began at a snapshot knows the ids of the last MAX_TTL before it alone, so on a
+        chain with snapshots a late repeat is late and not a repeat; its first fate stays.
+        """
         first = self._seen.get(tx_id)
         if first is not None:
             return _rejection(Code.DUPLICATE, _repeat_text(self._height, first))
         fate = self._chain.fate(tx_id)
-        if fate is not None:
+        is_late = self._time_ms >= expires_at_ms
+        if fate is not None and not (is_late and self._has_snapshots):
             return _rejection(Code.DUPLICATE, _repeat_text(fate[0], fate[1]))
         self._seen[tx_id] = position
-        if self._time_ms >= expires_at_ms:
+        if fate is not None:
+            self.late_repeats.add(position)
+        if is_late:
             return _rejection(
                 Code.EXPIRED,
                 f"transaction expired at {expires_at_ms}, the block's time is {self._time_ms}",
@@ -279,7 +291,10 @@ def execute_block(
     caches = ExecutionCaches() if caches is None else caches
     known = {} if digests is None else digests
     time_ms = parent.time_ms if batch.time_ms is None else max(parent.time_ms, batch.time_ms)
-    block = _Block(reader, batch.height, time_ms, transactions, caches.rules)
+    has_snapshots = get_snapshot_blocks(Overlay(reader)) > 0
+    block = _Block(
+        reader, batch.height, time_ms, transactions, caches.rules, has_snapshots=has_snapshots
+    )
     results: list[Result] = []
     leaves: list[bytes] = []
     for position, transaction in enumerate(transactions):
@@ -295,9 +310,11 @@ def execute_block(
     tree = StateTree(reader, parent.state_root, caches.nodes).update(changes.leaves)
     roots = (compute_root(leaves), tree.root, members_root)
     header = _next_header(parent, batch, time_ms, epoch, roots)
-    writes = block_writes(header, batch, transactions, results)
+    writes = block_writes(header, batch, transactions, results, block.late_repeats)
     writes.update(changes.writes)
     writes.update(tree.writes)
+    if has_snapshots:
+        writes.update(leaf_key_writes(tree, changes.keys))
     return ExecutedBlock(
         header, batch, tuple(transactions), tuple(results), writes, block.notes, epochs
     )
@@ -341,7 +358,8 @@ class _Nothing:
 def execute_genesis(genesis: Genesis) -> GenesisResult:
     """Return the header of height 0 and the first writes; raise `Refused` 7002 for a bad rule."""
     reader = _Nothing()
-    state = Overlay(reader)
+    has_snapshots = SNAPSHOT_BLOCKS in genesis.settings
+    state = Overlay(reader, is_summed=has_snapshots)
     state.begin()
     for member in genesis.members:
         state.put(MEMBERS, member.id.encode(), member.to_value())
@@ -376,4 +394,6 @@ def execute_genesis(genesis: Genesis) -> GenesisResult:
     writes = genesis_writes(genesis.data, header)
     writes.update(changes.writes)
     writes.update(tree.writes)
+    if has_snapshots:
+        writes.update(leaf_key_writes(tree, changes.keys))
     return GenesisResult(header, writes)

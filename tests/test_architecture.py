@@ -28,7 +28,7 @@ _CHAIN = _BASE | {"ledger.chain", "ledger.transactions"}
 _STATE = _CHAIN | {"ledger.storage", "ledger.state", "ledger.membership"}
 _AREAS = _STATE | {"ledger.rules", "ledger.credit"}
 _TOP = _AREAS | {"ledger.lending", "ledger.execution", "ledger.queries", "ledger.error_texts"}
-_LEDGER = _TOP | {"ledger.audit"}
+_LEDGER = _TOP | {"ledger.audit", "ledger.snapshots"}
 
 # What each part may import of the project, beside itself.
 ALLOWED: Mapping[str, set[str]] = {
@@ -47,6 +47,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "ledger.lending": _AREAS,
     "ledger.execution": _AREAS | {"ledger.lending"},
     "ledger.queries": _AREAS | {"ledger.lending"},
+    "ledger.snapshots": _CHAIN | {"ledger.storage", "ledger.state"},
     "ledger.audit": _TOP,
     "consensus": _BASE | {"ledger.chain"},
     "network": _LEDGER | {"consensus"},

@@ -5,6 +5,11 @@ until `commit`, which encodes them (so that a value without an encoding fails in
 transaction, rule 54), or are dropped by `rollback`. `finish` closes the block: it folds what was
 said about each company into the company's one leaf and returns the writes and the leaf changes for
 the tree. Values are treated as immutable: read, build a new one, put it back.
+
+A company's leaf commits to its entries in one of two ways, by a setting of the chain. A fold is a
+running hash over all changes: who executes every block has it, nobody else. A sum
+(`ledger.state.sums`) is of what the entries are now, beside their count, so that whoever is given
+them by others can check them (rule 41): chains with snapshots have sums.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from typing import Any
 from ledger.chain.merkle import Frontier
 from ledger.encoding import decode_own, encode, encode_own
 from ledger.errors import Code, LocalError
+from ledger.state.sums import EMPTY_SUM, changed_sum
 from ledger.state.tables import COMPANIES, COMPANY_KEY_BYTES, Scope, Table
 from ledger.storage.store import Reader
 
@@ -26,10 +32,14 @@ _NO_FOLD = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class BlockChanges:
-    """What a block changes: physical writes, and (key hash, value hash) for the tree."""
+    """What a block changes: physical writes, and (key hash, value hash) for the tree.
+
+    `keys` says which physical key is behind each key hash.
+    """
 
     writes: Mapping[bytes, bytes | None]
     leaves: Mapping[bytes, bytes | None]
+    keys: Mapping[bytes, bytes]
 
 
 def leaf_key(table: Table, key: bytes) -> bytes:
@@ -43,10 +53,15 @@ def leaf_value(value: bytes) -> bytes:
 
 
 class Overlay:
-    """Reads and writes of one block over `base`, transaction by transaction."""
+    """Reads and writes of one block over `base`, transaction by transaction.
 
-    def __init__(self, base: Reader) -> None:
+    `is_summed` says that leaves of companies hold sums; what only reads need not say it.
+    """
+
+    def __init__(self, base: Reader, *, is_summed: bool = False) -> None:
         self._base = base
+        self._is_summed = is_summed
+        self._stored: dict[bytes, bytes | None] = {}
         self._values: dict[bytes, Any] = {}
         self._encoded: dict[bytes, bytes | None] = {}
         self._pending: dict[bytes, Any] | None = None
@@ -71,6 +86,8 @@ class Overlay:
         if value is not _ABSENT:
             return value
         raw = self._base.get(physical)
+        if self._is_summed and table.scope is Scope.COMPANY:
+            self._stored[physical] = raw
         value = None if raw is None else decode_own(raw)
         self._values[physical] = value
         return value
@@ -171,29 +188,56 @@ class Overlay:
         writes = dict(self._encoded)
         folds: dict[str, list[bytes]] = {company: [] for company in self._logs}
         leaves: dict[bytes, bytes | None] = {}
+        keys: dict[bytes, bytes] = {}
         for physical in sorted(writes):
             value = writes[physical]
             table = self._tables[physical[:2]]
             if table.scope is Scope.WORLD:
                 leaf = None if value is None else leaf_value(value)
-                leaves[sha256(physical).digest()] = leaf
+                key_hash = sha256(physical).digest()
+                leaves[key_hash] = leaf
+                keys[key_hash] = physical
             else:
                 company = physical[2 : 2 + COMPANY_KEY_BYTES].decode()
-                folds.setdefault(company, []).append(_fold_item(physical, value))
-        for company, items in folds.items():
-            encoded = self._company_leaf(company, items)
+                folds.setdefault(company, []).append(physical)
+        for company, changed in folds.items():
+            encoded = self._company_leaf(company, changed)
             key = COMPANIES.prefix + company.encode()
             writes[key] = encoded
-            leaves[sha256(key).digest()] = leaf_value(encoded)
-        return BlockChanges(writes, leaves)
+            key_hash = sha256(key).digest()
+            leaves[key_hash] = leaf_value(encoded)
+            keys[key_hash] = key
+        return BlockChanges(writes, leaves, keys)
 
-    def _company_leaf(self, company: str, items: list[bytes]) -> bytes:
-        stored = self.get(COMPANIES, company.encode())
-        fold = _NO_FOLD if stored is None else stored[2]
-        if items:
-            fold = sha256(fold + b"".join(items)).digest()
+    def _company_leaf(self, company: str, changed: list[bytes]) -> bytes:
+        """Return the leaf of a company after these of its entries changed, in order of key."""
         frontier = self._stored_frontier(company).appended(self._logs.get(company, ()))
+        stored = self.get(COMPANIES, company.encode())
+        if self._is_summed:
+            return encode((frontier.size, frontier.peaks, *self._summed(stored, changed)))
+        fold = _NO_FOLD if stored is None else stored[2]
+        if changed:
+            items = [entry_digest(key, self._encoded[key]) for key in changed]
+            fold = sha256(fold + b"".join(items)).digest()
         return encode((frontier.size, frontier.peaks, fold))
+
+    def _summed(self, leaf: Any, changed: list[bytes]) -> tuple[bytes, int]:
+        """Return sum and count of a company's entries after these of them changed."""
+        total, count = (EMPTY_SUM, 0) if leaf is None else (leaf[2], leaf[3])
+        added: list[bytes] = []
+        removed: list[bytes] = []
+        for key in changed:
+            before = self._stored[key] if key in self._stored else self._base.get(key)
+            after = self._encoded[key]
+            if before == after:
+                continue
+            if before is not None:
+                removed.append(entry_digest(key, before))
+            if after is not None:
+                added.append(entry_digest(key, after))
+        if added or removed:
+            total = changed_sum(total, added, removed)
+        return total, count + len(added) - len(removed)
 
     def _stored_frontier(self, company: str) -> Frontier:
         leaf = self.get(COMPANIES, company.encode())
@@ -223,8 +267,11 @@ class Overlay:
         return touched
 
 
-def _fold_item(physical: bytes, value: bytes | None) -> bytes:
-    """Return a fixed-size digest of one change, so that changes cannot be split differently."""
+def entry_digest(physical: bytes, value: bytes | None) -> bytes:
+    """Return the 32-byte digest of an entry, or of its removal, as folds and sums take it.
+
+    Its size is fixed and it covers the key's length, so changes cannot be split differently.
+    """
     body = b"\x00" if value is None else b"\x01" + value
     return sha256(len(physical).to_bytes(2, "big") + physical + body).digest()
 

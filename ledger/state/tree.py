@@ -19,7 +19,7 @@ a node whose child towards the key is empty.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from struct import Struct
 
@@ -29,13 +29,14 @@ from ledger.storage.store import Reader, WriteBatch
 
 EMPTY_HASH = bytes(32)
 DEPTH = 5
-_WIDTH = 16
+BUCKET_BITS = 20
+WIDTH = 16
 _HASH = 32
 _LEAF = 2 * _HASH
-_NODE_BYTES = _WIDTH * _HASH
-_EMPTY_NODE = bytes(_NODE_BYTES)
-_CHILDREN = Struct(f"{_HASH}s" * _WIDTH)
-_BITS = tuple(1 << slot for slot in range(_WIDTH))
+NODE_BYTES = WIDTH * _HASH
+_EMPTY_NODE = bytes(NODE_BYTES)
+_CHILDREN = Struct(f"{_HASH}s" * WIDTH)
+_BITS = tuple(1 << slot for slot in range(WIDTH))
 _NODE_PREFIXES = tuple(b"\x01" + bytes((level,)) for level in range(DEPTH))
 _BUCKET_PREFIX = b"\x00"
 _CACHED_LEVELS = 4
@@ -48,10 +49,24 @@ Leaf = tuple[bytes, "bytes | None"]
 
 @dataclass(frozen=True, slots=True)
 class TreeUpdate:
-    """The root after a block, and the physical writes that bring the stored tree there."""
+    """The root after a block, and the physical writes that bring the stored tree there.
+
+    `added` and `removed` are the key hashes that the tree did not hold before, or does not now.
+    """
 
     root: bytes
     writes: WriteBatch
+    added: Sequence[bytes]
+    removed: Sequence[bytes]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What an update has come to so far; `added` and `removed` are key hashes."""
+
+    writes: dict[bytes, bytes | None] = field(default_factory=dict)
+    added: list[bytes] = field(default_factory=list)
+    removed: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,7 @@ class Proof:
 
     def encoded(self) -> bytes:
         """Return the canonical bytes; empty children are left out."""
-        return encode((tuple(_compress(node) for node in self.nodes), self.bucket))
+        return encode((tuple(compress_node(node) for node in self.nodes), self.bucket))
 
 
 def decode_proof(data: bytes) -> Proof:
@@ -80,7 +95,7 @@ def decode_proof(data: bytes) -> Proof:
         raise Refused(Code.PROOF_INVALID, f"state proof nodes are not a list of at most {DEPTH}")
     if bucket is not None and type(bucket) is not bytes:
         raise Refused(Code.PROOF_INVALID, "state proof bucket is not bytes")
-    return Proof(tuple(_expand(node) for node in nodes), bucket)
+    return Proof(tuple(expand_node(node) for node in nodes), bucket)
 
 
 class NodeCache:
@@ -121,11 +136,10 @@ class StateTree:
         Pure: the tree stays at its root. Raise `StorageError` (6001) where the stored tree does
         not hash to what its parent says.
         """
-        writes: dict[bytes, bytes | None] = {}
-        if not leaves:
-            return TreeUpdate(self.root, writes)
-        root = self._update_node(0, 0, self.root, sorted(leaves.items()), writes)
-        return TreeUpdate(root, writes)
+        root, pending = self.root, _Pending()
+        if leaves:
+            root = self._update_node(0, 0, root, sorted(leaves.items()), pending)
+        return TreeUpdate(root, pending.writes, pending.added, pending.removed)
 
     def prove(self, key_hash: bytes) -> Proof:
         """Return the proof of what the tree holds for `key_hash`, present or not."""
@@ -147,7 +161,7 @@ class StateTree:
         index: int,
         want: bytes,
         changes: Sequence[Leaf],
-        writes: dict[bytes, bytes | None],
+        pending: _Pending,
     ) -> bytes:
         """Apply `changes`, all below this node, and return the node's new hash."""
         node = bytearray(_EMPTY_NODE if want == EMPTY_HASH else self._read_node(level, index, want))
@@ -163,36 +177,41 @@ class StateTree:
             child, offset = index << 4 | slot, slot * _HASH
             group, before = changes[first:position], bytes(node[offset : offset + _HASH])
             if level == DEPTH - 1:
-                after = self._update_bucket(child, before, group, writes)
+                after = self._update_bucket(child, before, group, pending)
             else:
-                after = self._update_node(level + 1, child, before, group, writes)
+                after = self._update_node(level + 1, child, before, group, pending)
             node[offset : offset + _HASH] = after
-        key, raw = _node_key(level, index), bytes(node)
+        key, raw = node_key(level, index), bytes(node)
         if raw == _EMPTY_NODE:
-            writes[key] = None
+            pending.writes[key] = None
             return EMPTY_HASH
-        writes[key] = _compress(raw)
+        pending.writes[key] = compress_node(raw)
         after = sha256(_NODE_PREFIXES[level] + raw).digest()
         if level < _CACHED_LEVELS:
             self._cache.replace(want, after, raw)
         return after
 
     def _update_bucket(
-        self, index: int, want: bytes, changes: Sequence[Leaf], writes: dict[bytes, bytes | None]
+        self, index: int, want: bytes, changes: Sequence[Leaf], pending: _Pending
     ) -> bytes:
         bucket = b"" if want == EMPTY_HASH else self._read_bucket(index, want)
         for key_hash, value_hash in changes:
+            size = len(bucket)
             bucket = _with_leaf(bucket, key_hash, value_hash)
-        writes[_node_key(DEPTH, index)] = bucket or None
-        return _bucket_hash(bucket)
+            if len(bucket) > size:
+                pending.added.append(key_hash)
+            elif len(bucket) < size:
+                pending.removed.append(key_hash)
+        pending.writes[node_key(DEPTH, index)] = bucket or None
+        return bucket_hash(bucket)
 
     def _read_node(self, level: int, index: int, want: bytes) -> bytes:
         if level < _CACHED_LEVELS:
             cached = self._cache.get(want)
             if cached is not None:
                 return cached
-        stored = self._reader.get(_node_key(level, index))
-        node = _EMPTY_NODE if stored is None else _expand(stored)
+        stored = self._reader.get(node_key(level, index))
+        node = _EMPTY_NODE if stored is None else expand_node(stored)
         if sha256(_NODE_PREFIXES[level] + node).digest() != want:
             raise _damaged(level, index)
         if level < _CACHED_LEVELS:
@@ -200,23 +219,23 @@ class StateTree:
         return node
 
     def _read_bucket(self, index: int, want: bytes) -> bytes:
-        bucket = self._reader.get(_node_key(DEPTH, index)) or b""
-        if _bucket_hash(bucket) != want:
+        bucket = self._reader.get(node_key(DEPTH, index)) or b""
+        if bucket_hash(bucket) != want:
             raise _damaged(DEPTH, index)
         return bucket
 
     def _stored_root(self) -> bytes:
-        stored = self._reader.get(_node_key(0, 0))
+        stored = self._reader.get(node_key(0, 0))
         if stored is None:
             return EMPTY_HASH
-        return sha256(_NODE_PREFIXES[0] + _expand(stored)).digest()
+        return sha256(_NODE_PREFIXES[0] + expand_node(stored)).digest()
 
 
 def verify_proof(root: bytes, key_hash: bytes, value_hash: bytes | None, proof: Proof) -> None:
     """Raise `Refused` (1304) unless the proof shows `value_hash` (None: absence) under `root`."""
     want = root
     for level, node in enumerate(proof.nodes):
-        if level >= DEPTH or len(node) != _NODE_BYTES:
+        if level >= DEPTH or len(node) != NODE_BYTES:
             raise Refused(Code.PROOF_INVALID, "state proof has a node of the wrong size")
         if sha256(_NODE_PREFIXES[level] + node).digest() != want:
             raise Refused(Code.PROOF_INVALID, f"state proof leads to another root at level {level}")
@@ -231,7 +250,7 @@ def verify_proof(root: bytes, key_hash: bytes, value_hash: bytes | None, proof: 
             raise Refused(
                 Code.PROOF_INVALID, f"state proof has {len(proof.nodes)} nodes, want {DEPTH}"
             )
-        if _bucket_hash(proof.bucket) != want:
+        if bucket_hash(proof.bucket) != want:
             raise Refused(Code.PROOF_INVALID, "state proof leads to another root at its bucket")
         found = _find(proof.bucket, key_hash)
     if found != value_hash:
@@ -263,11 +282,12 @@ def _prefix(key_hash: bytes, level: int) -> int:
     return int.from_bytes(key_hash[:3], "big") >> (24 - 4 * level)
 
 
-def _node_key(level: int, index: int) -> bytes:
+def node_key(level: int, index: int) -> bytes:
+    """Return where a node is stored; level 5 are the buckets."""
     return b"t" + (level << 24 | index).to_bytes(4, "big")
 
 
-def _compress(node: bytes) -> bytes:
+def compress_node(node: bytes) -> bytes:
     """Return a node without its empty children, behind a bitmap of those present."""
     if EMPTY_HASH not in node:
         return node
@@ -280,9 +300,14 @@ def _compress(node: bytes) -> bytes:
     return present.to_bytes(2, "big") + b"".join(children)
 
 
-def _expand(stored: bytes) -> bytes:
+def node_hash(level: int, node: bytes) -> bytes:
+    """Return the hash of a node's 512 bytes, as its parent holds it."""
+    return EMPTY_HASH if node == _EMPTY_NODE else sha256(_NODE_PREFIXES[level] + node).digest()
+
+
+def expand_node(stored: bytes) -> bytes:
     """Return the 512 bytes of a compressed node; of damaged bytes something that hashes wrong."""
-    if len(stored) == _NODE_BYTES:
+    if len(stored) == NODE_BYTES:
         return stored
     present, position = int.from_bytes(stored[:2], "big"), 2
     node = bytearray(_EMPTY_NODE)
@@ -295,7 +320,8 @@ def _expand(stored: bytes) -> bytes:
     return bytes(node) + stored[position:]
 
 
-def _bucket_hash(bucket: bytes) -> bytes:
+def bucket_hash(bucket: bytes) -> bytes:
+    """Return the hash of a bucket's bytes, as its parent holds it."""
     return sha256(_BUCKET_PREFIX + bucket).digest() if bucket else EMPTY_HASH
 
 

@@ -5,12 +5,14 @@ Heights, positions and indices are big-endian, so that the store's order is the 
     bH height → header                     bT height → time, hashes, signed transactions
     bR height → results                    bC height → certificate
     bE epoch  → the change that began the epoch, where its block is not here (snapshots)
-    bI tx id  → (height, position, code)   bM name   → facts about the store (head, genesis)
+    bI tx id  → (height, position, code)   bM name   → facts about the store (head, genesis, base)
     x height position index → one body of a record, which can be erased without touching the rest
 
 `block_writes` is pure: execution merges it with the state's writes, and the shell applies all of
 them as one synced batch, so that a block is there wholly or not at all. A certificate comes later,
-with `certificate_writes`. Other prefixes belong to the state ("s…") and its tree ("t").
+with `certificate_writes`. Other prefixes belong to the state ("s…"), its tree ("t") and the keys of
+its leaves ("k"). A chain that was begun at a snapshot (rule 41) says so in its base: it holds all
+blocks above the snapshot's height, those of the history before it without bodies, and no others.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ META = b"bM"
 BODIES = b"x"
 HEAD_KEY = META + b"head"
 GENESIS_KEY = META + b"genesis"
+BASE_KEY = META + b"base"
 
 
 def height_key(prefix: bytes, height: int) -> bytes:
@@ -140,6 +143,19 @@ class ChainStore:
         if header is None:
             raise StorageError(Code.STORE_CORRUPT, f"header of the head, block {height}, is gone")
         return header
+
+    def base(self) -> tuple[int, int] | None:
+        """Return (snapshot's height, lowest block held) of a chain begun at one, else None."""
+        data = self._reader.get(BASE_KEY)
+        if data is None:
+            return None
+        try:
+            base = decode(data)
+        except Refused as error:
+            raise _damaged("base", error) from None
+        if type(base) is not tuple or [type(item) for item in base] != [int, int]:
+            raise StorageError(Code.STORE_CORRUPT, "stored base is not two heights")
+        return base[0], base[1]
 
     def genesis(self) -> bytes | None:
         """Return the genesis document, None in an empty store."""
