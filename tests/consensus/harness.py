@@ -75,10 +75,11 @@ def make_config(size: int, index: int) -> ReplicaConfig:
 
 
 class Maker:
-    """Signs as any member of a group of `size`."""
+    """Signs as any member of a group of `size`, in `epoch`."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, epoch: int = 0) -> None:
         self.size = size
+        self.epoch = epoch
         self.config = make_config(size, 0)
         keys = FastKeyring(size)
         self._sign = [keys.signer(index) for index in range(size)]
@@ -93,36 +94,36 @@ class Maker:
 
     def vote_signature(self, kind: str, view: int, height: int, digest: bytes, by: int) -> bytes:
         """Return the signature of member `by` under a vote."""
-        return self._sign[by](vote_input(CHAIN_ID, kind, 0, view, height, digest, by))
+        return self._sign[by](vote_input(CHAIN_ID, kind, self.epoch, view, height, digest, by))
 
     def pre_prepare(self, view: int, batch: Batch, by: int | None = None) -> PrePrepare:
         """Return a PRE-PREPARE of the primary of `view`."""
         signer = view % self.size if by is None else by
         digest = self.digest(batch)
         signature = self.vote_signature(PRE_PREPARE_KIND, view, batch.height, digest, signer)
-        return PrePrepare(0, view, digest, signer, signature, batch)
+        return PrePrepare(self.epoch, view, digest, signer, signature, batch)
 
     def prepare(self, view: int, batch: Batch, by: int) -> Prepare:
         """Return a PREPARE."""
         digest = self.digest(batch)
         signature = self.vote_signature(PREPARE_KIND, view, batch.height, digest, by)
-        return Prepare(0, view, batch.height, digest, by, signature)
+        return Prepare(self.epoch, view, batch.height, digest, by, signature)
 
     def commit(self, view: int, batch: Batch, by: int) -> Commit:
         """Return a COMMIT."""
         digest = self.digest(batch)
         signature = self.vote_signature(COMMIT_KIND, view, batch.height, digest, by)
-        return Commit(0, view, batch.height, digest, by, signature)
+        return Commit(self.epoch, view, batch.height, digest, by, signature)
 
     def checkpoint(self, height: int, block_hash: bytes, by: int) -> Checkpoint:
         """Return a CHECKPOINT."""
-        signed = checkpoint_signing_input(CHAIN_ID, 0, height, block_hash, by)
-        return Checkpoint(0, height, block_hash, by, self._sign[by](signed))
+        signed = checkpoint_signing_input(CHAIN_ID, self.epoch, height, block_hash, by)
+        return Checkpoint(self.epoch, height, block_hash, by, self._sign[by](signed))
 
     def certificate(self, height: int, block_hash: bytes, signers: Sequence[int]) -> Certificate:
         """Return a certificate of the given signers."""
         votes = tuple((by, self.checkpoint(height, block_hash, by).signature) for by in signers)
-        return Certificate(0, height, block_hash, votes)
+        return Certificate(self.epoch, height, block_hash, votes)
 
     def proof(self, view: int, batch: Batch) -> PreparedProof:
         """Return a prepared certificate with the lowest backups."""
@@ -144,7 +145,7 @@ class Maker:
     ) -> ViewChange:
         """Return a VIEW-CHANGE."""
         height = certificate.height if certificate else 0
-        unsigned = ViewChange(0, view, height, certificate, tuple(proofs), by, UNSIGNED)
+        unsigned = ViewChange(self.epoch, view, height, certificate, tuple(proofs), by, UNSIGNED)
         return replace(unsigned, signature=self._sign[by](view_change_input(CHAIN_ID, unsigned)))
 
     def new_view(
@@ -163,7 +164,7 @@ class Maker:
             for height, digest in chosen
         )
         names = tuple(sorted((item.signer, view_change_hash(item)) for item in changes))
-        unsigned = NewView(0, view, names, proposals, by, UNSIGNED)
+        unsigned = NewView(self.epoch, view, names, proposals, by, UNSIGNED)
         return replace(unsigned, signature=self._sign[by](new_view_input(CHAIN_ID, unsigned)))
 
 
@@ -178,8 +179,9 @@ class Bench:
         head: ChainHead | None = None,
         config: ReplicaConfig | None = None,
     ) -> None:
-        self.make = Maker(size)
         self.config = config or make_config(size, index)
+        self.make = Maker(size, self.config.epoch)
+        self.views: dict[int, EpochView] = {}  # of blocks whose members_root is not as ever
         self.index = index
         self.clock = Clock(0, WALL_MS)
         self.is_executing_by_itself = True
@@ -218,7 +220,7 @@ class Bench:
         height = effect.batch.height
         block_hash = block_hash_of(height, effect.digest)
         self.blocks.append(ExecutedBlock(height, block_hash, effect.digest))
-        epochs = EpochView(self.config.epoch, self.config.members)
+        epochs = self.views.get(height, EpochView(self.config.epoch, self.config.members))
         self.handle(BatchExecuted(height, block_hash, WALL_MS, effect.batch.transactions, epochs))
 
     def receive(self, *messages: Message, sender: int | None = None) -> list[Effect]:
