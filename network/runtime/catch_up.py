@@ -29,6 +29,7 @@ from ledger.storage.chain_store import ChainStore
 from ledger.transactions.envelope import Transaction, decode_transaction
 from ledger.transactions.records import check_attachments
 from network.peers import PeerNetwork
+from network.runtime.membership import MembershipWatch
 from network.wire import BLOCKS_MAX, BlockParts, Blocks, GetBlocks
 
 ANSWER_SECONDS = 5.0
@@ -74,13 +75,13 @@ class CatchUp:
 
     def __init__(
         self,
-        config: ReplicaConfig,
         chain: ChainStore,
+        membership: MembershipWatch,
         peers: PeerNetwork,
         post: Callable[[Event], None],
     ) -> None:
-        self._config = config
         self._chain = chain
+        self._membership = membership
         self._peers = peers
         self._post = post
         self._installer: Installer | None = None
@@ -88,6 +89,8 @@ class CatchUp:
         self._wake = trio.Event()
         self._answers_in, self._answers = trio.open_memory_channel[tuple[int, Blocks]](8)
         self._asked_member: int | None = None
+        self._fetching = trio.CancelScope()
+        self._is_busy = trio.Lock()
         self.installed_count = 0
 
     def bind(self, installer: Installer) -> None:
@@ -98,6 +101,17 @@ class CatchUp:
         """Fetch up to a certificate, in place of what was wanted before."""
         self._wanted = effect
         self._wake.set()
+
+    async def stop(self) -> None:
+        """End what is being fetched, between two blocks; nothing is wanted any more."""
+        self._wanted = None
+        self._fetching.cancel()
+        async with self._is_busy:
+            self._wanted = None
+
+    def enter(self, config: ReplicaConfig) -> None:
+        """Judge certificates by another epoch from now on."""
+        self._config = config
 
     def on_blocks(self, member: int, frame: Blocks) -> None:
         """Take an answer; one that nobody waits for is dropped."""
@@ -114,7 +128,9 @@ class CatchUp:
             self._wake = trio.Event()
             effect, self._wanted = self._wanted, None
             if effect is not None:
-                await self._fetch(effect)
+                async with self._is_busy:
+                    with trio.CancelScope() as self._fetching:
+                        await self._fetch(effect)
 
     async def _fetch(self, effect: fx.FetchBlocks) -> None:
         target = effect.certificate.height
@@ -123,6 +139,7 @@ class CatchUp:
                 return
             if source in self._peers.connected:
                 try:
+                    await self._fill_certificates(source)
                     await self._fetch_from(source, effect)
                 except RemoteError as error:
                     log.warning("catch-up source failed", peer=source, text=error.message)
@@ -154,6 +171,43 @@ class CatchUp:
                 )
             await self._install(unproved[:count], effect.certificate)
             unproved = unproved[count:]
+            if count and unproved and unproved[0].header.epoch != unproved[-1].header.epoch:
+                unproved = []  # proved in turn, by the members that the installed ones have made
+
+    async def _fill_certificates(self, source: int) -> None:
+        """Fetch the certificates that the last own blocks lack, or raise `RemoteError`.
+
+        A certificate is durable only with the next synced write, so a crash leaves some of the last
+        blocks without; once the others have gone on by more than a window, no vote for them comes
+        any more, and this node could give no receipt out of them.
+        """
+        lacking = await trio.to_thread.run_sync(self._uncertified)
+        if not lacking:
+            return
+        parts = await self._ask(source, lacking[0], lacking[-1])
+        try:
+            for certificate in await trio.to_thread.run_sync(self._proved, parts):
+                self._get_installer().keep_certificate(certificate)
+        except CreditLedgerError as error:
+            raise RemoteError(str(source), error.code, error.message) from None
+
+    def _uncertified(self) -> list[int]:
+        """Return the heights of the last own blocks, at most a window, that lack a certificate."""
+        head = self._head().height
+        oldest = max(0, head - self._config.limits.window)
+        return [h for h in range(oldest + 1, head + 1) if self._chain.certificate(h) is None]
+
+    def _proved(self, parts: Sequence[BlockParts]) -> list[Certificate]:
+        """Return the certificates of own blocks in `parts`, verified; others are passed over."""
+        held = [decode_certificate(part.certificate) for part in parts if part.certificate]
+        found = []
+        for certificate in held:
+            own = self._chain.header(certificate.height)
+            is_of_epoch = certificate.epoch == self._config.epoch
+            if own is not None and is_of_epoch and own.hash() == certificate.block_hash:
+                verify_certificate(certificate, self._config.chain_id, self._config.members)
+                found.append(certificate)
+        return found
 
     async def _ask(self, source: int, first: int, last: int) -> tuple[BlockParts, ...]:
         self._asked_member = source
@@ -171,7 +225,12 @@ class CatchUp:
             self._asked_member = None
 
     def _proved_count(self, blocks: Sequence[FetchedBlock], target: Certificate) -> int:
-        """Return how many blocks a certificate proves, by itself or through parent hashes."""
+        """Return how many blocks a certificate proves, by itself or through parent hashes.
+
+        A certificate counts here if it is of the epoch that the own chain has reached; those of
+        later ones when the blocks before them are installed.
+        """
+        epochs = self._membership.current.epochs
         proved = 0
         for count, block in enumerate(blocks, 1):
             if block.header.height == target.height:
@@ -180,13 +239,13 @@ class CatchUp:
                         Code.BLOCK_INVALID, f"block {target.height} is not the certified one"
                     )
                 proved = count
-            elif block.certificate is not None:
+            elif block.certificate is not None and block.certificate.epoch == epochs.epoch:
                 if block.certificate.block_hash != block.header.hash():
                     raise Refused(
                         Code.CERTIFICATE_INVALID,
                         f"certificate of block {block.header.height} is for another block",
                     )
-                verify_certificate(block.certificate, self._config.chain_id, self._config.members)
+                verify_certificate(block.certificate, block.header.chain_id, epochs.keys)
                 proved = count
         return proved
 
@@ -215,7 +274,7 @@ class CatchUp:
 
     def get_epochs(self) -> EpochView:
         """Return who votes at the next height, as the last block commits to it."""
-        return EpochView(self._config.epoch, self._config.members)
+        return self._membership.current.view
 
     async def serve_blocks(self, member: int, request: GetBlocks) -> None:
         """Send the blocks that another member asked for, as many as fit."""

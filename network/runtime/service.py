@@ -155,6 +155,11 @@ class Service:
         fate = self._get_fate(transaction_id)
         if fate.status is m.FateStatus.UNKNOWN:
             raise Refused(Code.NOT_FOUND, "this node does not know the transaction")
+        if fate.height is not None and fate.height < self._parts.keeper.certified_height:
+            # The network is past it, so another member has what this one has not got.
+            raise Refused(
+                Code.NOT_SYNCED, f"this node lacks the certificate of block {fate.height}"
+            )
         raise Refused(Code.TIMED_OUT, f"transaction is {fate.status}, not certified yet")
 
     def _find_receipt(self, transaction_id: bytes) -> bytes | None:
