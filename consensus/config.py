@@ -127,6 +127,10 @@ def _check_members(config: ReplicaConfig) -> None:
         raise LocalError(Code.CONFIG_INVALID, f"chain id of {len(config.chain_id)} bytes, want 32")
     if config.epoch < 0:
         raise LocalError(Code.CONFIG_INVALID, f"epoch {config.epoch} is negative")
+    if (config.epoch > 0) != (config.previous is not None):
+        raise LocalError(
+            Code.CONFIG_INVALID, f"epoch {config.epoch} with or without the epoch before it"
+        )
     if not MEMBERS_MIN <= config.size <= MAX_MEMBERS:
         raise LocalError(
             Code.CONFIG_INVALID, f"{config.size} members, want {MEMBERS_MIN} to {MAX_MEMBERS}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from consensus.config import NS_PER_S, ReplicaConfig, minimal, production
+from consensus.epochs import PreviousEpoch
 from ledger.errors import Code, LocalError
 from tests.simulator.keys import FastKeyring
 
@@ -40,6 +41,8 @@ def _base() -> ReplicaConfig:
         ("is not 32 bytes", {"members": (*FastKeyring(3).public_keys, b"short")}),
         ("chain id of 3 bytes", {"chain_id": b"abc"}),
         ("epoch -1", {"epoch": -1}),
+        ("epoch 1 with or without", {"epoch": 1}),
+        ("epoch 0 with or without", {"previous": PreviousEpoch(_base().members, 9)}),
         ("rule 22", {"limits": replace(_base().limits, places=9)}),
         ("rule 29", {"limits": replace(_base().limits, window=2501)}),
         ("less than one place", {"limits": replace(_base().limits, batch_bytes=1)}),
