@@ -161,16 +161,27 @@ class Watch:
         hashes: list[bytes] = []
         while self._to_relay and self._to_relay[0][0] <= now_ns:
             digest = self._to_relay[0][1]
-            if digest in pool.ready and digest not in pool.watched:
+            is_ready = digest in pool.ready
+            if digest not in pool.watched and (is_ready or self._is_own_proposed(digest)):
                 if not self._watch(digest):
                     break
-                hashes.append(digest)
+                if is_ready:
+                    hashes.append(digest)
             heappop(self._to_relay)
         while self._again and self._again[0][0] <= now_ns:
             digest = self._again.popleft()[1]
             if digest in pool.ready and digest in pool.watched and digest not in hashes:
                 hashes.append(digest)
         return hashes
+
+    def _is_own_proposed(self, digest: bytes) -> bool:
+        """Tell whether a proposal holds this request, and this node answers for it.
+
+        It comes so out of the vote log after a restart: the primary has it, and owes its execution.
+        """
+        request = self._pool.pending.get(digest)
+        is_own = request is not None and request.origin == self._state.index
+        return is_own and digest in self._pool.in_batch
 
     def on_idle_timer(self) -> bool:
         """Suspect a primary that lets time stand; True: the own empty batch is due (rule 36)."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from consensus import effects as fx
 from consensus.epochs import EpochView
-from consensus.events import ChainHead, Timer
+from consensus.events import ChainHead, Request, RequestReceived, Timer
 from consensus.log import (
     AcceptedRecord,
     PreparedRecord,
@@ -17,7 +18,7 @@ from consensus.log import (
 from consensus.messages import Checkpoint, Commit, Prepare, PrePrepare, Status, ViewChange
 from ledger.encoding import encode
 from ledger.errors import Code, LocalError, Refused
-from tests.consensus.harness import WALL_MS, Bench, Maker, said
+from tests.consensus.harness import EXPIRES_MS, WALL_MS, Bench, Maker, of_kind, said, tx
 from tests.consensus.test_checkpoint import status
 from tests.simulator.simulation import Options, Simulation
 
@@ -158,3 +159,15 @@ def test_crash_at_every_persistence_point_of_a_small_run(member, moment):  # rul
             break
         reached += 1
     assert reached > 20
+
+
+def test_request_of_an_accepted_proposal_is_watched_after_a_restart():  # rule 22, F4
+    bench = Bench()
+    bench.add_bodies(1, origin=1)
+    bench.receive(bench.make.pre_prepare(0, bench.make.batch(1, 1)))
+    after = restarted(bench)
+    after.handle(RequestReceived(Request(tx(1), 100, EXPIRES_MS, origin=1), is_local=False))
+    after.wait(500)
+    assert of_kind(after.fire(Timer.REQUEST), fx.RelayRequests) == []
+    after.wait(1000)
+    assert said(after.fire(Timer.REQUEST), ViewChange)
