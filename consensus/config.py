@@ -93,7 +93,8 @@ class ReplicaConfig:
     """One epoch as one node sees it; `members` are its ordered public keys (rules 2, 4).
 
     `index` is the own place among them, or `OBSERVER`. `previous` is the epoch before, None only in
-    epoch 0, which begins at genesis.
+    epoch 0, which begins at genesis. Who is more than `far_blocks` behind fetches a snapshot rather
+    than blocks (rule 41); 0 on a chain that has none.
     """
 
     chain_id: bytes
@@ -103,6 +104,7 @@ class ReplicaConfig:
     limits: Limits
     timers: Timers
     previous: PreviousEpoch | None = None
+    far_blocks: int = 0
     size: int = field(init=False)
     fault_bound: int = field(init=False)
     quorum: int = field(init=False)

@@ -109,6 +109,21 @@ class FetchBlocks:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchState:
+    """Fetch the newest snapshot above `above_height` that `sources` offer, and install it (41).
+
+    It is proved by its own certificate, by members that are followed from an anchor, so `target`,
+    which is known to be stable, only says how far the others are. Always answered: by
+    `StateInstalled`, or by `FetchFailed` up to the height of `target`. A later `FetchBlocks` or
+    `FetchState` replaces this one; until it has ended no `Execute` is given.
+    """
+
+    above_height: int
+    target: Certificate
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RelayRequests:
     """Send the bodies behind `hashes` to member `to`, this view's primary (rule 22)."""
 
@@ -180,7 +195,7 @@ class ReportNewView:
 
 @dataclass(frozen=True, slots=True)
 class EnterEpoch:
-    """This replica or observer is done: make the next one; always its last effect (rule 2).
+    """This replica or observer is done: make the next one; always its last effect (rules 2, 41).
 
     Everything before it is performed first, and `certificate`, of the last block before `epoch`, is
     durable before the next one says anything. If the last block of the own chain names `epoch`
@@ -225,6 +240,7 @@ Effect: TypeAlias = (
     | StoreCertificate
     | FetchRequests
     | FetchBlocks
+    | FetchState
     | RelayRequests
     | PruneVotes
     | ForgetRequests

@@ -129,8 +129,20 @@ class BlockInstalled:
 
 
 @dataclass(frozen=True, slots=True)
+class StateInstalled:
+    """A snapshot was proved and installed whole: the own chain begins there now (rule 41).
+
+    `certificate` is that of its block and durable; `epochs` is as in `BatchExecuted`. What was
+    executed here before is gone. The vote log is as it was.
+    """
+
+    certificate: Certificate
+    epochs: EpochView
+
+
+@dataclass(frozen=True, slots=True)
 class FetchFailed:
-    """The fetch of blocks up to `to_height` has ended without reaching it: no source helped."""
+    """The fetch up to `to_height`, of blocks or a state, has ended in vain: no source helped."""
 
     to_height: int
 
@@ -143,6 +155,7 @@ Event: TypeAlias = (
     | TimerExpired
     | BatchExecuted
     | BlockInstalled
+    | StateInstalled
     | FetchFailed
 )
 

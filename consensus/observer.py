@@ -26,6 +26,7 @@ from consensus.events import (
     MessageReceived,
     PeerConnected,
     RequestReceived,
+    StateInstalled,
     Timer,
     TimerExpired,
 )
@@ -66,7 +67,8 @@ class Observer:
             PeerConnected: self._on_peer_connected,
             TimerExpired: self._on_timer_expired,
             BlockInstalled: self._on_block_installed,
-            FetchFailed: self._on_fetch_failed,
+            StateInstalled: self._catch_up.on_state_installed,
+            FetchFailed: self._catch_up.on_fetch_failed,
             RequestReceived: self._on_request_received,
         }
 
@@ -152,9 +154,6 @@ class Observer:
         self._has_reached = event.epochs.epoch >= state.config.epoch
         self._epoch_end.process_block(event.height, event.epochs)
         self._checkpoints.process_installed(event.height, event.block_hash, event.certificate)
-
-    def _on_fetch_failed(self, event: FetchFailed) -> None:
-        self._catch_up.on_fetch_failed(event.to_height)
 
     def _on_request_received(self, event: RequestReceived) -> None:
         self._state.emit(ForgetRequests((event.request.hash,)))

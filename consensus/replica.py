@@ -33,6 +33,7 @@ from consensus.events import (
     Request,
     RequestReceived,
     RequestRefused,
+    StateInstalled,
     Timer,
     TimerExpired,
 )
@@ -99,7 +100,8 @@ class Replica:
             TimerExpired: self._on_timer_expired,
             BatchExecuted: self._execution.on_batch_executed,
             BlockInstalled: self._execution.on_block_installed,
-            FetchFailed: self._on_fetch_failed,
+            StateInstalled: self._catch_up.on_state_installed,
+            FetchFailed: self._catch_up.on_fetch_failed,
         }
         self._receivers: dict[type, Callable[[int, Any], None]] = {
             PrePrepare: self._normal.on_pre_prepare,
@@ -174,6 +176,9 @@ class Replica:
     def _settle(self) -> None:
         """Do what the event has made possible."""
         state = self._state
+        if state.is_stopped:
+            return
+        self._normal.replay_above()
         if state.suspicion is not None and state.phase is Phase.NORMAL:
             self._view_changes.start(state.view + 1, state.suspicion)
         opened = self._view_changes.pop_opened()
@@ -280,9 +285,6 @@ class Replica:
             gone = tuple(digest for digest in expired if digest not in voted)
             pool.remove(gone)
             state.emit(ForgetRequests(gone))
-
-    def _on_fetch_failed(self, event: FetchFailed) -> None:
-        self._catch_up.on_fetch_failed(event.to_height)
 
     # What the shell and the operator may look at
 

@@ -6,23 +6,28 @@ or when a short time has passed and the next height is still not committed-local
 fetch runs nothing else is executed, so blocks come from one place at a time. Sources are the
 signers of the certificate, a different one first at each attempt; a fetch that stalls is asked
 again, each time with twice the patience: a network may be slower than T, and a fetch that is
-replaced before it can be answered would never end. Snapshots for a replica that is too far behind
-are not built yet: blocks are always kept.
+replaced before it can be answered would never end.
+
+Who is further behind than `far_blocks` fetches a snapshot instead, and the blocks from there on
+afterwards; and since nobody may hold the blocks any more, or offer a snapshot yet, each of the two
+is tried when the other has failed. With a snapshot the chain of this node ends elsewhere, so the
+replica is over as at the end of an epoch, and the next one begins as after a restart: from the
+chain, and from the vote log, which a snapshot does not touch (rule 44).
 """
 
 from __future__ import annotations
 
-from consensus.effects import FetchBlocks, SetTimer
-from consensus.events import Timer
+from consensus.effects import EnterEpoch, FetchBlocks, FetchState, SetTimer
+from consensus.events import FetchFailed, StateInstalled, Timer
 from consensus.log import MessageLog
-from consensus.state import DOUBLINGS_MAX, State
+from consensus.state import DOUBLINGS_MAX, Phase, State
 
 # Parts of T: how long the own log is waited for, and how long a fetch may bring nothing.
 PATIENCE_DIVISOR = 4
 
 
 class CatchUp:
-    """Decides when to fetch blocks, and from whom."""
+    """Decides when to fetch blocks or a snapshot, and from whom."""
 
     def __init__(self, state: State, log: MessageLog) -> None:
         self._state = state
@@ -31,6 +36,8 @@ class CatchUp:
         self._is_timer_set = False
         self._seen_height = 0
         self._stalled = 0
+        self._is_by_state = False
+        self._has_failed = False
 
     def advance(self) -> None:
         """See after each event whether blocks have to be fetched."""
@@ -39,7 +46,7 @@ class CatchUp:
             state.fetch_target = 0
         if not state.is_behind or state.fetch_target or state.is_executing:
             return
-        if self._can_execute():
+        if self._can_execute() or (self._is_by_state and self._is_timer_set):
             return
         if state.stable_height - state.executed_height >= state.config.limits.window:
             self._fetch()
@@ -54,7 +61,7 @@ class CatchUp:
     def _set_timer(self) -> None:
         timers, height = self._state.config.timers, self._state.executed_height
         if height > self._seen_height:
-            self._stalled = 0
+            self._stalled, self._has_failed = 0, False
         self._is_timer_set = True
         self._seen_height = height
         patience_ns = timers.request_ns // PATIENCE_DIVISOR << min(self._stalled, DOUBLINGS_MAX)
@@ -70,21 +77,48 @@ class CatchUp:
         self._stalled += 1
         state.fetch_target = certificate.height
         sources = tuple(signers[first:] + signers[:first])
+        self._is_by_state = self._choose_state(certificate.height)
+        if self._is_by_state:
+            state.emit(FetchState(state.executed_height, certificate, sources))
+            return
         state.emit(FetchBlocks(state.executed_height + 1, certificate, sources))
         self._set_timer()
+
+    def _choose_state(self, target: int) -> bool:
+        """Return whether a snapshot is fetched: by the distance, or since blocks were not had."""
+        state, far = self._state, self._state.config.far_blocks
+        if far == 0:
+            return False
+        if self._has_failed:
+            return not self._is_by_state
+        return target - state.executed_height > far
 
     def on_timer(self) -> None:
         """Fetch now, or again from another source, if nothing has been executed since."""
         state = self._state
         self._is_timer_set = False
-        if not state.is_behind or state.is_executing:
+        if not state.is_behind or state.is_executing or self._is_fetching_state:
             return
         if state.executed_height > self._seen_height:
             self._set_timer()
         else:
             self._fetch()
 
-    def on_fetch_failed(self, to_height: int) -> None:
-        """Let the timer try again: no source had the blocks."""
-        if self._state.fetch_target == to_height:
+    @property
+    def _is_fetching_state(self) -> bool:
+        """Tell whether a `FetchState` runs; it is always answered, so no timer watches it."""
+        return self._is_by_state and self._state.fetch_target > 0
+
+    def on_fetch_failed(self, event: FetchFailed) -> None:
+        """Let the timer try again, the other way: no source had what was asked for."""
+        if self._state.fetch_target == event.to_height:
             self._state.fetch_target = 0
+            self._has_failed = True
+            if self._is_by_state and not self._is_timer_set:
+                self._set_timer()
+
+    def on_state_installed(self, event: StateInstalled) -> None:
+        """End here: the next replica begins where the installed state does."""
+        state, epochs = self._state, event.epochs
+        state.emit(EnterEpoch(epochs.epoch, epochs.members, event.certificate))
+        state.phase = Phase.OVER
