@@ -4,7 +4,9 @@
 goes to the own node; when that does not answer, the same bytes go to W other nodes at once, of
 which one is honest; sending twice is harmless, because execution is exactly once by id. BUSY is
 waited out as long as the node says, with jitter. What is reported as done is proved: a receipt is
-verified here against the genesis document's validators, so no single node is believed.
+verified here against the genesis document's validators, and by the changes of members that it
+carries against those of later epochs, so no single node is believed. The changes are remembered: a
+receipt of another history than one seen before is refused (F89).
 
     with SyncClient(Profile.load(Path("clients/tax"))) as client:
         receipt = client.submit_kind("records.submit", body, attachments)
@@ -23,7 +25,8 @@ from typing import Any, TypeVar
 
 import trio
 
-from ledger.chain.receipt import Receipt, decode_receipt, verify_receipt
+from ledger.chain.epochs import EpochFollower
+from ledger.chain.receipt import Receipt, decode_receipt, verify_receipt_by
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, RemoteError
 from ledger.transactions.envelope import NONCE_BYTES, Transaction, sign_transaction
@@ -88,6 +91,7 @@ class Client:
         self._connections: dict[NodeAddress, Connection] = {}
         self._locks = {node: trio.Lock() for node in profile.nodes}
         self._clock: tuple[float, int] | None = None
+        self._trusted = EpochFollower(profile.chain_id, profile.validators)
 
     async def head(self) -> Head:
         """Return where the first node that answers stands."""
@@ -206,7 +210,7 @@ class Client:
         if type(data) is not bytes:
             raise Refused(Code.RECEIPT_INVALID, "the node's answer holds no receipt")
         receipt = decode_receipt(data)
-        verify_receipt(receipt, self.profile.chain_id, 0, self.profile.validators)
+        verify_receipt_by(receipt, self._trusted)
         if receipt.transaction_id != transaction_id:
             raise Refused(Code.RECEIPT_INVALID, "the receipt is of another transaction")
         return receipt

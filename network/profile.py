@@ -74,7 +74,10 @@ class Profile:
 
     @property
     def validators(self) -> Validators:
-        """The members whose nodes certify, with their keys, in order."""
+        """The members whose nodes certify at genesis, with their keys, in order.
+
+        Who certifies later follows from them by the changes that receipts carry.
+        """
         return self.genesis.validator_keys()
 
     @property

@@ -186,16 +186,89 @@ def follow_epochs(
     is wrong: each must be certified by exactly a quorum of the epoch before it and commit to the
     members it brings; epochs go up by one, heights go up.
     """
-    trusted = EpochSet(epoch, validators)
+    follower = EpochFollower(chain_id, validators, epoch=epoch, height=height)
     for change in changes:
-        if change.header.height < height:
+        follower.append(change)
+    return follower.last.epoch, follower.last.validators
+
+
+class EpochFollower:
+    """Follows epochs from a trusted set, and remembers: each change is verified once.
+
+    Two changes that end the same epoch can both verify only if a quorum's keys contradicted
+    themselves, past members' stolen ones for example; the second is refused (F89).
+    """
+
+    def __init__(
+        self, chain_id: bytes, validators: Validators, *, epoch: int = 0, height: int = 0
+    ) -> None:
+        """Trust `validators` for `epoch`, at `height`: of genesis, or of a later trusted block."""
+        self.chain_id = chain_id
+        self.height = height
+        self._sets = [EpochSet(epoch, validators)]
+        self._changes: list[EpochChange] = []
+
+    @property
+    def first_epoch(self) -> int:
+        """The epoch that is trusted without proof: the anchor's."""
+        return self._sets[0].epoch
+
+    @property
+    def last(self) -> EpochSet:
+        """The newest epoch that is known."""
+        return self._sets[-1]
+
+    def follow(self, changes: Sequence[EpochChange]) -> None:
+        """Take in changes, oldest first; those of epochs before the anchor's are left out.
+
+        Raises `Refused` (1306) for the first that is wrong or contradicts one that was followed.
+        """
+        for change in changes:
+            if change.epoch <= self.first_epoch:
+                continue
+            known = self._known(change.epoch)
+            if known is None:
+                self.append(change)
+            elif known.header.hash() != change.header.hash():
+                raise _invalid(
+                    f"change to epoch {change.epoch}: ends epoch {change.epoch - 1} with block "
+                    f"{change.header.height}, {change.header.hash().hex()}; another block, "
+                    f"{known.header.height}, {known.header.hash().hex()}, is known to end it"
+                )
+
+    def validators(self, epoch: int) -> Validators:
+        """Return the members of an epoch; raise `Refused` (1306) where they are not known."""
+        if epoch < self.first_epoch:
             raise _invalid(
-                f"change to epoch {trusted.epoch + 1}: at height {change.header.height}, "
-                f"want {height} or more"
+                f"epoch {epoch} ended before what is trusted here, a block of epoch "
+                f"{self.first_epoch}: its members' keys prove nothing any more"
             )
-        trusted = verify_change(chain_id, trusted, change)
-        height = change.first_height
-    return trusted.epoch, trusted.validators
+        if epoch > self.last.epoch:
+            raise _invalid(f"epoch {epoch} is not known, changes lead to {self.last.epoch}")
+        return self._sets[epoch - self.first_epoch].validators
+
+    def check_height(self, epoch: int, height: int) -> None:
+        """Raise `Refused` (1306) unless `height` belongs to `epoch`, as far as is known."""
+        begin, end = self._known(epoch), self._known(epoch + 1)
+        if begin is not None and height < begin.first_height:
+            raise _invalid(f"block {height} is before epoch {epoch}, from {begin.first_height} on")
+        if end is not None and height >= end.first_height:
+            raise _invalid(f"block {height} is after epoch {epoch}, over at {end.first_height}")
+
+    def append(self, change: EpochChange) -> None:
+        """Take in the change that follows the newest epoch; raise `Refused` (1306)."""
+        least = self._changes[-1].first_height if self._changes else self.height
+        if change.header.height < least:
+            raise _invalid(
+                f"change to epoch {self.last.epoch + 1}: at height {change.header.height}, "
+                f"want {least} or more"
+            )
+        self._sets.append(verify_change(self.chain_id, self.last, change))
+        self._changes.append(change)
+
+    def _known(self, epoch: int) -> EpochChange | None:
+        at = epoch - self.first_epoch - 1
+        return self._changes[at] if 0 <= at < len(self._changes) else None
 
 
 def _check_height(height: object) -> None:

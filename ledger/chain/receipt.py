@@ -2,21 +2,35 @@
 
 A receipt holds the signed transaction, its result, the paths from both to the roots in a block
 header, the header, and the certificate of that block. Who checks it needs one thing from elsewhere:
-an anchor, which gives the chain id and the members whose keys certify (the genesis document for
-epoch 0). The members are in the receipt as well, but only to be compared: a receipt never says
-whom to trust. Canonical msgpack in a `.receipt` file; `to_json_value` for people and programs.
+an anchor, which gives the chain id and the members whose keys certify: the genesis document for
+epoch 0, or a later receipt that is trusted (`anchor_of`). For a block of a later epoch the receipt
+carries the changes of members that lead there from genesis, each with its own certificate. The
+members are in the receipt as well, but only to be compared: a receipt never says whom to trust.
+Canonical msgpack in a `.receipt` file; `to_json_value` for people and programs.
+
+What a certificate proves is worth what the keys are worth that it was made with. Members that are
+long gone may lose theirs, and whoever has a quorum of an old epoch's can certify another history
+from there (F89). From genesis that cannot be seen; an anchor past the theft catches it, because
+nothing of an epoch before the anchor's is believed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from ledger.chain import merkle
 from ledger.chain.batch import digest_from_root
 from ledger.chain.block import Result, StoredBlock, result_leaf
 from ledger.chain.certificate import Certificate, certificate_from_value, verify_certificate
+from ledger.chain.epochs import (
+    EpochChange,
+    EpochFollower,
+    Validators,
+    change_from_value,
+    check_validators,
+)
 from ledger.chain.hashes import (
     HASH_BYTES,
     SIGNED_TRANSACTION_TAG,
@@ -26,19 +40,29 @@ from ledger.chain.hashes import (
 from ledger.chain.header import Header, decode_header
 from ledger.encoding import Value, decode, encode
 from ledger.errors import Code, LocalError, Refused
-from ledger.keys import PUBLIC_KEY_BYTES
+
+__all__ = [
+    "Receipt",
+    "Validators",
+    "anchor_of",
+    "build_receipt",
+    "decode_receipt",
+    "verify_receipt",
+    "verify_receipt_by",
+]
 
 FORMAT = "creditledger/receipt/1"
 MAX_RECEIPT_BYTES = 2 * 1024 * 1024
 _MAX_PATH = 64
-
-# The certifying members of an epoch, in order: (member id, public key of its node).
-Validators: TypeAlias = tuple[tuple[str, bytes], ...]
+_MAX_CHANGES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A transaction's place in a certified block; `time_ms` is the batch's time (rule 15)."""
+    """A transaction's place in a certified block; `time_ms` is the batch's time (rule 15).
+
+    `validators` are those of the block's epoch, `changes` lead there from genesis.
+    """
 
     unsigned: bytes
     signature: bytes
@@ -50,6 +74,7 @@ class Receipt:
     header: Header
     certificate: Certificate
     validators: Validators
+    changes: tuple[EpochChange, ...] = ()
 
     @property
     def transaction_id(self) -> bytes:
@@ -57,9 +82,11 @@ class Receipt:
         return tagged_hash(TRANSACTION_TAG, self.unsigned)
 
     def encoded(self) -> bytes:
-        """Return the canonical bytes of the file."""
+        """Return the canonical bytes of the file; there is no field `changes` in epoch 0."""
+        changes = tuple(change.to_value() for change in self.changes)
         return encode(
-            {
+            ({"changes": changes} if changes else {})
+            | {
                 "format": FORMAT,
                 "transaction": (self.unsigned, self.signature),
                 "result": (self.result[0], self.result[1]),
@@ -95,9 +122,16 @@ def _json(value: Value) -> Any:
 
 
 def build_receipt(
-    block: StoredBlock, index: int, certificate: Certificate, validators: Validators
+    block: StoredBlock,
+    index: int,
+    certificate: Certificate,
+    validators: Validators,
+    changes: Sequence[EpochChange] = (),
 ) -> Receipt:
-    """Return the receipt of transaction `index` of a certified block."""
+    """Return the receipt of transaction `index` of a certified block.
+
+    `validators` are those of the block's epoch, `changes` all that lead there from genesis.
+    """
     if not 0 <= index < len(block.transactions) or block.time_ms is None:
         raise LocalError(
             Code.RECEIPT_INVALID, f"block {block.header.height} has no transaction {index}"
@@ -115,6 +149,7 @@ def build_receipt(
         block.header,
         certificate,
         validators,
+        tuple(changes),
     )
 
 
@@ -123,8 +158,8 @@ def decode_receipt(data: bytes) -> Receipt:
     value = decode(data, max_bytes=MAX_RECEIPT_BYTES)
     if type(value) is not dict or value.get("format") != FORMAT:
         raise Refused(Code.RECEIPT_INVALID, f"not a receipt: format is not {FORMAT}")
-    if set(value) != _FIELDS:
-        odd = ", ".join(sorted(set(value) ^ _FIELDS))
+    if set(value) | {"changes"} != _FIELDS:
+        odd = ", ".join(sorted((set(value) | {"changes"}) ^ _FIELDS))
         raise Refused(Code.RECEIPT_INVALID, f"receipt has missing or unknown fields: {odd}")
     if type(value["header"]) is not bytes:
         raise Refused(Code.RECEIPT_INVALID, "field header is not bytes")
@@ -141,6 +176,7 @@ def decode_receipt(data: bytes) -> Receipt:
         decode_header(value["header"]),
         certificate_from_value(value["certificate"]),
         _validators(value["members"]),
+        _changes(value),
     )
 
 
@@ -155,6 +191,7 @@ _FIELDS = {
     "header",
     "certificate",
     "members",
+    "changes",
 }
 
 
@@ -187,14 +224,35 @@ def _path(value: dict[str, Any], name: str) -> tuple[bytes, ...]:
 
 
 def _validators(value: Any) -> Validators:
-    if type(value) is not tuple:
-        raise Refused(Code.RECEIPT_INVALID, "field members is not a list")
-    for item in value:
-        if type(item) is not tuple or tuple(type(part) for part in item) != (str, bytes):
-            raise Refused(Code.RECEIPT_INVALID, "field members is not ids with keys")
-        if len(item[1]) != PUBLIC_KEY_BYTES:
-            raise Refused(Code.RECEIPT_INVALID, f"key of member {item[0]} is not 32 bytes")
-    return value
+    try:
+        check_validators(value)
+    except Refused as error:
+        raise _invalid(f"field members: {error.message}") from None
+    members: Validators = value
+    return members
+
+
+def _changes(value: dict[str, Any]) -> tuple[EpochChange, ...]:
+    changes = value.get("changes")
+    if changes is None and "changes" not in value:
+        return ()
+    if type(changes) is not tuple or not 1 <= len(changes) <= _MAX_CHANGES:
+        raise _invalid("field changes is not a list of changes")
+    return tuple(change_from_value(change) for change in changes)
+
+
+def anchor_of(receipt: Receipt) -> EpochFollower:
+    """Return a receipt's block as an anchor: what follows it is believed, nothing before its epoch.
+
+    For a receipt that is trusted by itself. Raises `Refused` (1305) for one that does not hold
+    together.
+    """
+    header = receipt.header
+    anchor = EpochFollower(
+        header.chain_id, receipt.validators, epoch=header.epoch, height=header.height
+    )
+    verify_receipt_by(receipt, anchor)
+    return anchor
 
 
 def verify_receipt(
@@ -206,31 +264,47 @@ def verify_receipt(
     and its validators with their node keys in order. That the sender's key was the sender's is
     what the result says: such a transaction would have been rejected (rule 17).
     """
+    verify_receipt_by(receipt, EpochFollower(chain_id, tuple(validators), epoch=epoch))
+
+
+def verify_receipt_by(receipt: Receipt, trusted: EpochFollower) -> None:
+    """Do as `verify_receipt`, from an anchor that remembers the changes that it has followed.
+
+    Who keeps one `trusted` verifies each change once, and refuses a receipt of another history.
+    """
     header = receipt.header
-    if header.chain_id != chain_id:
-        raise _invalid(f"header: is of chain {header.chain_id.hex()}, want {chain_id.hex()}")
-    if header.epoch != epoch or receipt.certificate.epoch != epoch:
-        raise _invalid(f"epoch: {header.epoch}, want {epoch}, the epoch of the anchor")
-    if tuple(receipt.validators) != tuple(validators):
+    if header.chain_id != trusted.chain_id:
+        want = trusted.chain_id.hex()
+        raise _invalid(f"header: is of chain {header.chain_id.hex()}, want {want}")
+    if receipt.certificate.epoch != header.epoch:
+        raise _invalid(
+            f"epoch: of the certificate {receipt.certificate.epoch}, of the block {header.epoch}"
+        )
+    try:
+        trusted.follow(receipt.changes)
+        validators = trusted.validators(header.epoch)
+        trusted.check_height(header.epoch, header.height)
+    except Refused as error:
+        raise _invalid(f"epoch: {error.message}") from None
+    if receipt.validators != validators:
         raise _invalid("members: are not the members of the anchor")
     if receipt.certificate.height != header.height:
         raise _invalid(f"certificate: height {receipt.certificate.height}, want {header.height}")
     if receipt.certificate.block_hash != header.hash():
         raise _invalid("certificate: is for another block hash than the header's")
     try:
-        verify_certificate(receipt.certificate, chain_id, [key for _, key in validators])
+        verify_certificate(receipt.certificate, header.chain_id, [key for _, key in validators])
     except Refused as error:
         raise _invalid(f"certificate: {error.message}") from None
-    size = header.transaction_count
-    _verify_in_batch(receipt, size)
+    _verify_in_batch(receipt, header.transaction_count)
+    _verify_result(receipt, header.transaction_count)
+
+
+def _verify_result(receipt: Receipt, size: int) -> None:
+    """Raise unless the path leads from the result to the header's results root."""
+    leaf, path = result_leaf(receipt.result), receipt.result_path
     try:
-        merkle.verify_inclusion(
-            header.results_root,
-            size,
-            receipt.index,
-            result_leaf(receipt.result),
-            receipt.result_path,
-        )
+        merkle.verify_inclusion(receipt.header.results_root, size, receipt.index, leaf, path)
     except Refused as error:
         raise _invalid(f"result of {receipt.transaction_id.hex()}: {error.message}") from None
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.chain.epochs import (
     EpochChange,
+    EpochFollower,
     EpochSet,
     decode_change,
     epoch_set_from_value,
@@ -149,3 +150,44 @@ _anything = st.recursive(
 def test_whatever_comes_is_a_set_or_refused(value: object) -> None:
     with suppress(Refused):
         assert epoch_set_from_value(value).to_value() == value
+
+
+def test_follower_remembers_and_refuses_another_history() -> None:
+    """F89: what was followed once stands; a second end of an epoch needs keys that lied."""
+    first, second = _changes()
+    follower = EpochFollower(CHAIN_ID, START)
+    follower.follow([first])
+    follower.follow([first, second])
+    assert follower.validators(1) == validators(*FIVE)
+    assert follower.last == EpochSet(2, validators(*ROTATED))
+    forged = change_of(0, 90, FOUR, ("E01", "E02", "E03", "E04"))
+    with pytest.raises(Refused, match=r"another block, 100, .*, is known to end it"):
+        follower.follow([forged])
+    EpochFollower(CHAIN_ID, START).follow([forged])  # from genesis alone nothing speaks against it
+
+
+def test_f89_anchor_believes_nothing_of_earlier_epochs() -> None:
+    anchor = EpochFollower(CHAIN_ID, validators(*FIVE), epoch=1, height=180)
+    forged = change_of(0, 90, FOUR, ("E01", "E02", "E03", "E04"))
+    anchor.follow([forged, *_changes()])
+    assert anchor.validators(1) == validators(*FIVE)
+    assert anchor.validators(2) == validators(*ROTATED)
+    with pytest.raises(Refused, match="epoch 0 ended before what is trusted here"):
+        anchor.validators(0)
+    with pytest.raises(Refused, match="epoch 3 is not known, changes lead to 2"):
+        anchor.validators(3)
+    early = change_of(1, 170, FIVE, ROTATED)
+    with pytest.raises(Refused, match="change to epoch 2: at height 170, want 180 or more"):
+        EpochFollower(CHAIN_ID, validators(*FIVE), epoch=1, height=180).follow([early])
+
+
+def test_heights_belong_to_epochs() -> None:
+    follower = EpochFollower(CHAIN_ID, START)
+    follower.check_height(0, 10_000)
+    follower.follow(_changes())
+    for epoch, height in ((0, 1), (0, 100), (1, 101), (1, 250), (2, 251), (2, 10_000)):
+        follower.check_height(epoch, height)
+    with pytest.raises(Refused, match="block 101 is after epoch 0, over at 101"):
+        follower.check_height(0, 101)
+    with pytest.raises(Refused, match="block 250 is before epoch 2, from 251 on"):
+        follower.check_height(2, 250)

@@ -329,12 +329,10 @@ def test_proposals_expire_and_are_withdrawn() -> None:
     chain = Governance()
     now = chain.head.time_ms + 1000
     change = chain.change("set_address", "D02", address="d02.test:9")
-    for expires_ms, code in (
-        (now, Code.BODY_MALFORMED),
-        (now + 30 * DAY_MS + 1, Code.BODY_MALFORMED),
-    ):
+    for expires_ms in (now, now + 30 * DAY_MS + 1):
         body = {"change": change, "expires_ms": expires_ms}
-        assert chain.run(chain.sign("D01", "member.propose", body), now)[0] == code
+        refused = chain.run(chain.sign("D01", "member.propose", body), now)
+        assert refused[0] == Code.BODY_MALFORMED
     proposal = chain.proposed("D01", "set_address", "D02", address="d02.test:9")
     code, _ = chain.act("D02", "member.withdraw", {"proposal": proposal})
     assert code == Code.NOT_PERMITTED
