@@ -41,6 +41,8 @@ MEMBERS = (
     ("CCB", "institution", (), False),
 )
 
+KINDS = {"PAB": "guarantee"}
+
 
 def key_of(name: str) -> SigningKey:
     """Return the key of a member, a node ("node:D01") or a company, from its name."""
@@ -168,7 +170,7 @@ def genesis_document(
             "capabilities": capabilities,
             "public_key": key_of(name).public_key,
             "certificate": b"certificate of " + name.encode(),
-            "kind": "",
+            "kind": KINDS.get(name, ""),
             "node": (
                 {"public_key": key_of(f"node:{name}").public_key, "address": f"{name}.test:7001"}
                 if has_node

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ledger.credit import asset_queries, assets, consent
-from ledger.lending import alerts, applications, loans, pledges, products, queries
+from ledger.lending import (
+    alerts,
+    applications,
+    guarantees,
+    loans,
+    pledges,
+    products,
+    queries,
+    servicing,
+)
 from ledger.membership.context import Handler, Query
 
 HANDLERS: Mapping[str, Handler] = {
@@ -17,7 +26,9 @@ HANDLERS: Mapping[str, Handler] = {
     **products.HANDLERS,
     **applications.HANDLERS,
     **pledges.HANDLERS,
+    **guarantees.HANDLERS,
     **loans.HANDLERS,
+    **servicing.HANDLERS,
     **alerts.HANDLERS,
 }
 QUERIES: Mapping[str, Query] = {

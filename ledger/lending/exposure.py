@@ -17,25 +17,29 @@ from ledger.state.tables import COMPANY_EXPOSURES, LENDER_EXPOSURES
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Totals in fen: drawn ever, repaid ever, and how many loans are open."""
+    """Totals in fen: drawn, repaid and written off ever, and how many loans are open."""
 
     drawn_fen: int = 0
     repaid_fen: int = 0
     loans_open: int = 0
+    written_off_fen: int = 0
 
     @property
     def outstanding_fen(self) -> int:
         """Principal that is still owed."""
-        return self.drawn_fen - self.repaid_fen
+        return self.drawn_fen - self.repaid_fen - self.written_off_fen
 
     def to_value(self) -> tuple[Any, ...]:
         """Return it as a canonical value, the fields in their order."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
-    def moved(self, drawn_fen: int, repaid_fen: int, loans: int) -> Exposure:
+    def moved(self, drawn_fen: int, repaid_fen: int, loans: int, written_off_fen: int) -> Exposure:
         """Return the totals after a move; raise `LocalError` if one would be negative."""
         after = Exposure(
-            self.drawn_fen + drawn_fen, self.repaid_fen + repaid_fen, self.loans_open + loans
+            self.drawn_fen + drawn_fen,
+            self.repaid_fen + repaid_fen,
+            self.loans_open + loans,
+            self.written_off_fen + written_off_fen,
         )
         if after.outstanding_fen < 0 or after.loans_open < 0:
             raise LocalError(Code.INTERNAL, "an exposure below zero")
@@ -70,9 +74,11 @@ def process_move(
     drawn_fen: int = 0,
     repaid_fen: int = 0,
     loans: int = 0,
+    written_off_fen: int = 0,
 ) -> None:
-    """Book principal drawn or repaid, and loans opened (1) or closed (−1)."""
-    own = get_company_exposure(state, company, lender).moved(drawn_fen, repaid_fen, loans)
-    total = get_lender_exposure(state, lender).moved(drawn_fen, repaid_fen, loans)
+    """Book principal drawn, repaid or written off, and loans opened (1) or closed (−1)."""
+    move = (drawn_fen, repaid_fen, loans, written_off_fen)
+    own = get_company_exposure(state, company, lender).moved(*move)
+    total = get_lender_exposure(state, lender).moved(*move)
     state.put(COMPANY_EXPOSURES, company.encode() + lender.encode(), own.to_value())
     state.put(LENDER_EXPOSURES, lender.encode(), total.to_value())

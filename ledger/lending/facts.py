@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ledger.credit.assets import Asset, AssetState, find_pledged_match, get_pledge
 from ledger.credit.records import find_by_identity, find_latest, read_fields
 from ledger.credit.windows_state import CompanyWindows
-from ledger.lending.loan import Loan, compute_days_past_due
+from ledger.lending.loan import Loan, compute_days_past_due, compute_late_days_max
 from ledger.membership.context import BodyReader
 from ledger.rules.features import Feature, FeatureSource
 from ledger.rules.schema import Schema
@@ -52,25 +52,21 @@ def _debt_outstanding(loans: list[Loan], _day: int) -> int:
 
 
 def _overdue_days_max_24m(loans: list[Loan], day: int) -> int:
-    recent = (
-        loan
-        for loan in loans
-        if loan.settled_day is None or loan.settled_day >= day - LOOK_BACK_DAYS
-    )
-    return max((compute_days_past_due(loan, day) for loan in recent), default=0)
+    since_day = day - LOOK_BACK_DAYS
+    return max((compute_late_days_max(loan, day, since_day) for loan in loans), default=0)
 
 
 def _overdue_days(loans: list[Loan], day: int) -> int:
-    open_loans = (loan for loan in loans if not loan.is_settled)
+    open_loans = (loan for loan in loans if not loan.is_closed)
     return max((compute_days_past_due(loan, day) for loan in open_loans), default=0)
 
 
 def _loans_open(loans: list[Loan], _day: int) -> int:
-    return sum(1 for loan in loans if not loan.is_settled)
+    return sum(1 for loan in loans if not loan.is_closed)
 
 
 def _lenders(loans: list[Loan], _day: int) -> int:
-    return len({loan.lender for loan in loans if not loan.is_settled})
+    return len({loan.lender for loan in loans if not loan.is_closed})
 
 
 LEDGER_FACTS: Mapping[str, tuple[frozenset[Unit], Callable[[list[Loan], int], int]]] = {

@@ -1,103 +1,39 @@
 """Loans: how money owed grows, is repaid and ends. Pure arithmetic; nothing here reads the state.
 
-A loan of this module is repaid at its end with its interest (bullet), or earlier in any parts.
-Interest is simple, on the principal outstanding, for the actual days over a year of 360 (ACT/360):
-principal × rate × days / (10,000 × 360). What does not make a whole fen is kept as a remainder, so
-that no fen comes from nothing and none is lost by booking often. A payment covers interest first,
-then principal; more than is owed is refused. All amounts are integer fen, rates basis points a
-year, days since 1970-01-01.
+A loan has terms and a plan: the instalments that are still to be paid (`ledger.lending.schedule`).
+Interest accrues on the principal outstanding, and late interest on top of it on principal that
+should have been paid. A payment covers interest first, then principal; more than is owed is
+refused. An instalment is paid when what was paid towards it reaches its sum; what is paid beyond
+the instalment of the running period reduces the principal, and the rest of the plan is computed
+anew for the same days. The last instalment is all that is owed then. Days past due count from the
+earliest instalment that is not paid.
 
-The stages of an application and the states of a loan move only as the two tables here draw them.
-What only the passing of time brings (an offer lapses, a loan is overdue) is not stored but read
-off the day that is asked about, so that no block has to look for it.
+Principal is conserved: drawn = outstanding + paid + written off, at any time. All amounts are
+integer fen, rates basis points a year, days since 1970-01-01. What may follow on what is the table
+in `ledger.lending.loan_states`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 from ledger.errors import Code, LocalError, Rejected
+from ledger.lending.loan_states import CLOSED, LoanState, LoanStep, next_state
+from ledger.lending.schedule import (
+    Instalment,
+    Terms,
+    compute_days,
+    compute_due_days,
+    compute_plan,
+)
 from ledger.transactions.fields import MAX_AMOUNT_FEN
 
-DAY_COUNT = "ACT/360"
-_YEAR_UNITS = 10_000 * 360
 TERM_DAYS_MAX = 3_650
 RATE_BP_MAX = 10_000
 OFFER_DAYS = 30
-
-
-class Stage(StrEnum):
-    """Where an application stands; the values are stored and never change."""
-
-    OFFERED = "OFFERED"
-    DECLINED = "DECLINED"
-    REFERRED = "REFERRED"
-    ACCEPTED = "ACCEPTED"
-    DRAWN = "DRAWN"
-    LAPSED = "LAPSED"  # read off the day, never stored
-
-
-class Step(StrEnum):
-    """What can be done with an application."""
-
-    ACCEPT = "accept"
-    DISBURSE = "disburse"
-
-
-STAGES: Mapping[tuple[Stage, Step], Stage] = {
-    (Stage.OFFERED, Step.ACCEPT): Stage.ACCEPTED,
-    (Stage.ACCEPTED, Step.DISBURSE): Stage.DRAWN,
-}
-
-
-class LoanState(StrEnum):
-    """Where a loan stands; OVERDUE is read off the day, the others are stored."""
-
-    ACTIVE = "ACTIVE"
-    OVERDUE = "OVERDUE"
-    SETTLED = "SETTLED"
-
-
-class LoanStep(StrEnum):
-    """What a payment does to a loan."""
-
-    PAY_PART = "pay part"
-    PAY_ALL = "pay all"
-
-
-LOAN_STATES: Mapping[tuple[LoanState, LoanStep], LoanState] = {
-    (LoanState.ACTIVE, LoanStep.PAY_PART): LoanState.ACTIVE,
-    (LoanState.ACTIVE, LoanStep.PAY_ALL): LoanState.SETTLED,
-    (LoanState.OVERDUE, LoanStep.PAY_PART): LoanState.ACTIVE,
-    (LoanState.OVERDUE, LoanStep.PAY_ALL): LoanState.SETTLED,
-}
-
-# More than so many days past due, and the grade is this one (five-class grading, DOMAIN.md).
-GRADES: tuple[tuple[int, str], ...] = (
-    (360, "loss"),
-    (270, "doubtful"),
-    (90, "substandard"),
-    (0, "special mention"),
-)
-
-
-def next_stage(stage: Stage, step: Step) -> Stage:
-    """Return the stage after `step`; raise `Rejected` (LOAN_STATE) when the table has none."""
-    after = STAGES.get((stage, step))
-    if after is None:
-        raise Rejected(Code.LOAN_STATE, f"cannot {step} an application that is {stage}")
-    return after
-
-
-def compute_grade(days_past_due: int) -> str:
-    """Return the five-class grade of a loan so many days past due."""
-    for above, name in GRADES:
-        if days_past_due > above:
-            return name
-    return "pass"
 
 
 def check_amount(amount_fen: int, name: str = "amount_fen") -> None:
@@ -120,41 +56,64 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """One loan as the ledger holds it; interest stands as of `accrued_day`."""
+    """One loan as the ledger holds it; interest stands as of `accrued_day`.
+
+    `period_paid_fen` is what was paid towards the first instalment of `plan`. `late_days_max` is
+    the most days that a payment came late, `late_day` the day of the last late payment.
+    """
 
     company: str
     lender: str
     product: str
     asset: str  # "" without one
     principal_fen: int
-    rate_bp: int
+    terms: Terms
     drawn_day: int
     due_day: int
     outstanding_fen: int
     interest_fen: int  # owed, not yet paid
-    interest_remainder: int  # in 1/3,600,000 fen
+    interest_remainder: int  # in 1/(10,000 × days of the year) fen
     accrued_day: int
     principal_paid_fen: int
     interest_paid_fen: int
-    settled_day: int | None
+    plan: tuple[Instalment, ...]
+    period_paid_fen: int
+    state: LoanState  # as stored: never OVERDUE
+    ended_day: int | None
+    late_days_max: int
+    late_day: int
     entries: int  # lines of the loan's account, the draw included
+    guarantor: str = ""
+    guaranteed_fen: int = 0
+    claimed_fen: int = 0
+    guarantee_paid_fen: int = 0
+    written_off_fen: int = 0  # principal
+    written_off_interest_fen: int = 0
+    recovered_fen: int = 0
+    offer: tuple[Any, ...] | None = None  # new terms that the company has not accepted yet
 
     def __post_init__(self) -> None:
         _check_loan(self)
 
     def to_value(self) -> tuple[Any, ...]:
         """Return it as a canonical value, the fields in their order."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+        plan = tuple(item.to_value() for item in self.plan)
+        own = {"terms": self.terms.to_value(), "plan": plan, "state": str(self.state)}
+        return tuple(own.get(field.name, getattr(self, field.name)) for field in fields(self))
 
     @classmethod
     def from_value(cls, value: Any) -> Loan:
         """Return the loan of `to_value`."""
-        return cls(*value)
+        named = dict(zip((field.name for field in fields(cls)), value, strict=True))
+        named["terms"] = Terms.from_value(named["terms"])
+        named["plan"] = tuple(Instalment(*item) for item in named["plan"])
+        named["state"] = LoanState(named["state"])
+        return cls(**named)
 
     @property
-    def is_settled(self) -> bool:
-        """Whether nothing is owed any more."""
-        return self.settled_day is not None
+    def is_closed(self) -> bool:
+        """Whether nothing is owed on the books any more."""
+        return self.state in CLOSED
 
 
 def _check_loan(loan: Loan) -> None:
@@ -166,11 +125,21 @@ def _check_loan(loan: Loan) -> None:
         loan.interest_remainder,
         loan.principal_paid_fen,
         loan.interest_paid_fen,
+        loan.period_paid_fen,
+        loan.written_off_fen,
+        loan.written_off_interest_fen,
+        loan.recovered_fen,
+        loan.guarantee_paid_fen,
     )
     if min(amounts) < 0:
         raise LocalError(Code.INTERNAL, "a loan with a negative amount")
-    if loan.outstanding_fen + loan.principal_paid_fen != loan.principal_fen:
+    held_fen = loan.outstanding_fen + loan.principal_paid_fen + loan.written_off_fen
+    if held_fen != loan.principal_fen:
         raise LocalError(Code.INTERNAL, "a loan whose principal does not add up")
+    if loan.recovered_fen > loan.written_off_fen + loan.written_off_interest_fen:
+        raise LocalError(Code.INTERNAL, "a loan of which more was recovered than written off")
+    if not loan.guarantee_paid_fen <= loan.claimed_fen <= loan.guaranteed_fen:
+        raise LocalError(Code.INTERNAL, "a loan whose guarantee does not add up")
     if not loan.drawn_day <= loan.accrued_day:
         raise LocalError(Code.INTERNAL, "a loan that accrued before it was drawn")
 
@@ -182,43 +151,66 @@ def open_loan(
     product: str,
     asset: str,
     principal_fen: int,
-    rate_bp: int,
+    terms: Terms,
     term_days: int,
     day: int,
+    guarantor: str = "",
+    guaranteed_fen: int = 0,
 ) -> Loan:
-    """Return the loan drawn on `day`, to be repaid `term_days` later."""
+    """Return the loan drawn on `day`, to be repaid by `term_days` later."""
     check_amount(principal_fen, "principal_fen")
+    due_day = day + term_days
     return Loan(
-        company,
-        lender,
-        product,
-        asset,
-        principal_fen,
-        rate_bp,
-        day,
-        day + term_days,
-        principal_fen,
-        0,
-        0,
-        day,
-        0,
-        0,
-        None,
-        1,
+        company=company,
+        lender=lender,
+        product=product,
+        asset=asset,
+        principal_fen=principal_fen,
+        terms=terms,
+        drawn_day=day,
+        due_day=due_day,
+        outstanding_fen=principal_fen,
+        interest_fen=0,
+        interest_remainder=0,
+        accrued_day=day,
+        principal_paid_fen=0,
+        interest_paid_fen=0,
+        plan=compute_plan(terms, principal_fen, day, compute_due_days(terms, day, due_day)),
+        period_paid_fen=0,
+        state=LoanState.ACTIVE,
+        ended_day=None,
+        late_days_max=0,
+        late_day=0,
+        entries=1,
+        guarantor=guarantor,
+        guaranteed_fen=guaranteed_fen,
     )
 
 
 def accrue(loan: Loan, day: int) -> Loan:
     """Return the loan with its interest up to `day`; an earlier day changes nothing."""
-    days = max(0, day - loan.accrued_day)
-    units = loan.outstanding_fen * loan.rate_bp * days + loan.interest_remainder
-    whole_fen, remainder = divmod(units, _YEAR_UNITS)
+    if loan.is_closed or day <= loan.accrued_day:
+        return loan
+    units, terms = loan.interest_remainder, loan.terms
+    for first, last, late_fen in _stretches(loan, day):
+        days = compute_days(terms.day_count, first, last)
+        units += (loan.outstanding_fen * terms.rate_bp + late_fen * terms.late_rate_bp) * days
+    whole_fen, remainder = divmod(units, terms.year_units)
     return replace(
         loan,
         interest_fen=loan.interest_fen + whole_fen,
         interest_remainder=remainder,
-        accrued_day=loan.accrued_day + days,
+        accrued_day=day,
     )
+
+
+def _stretches(loan: Loan, day: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (first day, last day, principal that is late in between) up to `day`."""
+    inside = [item.due_day for item in loan.plan if loan.accrued_day < item.due_day < day]
+    marks = [loan.accrued_day, *inside, day]
+    for first, last in pairwise(marks):
+        later_fen = sum(item.principal_fen for item in loan.plan if item.due_day > first)
+        yield first, last, max(0, loan.outstanding_fen - later_fen)
 
 
 def compute_owed_fen(loan: Loan, day: int) -> int:
@@ -227,32 +219,51 @@ def compute_owed_fen(loan: Loan, day: int) -> int:
     return accrued.outstanding_fen + accrued.interest_fen
 
 
+def compute_due_fen(loan: Loan, day: int) -> int:
+    """Return what has fallen due up to `day` and is not paid."""
+    if loan.is_closed:
+        return 0
+    due = [item for item in loan.plan if item.due_day <= day]
+    owed_fen = compute_owed_fen(loan, day)
+    if len(due) == len(loan.plan):
+        return owed_fen
+    return min(owed_fen, max(0, sum(item.total_fen for item in due) - loan.period_paid_fen))
+
+
 def compute_days_past_due(loan: Loan, day: int) -> int:
-    """Return how many days the loan is, or when settled was at its end, past its due day."""
-    end = day if loan.settled_day is None else loan.settled_day
-    return max(0, end - loan.due_day)
+    """Return how many days the loan is past due, or was when it ended."""
+    end = day if loan.ended_day is None else loan.ended_day
+    return max(0, end - loan.plan[0].due_day)
+
+
+def compute_late_days_max(loan: Loan, day: int, since_day: int) -> int:
+    """Return the most days past due of the loan since `since_day`, its late payments included."""
+    seen = loan.late_days_max if loan.late_day >= since_day else 0
+    if loan.ended_day is not None and loan.ended_day < since_day:
+        return 0
+    return max(seen, compute_days_past_due(loan, day))
 
 
 def compute_state(loan: Loan, day: int) -> LoanState:
     """Return the loan's state on `day`."""
-    if loan.is_settled:
-        return LoanState.SETTLED
-    return LoanState.OVERDUE if compute_days_past_due(loan, day) else LoanState.ACTIVE
+    may_be_late = loan.state in (LoanState.ACTIVE, LoanState.RESTRUCTURED)
+    return LoanState.OVERDUE if may_be_late and compute_days_past_due(loan, day) else loan.state
+
+
+def _step(loan: Loan, step: LoanStep, day: int) -> LoanState:
+    return next_state(compute_state(loan, day), loan.state, step)
 
 
 def repay(loan: Loan, amount_fen: int, day: int) -> tuple[Loan, Split]:
     """Return the loan after a payment on `day`, and how it was applied: interest first.
 
-    Raises `Rejected` LOAN_STATE when it is settled, 2409 and 2410 for an amount that is not
+    Raises `Rejected` LOAN_STATE when nothing may be paid, 2409 and 2410 for an amount that is not
     positive or more than is owed.
     """
-    state = compute_state(loan, day)
     accrued = accrue(loan, day)
     owed_fen = accrued.outstanding_fen + accrued.interest_fen
-    step = LoanStep.PAY_ALL if amount_fen == owed_fen else LoanStep.PAY_PART
-    after = LOAN_STATES.get((state, step))
-    if after is None:
-        raise Rejected(Code.LOAN_STATE, f"cannot repay a loan that is {state}")
+    is_all = amount_fen == owed_fen
+    state = _step(loan, LoanStep.PAY_ALL if is_all else LoanStep.PAY_PART, day)
     check_amount(amount_fen)
     if amount_fen > owed_fen:
         raise Rejected(
@@ -260,15 +271,142 @@ def repay(loan: Loan, amount_fen: int, day: int) -> tuple[Loan, Split]:
         )
     interest_fen = min(amount_fen, accrued.interest_fen)
     split = Split(interest_fen, amount_fen - interest_fen)
-    is_settled = after is LoanState.SETTLED
-    repaid = replace(
+    late_days = compute_days_past_due(loan, day)
+    paid = replace(
         accrued,
         outstanding_fen=accrued.outstanding_fen - split.principal_fen,
         interest_fen=accrued.interest_fen - split.interest_fen,
-        interest_remainder=0 if is_settled else accrued.interest_remainder,
+        interest_remainder=0 if is_all else accrued.interest_remainder,
         principal_paid_fen=accrued.principal_paid_fen + split.principal_fen,
         interest_paid_fen=accrued.interest_paid_fen + split.interest_fen,
-        settled_day=day if is_settled else None,
+        period_paid_fen=accrued.period_paid_fen + amount_fen,
+        state=state,
+        ended_day=day if is_all else None,
+        late_days_max=max(accrued.late_days_max, late_days),
+        late_day=day if late_days else accrued.late_day,
         entries=accrued.entries + 1,
     )
-    return repaid, split
+    return (paid if is_all else _move_plan(paid, day)), split
+
+
+def _move_plan(loan: Loan, day: int) -> Loan:
+    """Take paid instalments off the plan, and plan anew what an early payment has changed."""
+    plan, credit_fen = loan.plan, loan.period_paid_fen
+    while len(plan) > 1 and plan[0].due_day <= day and plan[0].total_fen <= credit_fen:
+        credit_fen -= plan[0].total_fen
+        plan = plan[1:]
+    if plan[0].due_day <= day or loan.interest_fen:
+        return replace(loan, plan=plan, period_paid_fen=credit_fen)
+    if len(plan) > 1 and plan[0].total_fen <= credit_fen:
+        plan, credit_fen = plan[1:], 0
+    elif len(plan) > 1 and credit_fen:
+        return replace(loan, plan=plan, period_paid_fen=credit_fen)
+    if sum(item.principal_fen for item in plan) == loan.outstanding_fen:
+        return replace(loan, plan=plan, period_paid_fen=0)
+    planned = compute_plan(
+        loan.terms,
+        loan.outstanding_fen,
+        loan.accrued_day,
+        [item.due_day for item in plan],
+        loan.interest_remainder,
+    )
+    return replace(loan, plan=planned, period_paid_fen=0)
+
+
+def declare_default(loan: Loan, day: int) -> Loan:
+    """Return the overdue loan as in default; raise `Rejected` LOAN_STATE."""
+    return replace(loan, state=_step(loan, LoanStep.DEFAULT, day), entries=loan.entries + 1)
+
+
+def accelerate(loan: Loan, day: int) -> Loan:
+    """Return the loan in default with everything due now; raise `Rejected` LOAN_STATE.
+
+    Days past due go on counting from the instalment that was missed.
+    """
+    state = _step(loan, LoanStep.ACCELERATE, day)
+    accrued = accrue(loan, day)
+    whole = Instalment(loan.plan[0].due_day, accrued.outstanding_fen, accrued.interest_fen)
+    return replace(accrued, state=state, plan=(whole,), period_paid_fen=0, entries=loan.entries + 1)
+
+
+def restructure(loan: Loan, terms: Terms, due_day: int, day: int) -> Loan:
+    """Return the loan on new terms, interest owed so far falling due with the first instalment.
+
+    Raises `Rejected` LOAN_STATE; the day count stays as it was, so that no remainder is lost.
+    """
+    state = _step(loan, LoanStep.RESTRUCTURE, day)
+    accrued = accrue(loan, day)
+    owed_units = accrued.interest_remainder + accrued.interest_fen * terms.year_units
+    due_days = compute_due_days(terms, day, due_day)
+    late_days = compute_days_past_due(loan, day)
+    return replace(
+        accrued,
+        state=state,
+        terms=terms,
+        due_day=due_day,
+        plan=compute_plan(terms, accrued.outstanding_fen, day, due_days, owed_units),
+        period_paid_fen=0,
+        late_days_max=max(loan.late_days_max, late_days),
+        late_day=day if late_days else loan.late_day,
+        entries=loan.entries + 1,
+        offer=None,
+    )
+
+
+def claim(loan: Loan, amount_fen: int, day: int) -> Loan:
+    """Return the loan with so much claimed from its guarantor; raise `Rejected` (2408–2410)."""
+    state = _step(loan, LoanStep.CLAIM, day)
+    check_amount(amount_fen)
+    most_fen = min(loan.guaranteed_fen, compute_owed_fen(loan, day))
+    if amount_fen > most_fen:
+        raise Rejected(
+            Code.AMOUNT_TOO_LARGE, f"amount_fen is {amount_fen}, want at most {most_fen} guaranteed"
+        )
+    return replace(loan, state=state, claimed_fen=amount_fen, entries=loan.entries + 1)
+
+
+def pay_claim(loan: Loan, amount_fen: int, day: int) -> tuple[Loan, Split]:
+    """Return the loan after its guarantor paid; raise `Rejected` (2408–2410)."""
+    if loan.state is not LoanState.CLAIMED:
+        raise Rejected(Code.LOAN_STATE, f"nothing is claimed on a loan that is {loan.state}")
+    check_amount(amount_fen)
+    left_fen = loan.claimed_fen - loan.guarantee_paid_fen
+    if amount_fen > left_fen:
+        raise Rejected(
+            Code.AMOUNT_TOO_LARGE, f"amount_fen is {amount_fen}, want at most {left_fen} claimed"
+        )
+    paid, split = repay(loan, amount_fen, day)
+    return replace(paid, guarantee_paid_fen=loan.guarantee_paid_fen + amount_fen), split
+
+
+def write_off(loan: Loan, day: int) -> Loan:
+    """Return the loan taken off the books, interest too; raise `Rejected` LOAN_STATE."""
+    state = _step(loan, LoanStep.WRITE_OFF, day)
+    accrued = accrue(loan, day)
+    return replace(
+        accrued,
+        state=state,
+        outstanding_fen=0,
+        interest_fen=0,
+        interest_remainder=0,
+        written_off_fen=accrued.outstanding_fen,
+        written_off_interest_fen=accrued.interest_fen,
+        ended_day=day,
+        entries=loan.entries + 1,
+    )
+
+
+def recover(loan: Loan, amount_fen: int, day: int) -> Loan:
+    """Return the written-off loan after a recovery; raise `Rejected` (2408–2410)."""
+    left_fen = loan.written_off_fen + loan.written_off_interest_fen - loan.recovered_fen
+    is_all = amount_fen == left_fen
+    state = _step(loan, LoanStep.RECOVER_ALL if is_all else LoanStep.RECOVER_PART, day)
+    check_amount(amount_fen)
+    if amount_fen > left_fen:
+        raise Rejected(
+            Code.AMOUNT_TOO_LARGE,
+            f"amount_fen is {amount_fen}, want at most {left_fen} written off",
+        )
+    return replace(
+        loan, state=state, recovered_fen=loan.recovered_fen + amount_fen, entries=loan.entries + 1
+    )

@@ -24,19 +24,20 @@ from ledger.lending.applications import (
     read_application,
 )
 from ledger.lending.exposure import process_move
+from ledger.lending.guarantees import get_guarantee, process_closed, process_drawn
 from ledger.lending.loan import (
     OFFER_DAYS,
     Loan,
-    Stage,
-    Step,
     check_amount,
+    compute_due_fen,
     compute_owed_fen,
     compute_state,
-    next_stage,
     open_loan,
     repay,
 )
+from ledger.lending.loan_states import Stage, Step, next_stage
 from ledger.lending.pledges import get_offer_fen
+from ledger.lending.schedule import DayCount, ScheduleKind, Terms
 from ledger.membership.context import Context, Handler, check_acts_for
 from ledger.rules.decision import Decision
 from ledger.state.overlay import Overlay
@@ -59,7 +60,7 @@ def get_entries(state: Overlay, loan_id: bytes) -> list[Any]:
     return [value for _, value in state.scan(LOAN_ENTRIES, loan_id)]
 
 
-def _put_loan(context: Context, loan_id: bytes, loan: Loan, line: tuple[str, int, int]) -> None:
+def put_loan(context: Context, loan_id: bytes, loan: Loan, line: tuple[str, int, int]) -> None:
     """Keep a loan and the line of its account that made it what it is."""
     context.state.put(LOANS, loan_id, loan.to_value())
     key = loan_id + (loan.entries - 1).to_bytes(4, "big")
@@ -116,8 +117,9 @@ def process_disburse(context: Context) -> Value:
         "loan": application_id.hex(),
         "state": str(compute_state(loan, context.day)),
         "principal_fen": loan.principal_fen,
-        "rate_bp": loan.rate_bp,
+        "rate_bp": loan.terms.rate_bp,
         "due_day": loan.due_day,
+        "plan": tuple(item.to_value() for item in loan.plan),
     }
 
 
@@ -125,51 +127,85 @@ def _draw(
     context: Context, application_id: bytes, application: Application, amount_fen: int
 ) -> Loan:
     decision = Decision.from_value(application.decision)
+    repayment = context.rules.product(application.product).repayment
+    terms = Terms(
+        decision.rate_bp or 0,
+        ScheduleKind(repayment.schedule),
+        repayment.period_months,
+        DayCount(repayment.day_count),
+        repayment.late_rate_bp,
+    )
+    guarantor, guaranteed_fen = get_guarantee(context.state, application_id)
     loan = open_loan(
         company=application.company,
         lender=application.lender,
         product=application.product,
         asset=application.asset,
         principal_fen=amount_fen,
-        rate_bp=decision.rate_bp or 0,
+        terms=terms,
         term_days=application.term_days,
         day=context.day,
+        guarantor=guarantor,
+        guaranteed_fen=min(guaranteed_fen, amount_fen),
     )
-    _put_loan(context, application_id, loan, ("draw", 0, amount_fen))
+    put_loan(context, application_id, loan, ("draw", 0, amount_fen))
     context.state.put(COMPANY_LOANS, loan.company.encode() + application_id, 1)
     process_move(context.state, loan.company, loan.lender, drawn_fen=amount_fen, loans=1)
+    process_drawn(context.state, loan)
     return loan
+
+
+def read_own_loan(context: Context, body: Fields) -> tuple[bytes, Loan]:
+    """Return (id, loan) of field `loan`; raise `Rejected` unless the sender is its lender."""
+    loan_id = read_id(body, "loan", APPLICATION_ID_BYTES, Code.LOAN_UNKNOWN)
+    loan = get_loan(context.state, loan_id)
+    if context.sender.id != loan.lender:
+        raise Rejected(Code.NOT_PERMITTED, f"the loan is not {context.sender.id}'s")
+    return loan_id, loan
 
 
 def process_repay(context: Context) -> Value:
     """Book a repayment of today; by the lender."""
     body = Fields(context.body)
-    loan_id = read_id(body, "loan", APPLICATION_ID_BYTES, Code.LOAN_UNKNOWN)
+    loan_id, loan = read_own_loan(context, body)
     amount_fen = body.amount("amount_fen")
     body.done()
-    loan = get_loan(context.state, loan_id)
-    if context.sender.id != loan.lender:
-        raise Rejected(Code.NOT_PERMITTED, f"the loan is not {context.sender.id}'s")
     repaid, split = repay(loan, amount_fen, context.day)
-    line = ("repayment", split.interest_fen, split.principal_fen)
-    _put_loan(context, loan_id, repaid, line)
+    return book_payment(
+        context, loan_id, repaid, ("repayment", split.interest_fen, split.principal_fen)
+    )
+
+
+def book_payment(
+    context: Context, loan_id: bytes, loan: Loan, line: tuple[str, int, int]
+) -> dict[str, Value]:
+    """Keep a loan after a payment of (what, interest, principal), and all that follows from it."""
+    put_loan(context, loan_id, loan, line)
     process_move(
         context.state,
         loan.company,
         loan.lender,
-        repaid_fen=split.principal_fen,
-        loans=-1 if repaid.is_settled else 0,
+        repaid_fen=line[2],
+        loans=-1 if loan.is_closed else 0,
     )
-    if repaid.is_settled and loan.asset:
-        process_release(context.state, bytes.fromhex(loan.asset), loan_id)
+    if loan.is_closed:
+        close_loan(context, loan_id, loan)
     return {
         "loan": loan_id.hex(),
-        "state": str(compute_state(repaid, context.day)),
-        "interest_fen": split.interest_fen,
-        "principal_fen": split.principal_fen,
-        "outstanding_fen": repaid.outstanding_fen,
-        "owed_fen": compute_owed_fen(repaid, context.day),
+        "state": str(compute_state(loan, context.day)),
+        "interest_fen": line[1],
+        "principal_fen": line[2],
+        "outstanding_fen": loan.outstanding_fen,
+        "owed_fen": compute_owed_fen(loan, context.day),
+        "due_fen": compute_due_fen(loan, context.day),
     }
+
+
+def close_loan(context: Context, loan_id: bytes, loan: Loan) -> None:
+    """Let go what secured a loan on which nothing is owed any more."""
+    process_closed(context.state, loan)
+    if loan.asset:
+        process_release(context.state, bytes.fromhex(loan.asset), loan_id)
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -29,19 +29,21 @@ from ledger.lending.exposure import (
 )
 from ledger.lending.facts import get_loans
 from ledger.lending.loan import (
-    DAY_COUNT,
     Loan,
     compute_days_past_due,
-    compute_grade,
+    compute_due_fen,
     compute_owed_fen,
     compute_state,
 )
+from ledger.lending.loan_states import compute_grade
 from ledger.lending.loans import get_entries, get_loan
 from ledger.membership.context import Query, QueryContext, Role
 from ledger.rules.decision import Decision
 from ledger.transactions.fields import Fields
 
 MAX_LISTED = 500
+# Fields of a loan that are shown otherwise, or that only the arithmetic needs.
+_INNER = frozenset({"interest_remainder", "interest_fen", "accrued_day", "terms", "plan", "state"})
 
 
 def _may_see(context: QueryContext, *concerned: str) -> bool:
@@ -108,16 +110,21 @@ def _describe_loan(context: QueryContext, loan_id: bytes, loan: Loan) -> dict[st
     day = context.day
     days_past_due = compute_days_past_due(loan, day)
     shown: dict[str, Value] = {
-        field.name: getattr(loan, field.name)
-        for field in fields(loan)
-        if field.name not in ("interest_remainder", "interest_fen", "accrued_day")
+        field.name: getattr(loan, field.name) for field in fields(loan) if field.name not in _INNER
+    }
+    shown |= {
+        "rate_bp": loan.terms.rate_bp,
+        "late_rate_bp": loan.terms.late_rate_bp,
+        "schedule": str(loan.terms.kind),
+        "period_months": loan.terms.period_months,
+        "day_count": str(loan.terms.day_count),
     }
     shown["loan"] = loan_id.hex()
     shown["state"] = str(compute_state(loan, day))
     shown["owed_fen"] = compute_owed_fen(loan, day)
-    shown["day_count"] = DAY_COUNT
+    shown["due_fen"] = compute_due_fen(loan, day)
     shown["days_past_due"] = days_past_due
-    shown["grade"] = compute_grade(0 if loan.is_settled else days_past_due)
+    shown["grade"] = compute_grade(0 if loan.is_closed else days_past_due)
     return shown
 
 
@@ -129,6 +136,15 @@ def query_loan(context: QueryContext, body: Mapping[str, Any]) -> Value:
     loan = get_loan(context.state, loan_id)
     _check_may_see(context, "loan", loan.company, loan.lender)
     shown = _describe_loan(context, loan_id, loan)
+    plan = () if loan.is_closed else loan.plan
+    shown["plan"] = [
+        {
+            "due_day": item.due_day,
+            "principal_fen": item.principal_fen,
+            "interest_fen": item.interest_fen,
+        }
+        for item in plan
+    ]
     shown["account"] = [
         {"day": day, "what": what, "interest_fen": interest, "principal_fen": principal, "tx": tx}
         for day, what, interest, principal, tx in get_entries(context.state, loan_id)
@@ -153,6 +169,7 @@ def _describe_exposure(exposure: Exposure) -> dict[str, Value]:
         "outstanding_fen": exposure.outstanding_fen,
         "drawn_fen": exposure.drawn_fen,
         "repaid_fen": exposure.repaid_fen,
+        "written_off_fen": exposure.written_off_fen,
         "loans_open": exposure.loans_open,
     }
 

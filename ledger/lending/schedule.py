@@ -156,13 +156,15 @@ def compute_plan(
 ) -> tuple[Instalment, ...]:
     """Return what falls due on each of `due_days` for a principal outstanding on `from_day`.
 
-    The principals sum to `principal_fen`, the interests to what accrues when all is paid in time.
+    The principals sum to `principal_fen`, the interests to what accrues when all is paid in time. A
+    day on which nothing falls due is left out.
     """
+    # Without equal sums nothing of the principal falls due before the end.
+    level_fen = 0
     if terms.kind is ScheduleKind.EQUAL_INSTALMENTS:
         level_fen = _find_level_fen(terms, principal_fen, from_day, due_days, remainder)
-        return tuple(_amortise(terms, principal_fen, from_day, due_days, remainder, level_fen))
-    # Nothing of the principal before the end: each period's sum is its interest alone.
-    return tuple(_amortise(terms, principal_fen, from_day, due_days, remainder, 0))
+    found = _amortise(terms, principal_fen, from_day, due_days, remainder, level_fen)
+    return tuple(item for item in found if item.total_fen)
 
 
 def _amortise(

@@ -35,6 +35,10 @@ AMOUNT = "ap.amount"
 DECLINE_WORD = "DECLINE"
 _MAX_REQUIRED = 32
 _MAX_RATE_BP = 1_000_000
+_MAX_LATE_RATE_BP = 10_000
+SCHEDULES = ("bullet", "interest_first", "equal_instalments")
+DAY_COUNTS = ("ACT/360", "ACT/365", "30/360")
+MAX_PERIOD_MONTHS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,19 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Repayment:
+    """How a loan is paid back, in the words of `ledger.lending.schedule`.
+
+    `late_rate_bp` comes on top of the rate, on principal that is past due.
+    """
+
+    schedule: str
+    period_months: int
+    day_count: str
+    late_rate_bp: int
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
     """A registered product."""
 
@@ -89,6 +106,7 @@ class Product:
     conditions: tuple[Condition, ...]
     limit: Limit
     bands: tuple[Band, ...]
+    repayment: Repayment
     scorecard: Scorecard
     features: tuple[Feature, ...]
     inputs: frozenset[str]
@@ -246,6 +264,7 @@ def load_product(source: bytes, schema: Schema, scorecard: Scorecard) -> Product
         conditions=conditions,
         limit=_read_limit(limit_table, amount),
         bands=_read_rate(rate_table, scorecard),
+        repayment=_read_repayment(root),
         scorecard=scorecard,
         features=tuple(schema.features[name] for name in sorted(inputs)),
         inputs=inputs,
@@ -299,6 +318,23 @@ def _read_limit(table: Table, amount: Expression) -> Limit:
         table.refuse("minimum", "the minimum is zero: a grant must be of something")
     table.finish()
     return limit
+
+
+def _read_repayment(root: Table) -> Repayment:
+    """Return the [repayment] table; without one a loan is repaid at its end, ACT/360."""
+    if "repayment" not in root:
+        return Repayment(SCHEDULES[0], 1, DAY_COUNTS[0], 0)
+    table = root.table("repayment")
+    repayment = Repayment(
+        table.choice("schedule", SCHEDULES),
+        table.integer("period_months", 1, MAX_PERIOD_MONTHS) if "period_months" in table else 1,
+        table.choice("day_count", DAY_COUNTS, DAY_COUNTS[0]),
+        table.quantity("late_rate", Unit.BP) if "late_rate" in table else 0,
+    )
+    if repayment.late_rate_bp > _MAX_LATE_RATE_BP:
+        table.refuse("late_rate", "the late rate is above 100 %")
+    table.finish()
+    return repayment
 
 
 def _read_rate(table: Table, scorecard: Scorecard) -> tuple[Band, ...]:

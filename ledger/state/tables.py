@@ -52,6 +52,8 @@ ALERT_ORDER = Table("alert-order", b"sR", Scope.WORLD)
 LENDER_EXPOSURES = Table("lender-exposures", b"sS", Scope.WORLD)
 ALERT_QUEUE = Table("alert-queue", b"sT", Scope.WORLD)
 EPOCHS = Table("epochs", b"sU", Scope.WORLD)
+GUARANTEES = Table("guarantees", b"sV", Scope.WORLD)
+GUARANTOR_EXPOSURES = Table("guarantor-exposures", b"sW", Scope.WORLD)
 
 RECORDS = Table("records", b"sa", Scope.COMPANY)
 WINDOWS = Table("windows", b"se", Scope.COMPANY)

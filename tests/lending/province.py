@@ -52,10 +52,9 @@ class Province(Harness):
         body: dict[str, Any] = dict(self.bind(company).body)
         return body
 
-    def attest_sales(self) -> None:
-        attest = self.attest(
-            "D02", "C044", (SELLER, OTHER), TODAY - 800, self.day, schema_name="line"
-        )
+    def attest_sales(self, *more: str) -> None:
+        companies = (SELLER, OTHER, *more)
+        attest = self.attest("D02", "C044", companies, TODAY - 800, self.day, schema_name="line")
         self.succeed(attest)
 
     def succeed(self, transaction: Any) -> Any:
@@ -106,6 +105,24 @@ class Province(Harness):
         if is_confirmed:
             self.do(BUYER, "asset.confirm", asset=asset)
         return asset
+
+    def lend(self, company: str = OTHER, guaranteed_fen: int = 0, **changes: Any) -> str:
+        """Let ICBC pay out a loan on its credit line, PAB standing for part; return its id."""
+        wish: dict[str, Any] = {"company": company, "term_days": 30, "amount_fen": 1_000_000}
+        wish |= changes
+        asked = self.apply(wish.pop("product", "LINE/1"), company, declared={"ap.seats": 1}, **wish)
+        named = {"application": asked["application"]}
+        if guaranteed_fen:
+            self.do("PAB", "loan.guarantee", amount_fen=guaranteed_fen, **named)
+        self.do(company, "loan.accept", **named)
+        return str(self.do("ICBC", "loan.disburse", **named)["loan"])
+
+    def sell(self, company: str) -> None:
+        """Give a company sales that a credit line asks for, and its consent."""
+        sales = [invoice(n, TODAY - 10 * n, company=company) for n in range(1, 12)]
+        self.succeed(self.submit("D02", "C044", sales, "line"))
+        self.attest_sales(company)
+        self.consent(company, "ICBC")
 
     def apply(self, product: str, who: str = SELLER, **changes: Any) -> dict[str, Any]:
         body: dict[str, Any] = {

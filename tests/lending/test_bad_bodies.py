@@ -72,10 +72,36 @@ def lend_and_alarm(province: Province) -> tuple[str, str]:
     return loan, alert
 
 
+def distressed(province: Province) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return bodies of what may happen to loans that are not paid."""
+    province.sell(BUYER)
+    late = [province.lend(BUYER, guaranteed_fen=900_000) for _ in range(2)]
+    late += [province.lend(BUYER) for _ in range(4)]
+    fresh = province.lend(BUYER, term_days=300)
+    province.advance_days(35)
+    for loan in (*late[:2], *late[3:]):
+        province.do("ICBC", "loan.default", loan=loan)
+    province.do("ICBC", "loan.claim", loan=late[1])
+    province.do("ICBC", "loan.write_off", loan=late[5], reason="gone")
+    terms = {"loan": fresh, "term_days": 90, "rate_bp": 400, "schedule": "equal_instalments"}
+    province.do("ICBC", "loan.restructure", **terms)
+    return {
+        "loan.claim": ("ICBC", {"loan": late[0], "amount_fen": 10}),
+        "loan.pay_claim": ("PAB", {"loan": late[1], "amount_fen": 10}),
+        "loan.default": ("ICBC", {"loan": late[2]}),
+        "loan.accelerate": ("ICBC", {"loan": late[3]}),
+        "loan.write_off": ("ICBC", {"loan": late[4], "reason": "insolvent"}),
+        "loan.recover": ("ICBC", {"loan": late[5], "amount_fen": 10}),
+        "loan.restructure": ("ICBC", terms | {"period_months": 3}),
+        "loan.accept_terms": (BUYER, {"loan": fresh}),
+    }
+
+
 @lru_cache(maxsize=1)
 def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     """Return a province and, for each kind, a sender and a body that would succeed."""
     province = Province()
+    bodies = distressed(province)
     asset, loose = province.receivable(), province.receivable(5, is_confirmed=False)
     consent = province.consent(SELLER, "ICBC")
     paused = province.consent(SELLER, "ICBC", to_day=TODAY - 1)
@@ -91,7 +117,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     province.do(SELLER, "loan.accept", application=offers[1])
     province.consent(OTHER, "ICBC")
     loan, alert = lend_and_alarm(province)
-    bodies: dict[str, tuple[str, dict[str, Any]]] = {
+    bodies |= {
         "consent.grant": (SELLER, terms | {"from_day": TODAY - 300}),
         "consent.request": ("CCB", terms | {"from_day": TODAY - 300}),
         "consent.accept": (SELLER, {"consent": asked}),
@@ -129,6 +155,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
             },
         ),
         "loan.accept": (SELLER, {"application": offers[0]}),
+        "loan.guarantee": ("PAB", {"application": offers[1], "amount_fen": 5}),
         "loan.disburse": ("ICBC", {"application": offers[1], "amount_fen": 1}),
         "loan.repay": ("ICBC", {"loan": loan, "amount_fen": 10}),
         "alert.ack": ("D18", {"alert": alert, "outcome": "escalate", "note": "seen"}),

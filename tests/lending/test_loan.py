@@ -10,23 +10,26 @@ from hypothesis import strategies as st
 
 from ledger.errors import Code, LocalError, Rejected
 from ledger.lending.loan import (
+    Loan,
+    accrue,
+    compute_days_past_due,
+    compute_owed_fen,
+    compute_state,
+    open_loan,
+    repay,
+)
+from ledger.lending.loan_states import (
     GRADES,
     LOAN_STATES,
     STAGES,
-    Loan,
     LoanState,
     LoanStep,
     Stage,
     Step,
-    accrue,
-    compute_days_past_due,
     compute_grade,
-    compute_owed_fen,
-    compute_state,
     next_stage,
-    open_loan,
-    repay,
 )
+from ledger.lending.schedule import DayCount, ScheduleKind, Terms
 
 DAY = 18_271
 AMOUNTS = st.integers(1, 10**15)
@@ -40,7 +43,7 @@ def make_loan(principal_fen: int = 112_000_000, rate_bp: int = 550, term_days: i
         product="GD-SCF-0042/3",
         asset="",
         principal_fen=principal_fen,
-        rate_bp=rate_bp,
+        terms=Terms(rate_bp, ScheduleKind.BULLET, 1, DayCount.ACT_360, 0),
         term_days=term_days,
         day=DAY,
     )
@@ -79,13 +82,13 @@ def test_no_money_from_nothing_whatever_is_paid(
         try:
             loan, split = repay(loan, amount_fen, day)
         except Rejected:
-            assert loan.is_settled or not 0 < amount_fen <= owed_fen
+            assert loan.is_closed or not 0 < amount_fen <= owed_fen
             continue
         paid_fen += amount_fen
         entries += 1
         assert split.interest_fen + split.principal_fen == amount_fen
         assert compute_owed_fen(loan, day) == owed_fen - amount_fen
-        assert loan.is_settled == (owed_fen == amount_fen)
+        assert loan.is_closed == (owed_fen == amount_fen)
     assert paid_fen == loan.principal_paid_fen + loan.interest_paid_fen
     assert loan.principal_fen == loan.outstanding_fen + loan.principal_paid_fen
     assert loan.entries == entries

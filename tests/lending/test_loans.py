@@ -277,5 +277,5 @@ def test_totals_equal_the_sum_over_loans_after_any_sequence(
             own = [item for item in books if item.lender == lender]
             total = province.ask("D18", "exposure.show", lender=lender)
             assert total["outstanding_fen"] == sum(item.outstanding_fen for item in own)
-            assert total["loans_open"] == sum(not item.is_settled for item in own)
+            assert total["loans_open"] == sum(not item.is_closed for item in own)
         assert all(compute_owed_fen(item, province.day) >= item.outstanding_fen for item in books)
