@@ -14,7 +14,7 @@ What a NEW-VIEW proposes starts at `logged`: its batch and its bodies are found 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from consensus.config import NS_PER_MS
 from consensus.effects import FetchRequests, Persist, SetTimer
@@ -30,7 +30,7 @@ from consensus.messages import (
 )
 from consensus.requests import RequestPool
 from consensus.state import State
-from consensus.votes import Votes
+from consensus.votes import Vote, Votes
 from ledger.chain.batch import Batch, null_batch
 from ledger.errors import Code
 
@@ -275,9 +275,15 @@ class NormalCase:
 
     def replay_later(self) -> None:
         """Deliver the votes that came before their view was entered."""
-        later = self._votes.pop_later()
-        for signer in sorted(later):
-            for message in later[signer]:
+        self._replay(self._votes.pop_later())
+
+    def replay_above(self) -> None:
+        """Deliver the votes that came above the window, when that has moved up (rule 10)."""
+        self._replay(self._votes.pop_above())
+
+    def _replay(self, votes: Mapping[int, Iterable[Vote]]) -> None:
+        for signer in sorted(votes):
+            for message in votes[signer]:
                 if isinstance(message, PrePrepare):
                     self.on_pre_prepare(signer, message)
                 elif isinstance(message, Prepare):

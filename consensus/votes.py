@@ -9,6 +9,7 @@ it is committed-local, and execution takes it in order of height.
 from __future__ import annotations
 
 from collections import deque
+from typing import TypeAlias
 
 from consensus.effects import Persist
 from consensus.log import MessageLog, PreparedRecord, Slot
@@ -25,8 +26,10 @@ from consensus.quorum import matching_signers, prepared_proof
 from consensus.state import State
 from ledger.errors import Code
 
-# Votes of later views are kept per sender, the last ones (rule 10, F70).
+# Votes that come too early are kept per sender, the last ones (rule 10, F70).
 LATER_FACTOR = 3
+
+Vote: TypeAlias = PrePrepare | Prepare | Commit
 
 
 class Votes:
@@ -35,12 +38,21 @@ class Votes:
     def __init__(self, state: State, log: MessageLog) -> None:
         self._state = state
         self._log = log
-        self._later: dict[int, deque[PrePrepare | Prepare | Commit]] = {}
+        self._later: dict[int, deque[Vote]] = {}
+        self._above: dict[int, deque[Vote]] = {}
+        self._above_of = 0
 
-    def pop_later(self) -> dict[int, deque[PrePrepare | Prepare | Commit]]:
+    def pop_later(self) -> dict[int, deque[Vote]]:
         """Return and forget, by signer, the votes that came before their view was entered."""
         later, self._later = self._later, {}
         return later
+
+    def pop_above(self) -> dict[int, deque[Vote]]:
+        """Return and forget the votes that came above the window, when that has moved up."""
+        if not self._above or self._above_of == self._state.stable_height:
+            return {}
+        above, self._above = self._above, {}
+        return above
 
     def sign(self, kind: str, height: int, digest: bytes) -> bytes:
         """Return the own signature under a vote of this view (rule 5)."""
@@ -66,23 +78,27 @@ class Votes:
         slot.commits[config.index] = vote
         return vote
 
-    def ignore_vote(self, message: PrePrepare | Prepare | Commit) -> str | None:
+    def ignore_vote(self, message: Vote) -> str | None:
         """Return why a vote cannot count now; one of a later view is kept for it (rule 10)."""
         state = self._state
         if message.view < state.view:
             return "view is past"
         if message.view > state.view or not state.is_normal:
-            self._keep_for_later(message)
+            self._keep(self._later, message)
             return "view is not entered yet"
         if message.height <= state.stable_height:
             return "height is stable already"
         if message.height > state.high_water:
+            # The CHECKPOINTs that move the window may be on their way, behind it.
+            if message.height <= state.high_water + state.config.limits.window:
+                self._above_of = state.stable_height
+                self._keep(self._above, message)
             return "height is above the high water mark"
         return None
 
-    def _keep_for_later(self, message: PrePrepare | Prepare | Commit) -> None:
+    def _keep(self, table: dict[int, deque[Vote]], message: Vote) -> None:
         most = LATER_FACTOR * self._state.config.limits.window
-        self._later.setdefault(message.signer, deque(maxlen=most)).append(message)
+        table.setdefault(message.signer, deque(maxlen=most)).append(message)
 
     def on_prepare(self, sender: int, message: Prepare) -> None:
         """Count a PREPARE of a backup (rules 3, 7, 10)."""

@@ -59,6 +59,19 @@ def test_heights_outside_the_water_marks_are_ignored():  # rule 6, F8, F9
     assert said(bench.receive(bench.make.pre_prepare(0, bench.make.batch(window, 1))), Prepare)
 
 
+def test_proposal_above_the_window_waits_for_its_checkpoints():  # rules 10, 28
+    bench = Bench()
+    window = bench.config.limits.window
+    batches = [bench.make.batch(height) for height in range(1, window + 2)]
+    for batch in batches[:window]:
+        bench.commit_height(batch)
+    early = bench.receive(bench.make.pre_prepare(0, batches[window]))
+    assert reasons(early) == ["height is above the high water mark"]
+    first = len(bench.effects)
+    bench.certify_height(1)
+    assert [vote.height for vote in said(bench.effects[first:], Prepare)] == [window + 1]
+
+
 def test_pre_prepare_at_the_stable_height_is_ignored():  # rule 10, F8
     bench = Bench()
     batch = bench.make.batch(1)
