@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from consensus import effects as fx
@@ -20,7 +22,9 @@ from ledger.encoding import encode
 from ledger.errors import Code, LocalError, Refused
 from tests.consensus.harness import EXPIRES_MS, WALL_MS, Bench, Maker, of_kind, said, tx
 from tests.consensus.test_checkpoint import status
-from tests.simulator.simulation import Options, Simulation
+from tests.simulator.draw import Options, draw_schedule
+from tests.simulator.schedule import Step
+from tests.simulator.simulation import Simulation
 
 
 def restarted(bench: Bench, head: ChainHead | None = None) -> Bench:
@@ -148,17 +152,18 @@ def test_malformed_record_is_refused(value):  # F57
         decode_record(encode(value))
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before", "after", "torn"])
 @pytest.mark.parametrize("member", [0, 1])
 def test_crash_at_every_persistence_point_of_a_small_run(member, moment):  # rules 43 and 44, F41
-    options, reached = Options(nodes=4, fault_ms=1500, transactions=12), 0
+    drawn, reached = draw_schedule(7, Options(nodes=4, fault_ms=1500, transactions=12)), 0
     while True:
-        run = Simulation(7, options)
-        run.crash_at_persist(member, reached, moment)
-        if not run.run().counts[f"crashes {moment} a sync"]:
+        crash = Step(0, "crash", (str(member), moment, "sync", str(reached + 1)), 500)
+        steps = (crash, *drawn.steps)
+        run = Simulation(7, schedule=replace(drawn, steps=steps, flags=frozenset()))
+        if not run.run().counts[f"crashes: {moment} a sync"]:
             break
         reached += 1
-    assert reached > 20
+    assert reached > 12
 
 
 def test_request_of_an_accepted_proposal_is_watched_after_a_restart():  # rule 22, F4
