@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,24 +23,16 @@ import structlog
 import trio
 
 from consensus import effects as fx
-from consensus.config import ReplicaConfig, production
-from consensus.epochs import EpochView
-from consensus.events import ChainHead, Clock, ExecutedBlock, PeerConnected, Timer, TimerExpired
-from consensus.log import VoteRecord, decode_record
-from consensus.replica import Replica
+from consensus.events import Clock, PeerConnected, Timer, TimerExpired
 from ledger.chain.batch import Batch
-from ledger.chain.certificate import Certificate
 from ledger.chain.header import Header
-from ledger.encoding import Value
-from ledger.errors import Code, CreditLedgerError, LocalError
+from ledger.errors import CreditLedgerError, LocalError
 from ledger.execution import ExecutionCaches, execute_block
-from ledger.keys import SigningKey
-from ledger.membership.genesis import Genesis, parse_genesis
+from ledger.membership.genesis import parse_genesis
 from ledger.storage.chain_store import ChainStore
 from ledger.storage.files import DiskFiles
 from ledger.storage.home import OpenHome, open_home
 from ledger.transactions.envelope import Transaction
-from network.certificates import load_key
 from network.gateway import Gateway
 from network.listener import Listener
 from network.peers import PeerAddress, PeerNetwork
@@ -49,25 +40,24 @@ from network.runtime.blocks import BlockKeeper, Digests
 from network.runtime.catch_up import CatchUp
 from network.runtime.door import Door
 from network.runtime.evidence import EvidenceStore, evidence_queries
+from network.runtime.history import EpochHistory
 from network.runtime.ingress import Ingress
 from network.runtime.logs import configure_logs
 from network.runtime.loop import ReplicaLoop
+from network.runtime.membership import MembershipWatch
 from network.runtime.mempool import Mempool
 from network.runtime.metrics import start_metrics_server
-from network.runtime.performer import Performer, split_entries
+from network.runtime.performer import Performer
 from network.runtime.queries import QueryRunner
+from network.runtime.renewal import Renewal
+from network.runtime.report import Report, ReportParts
+from network.runtime.roster import Roster
+from network.runtime.seats import SeatParts, Seats
 from network.runtime.service import Service, ServiceParts
-from network.runtime.settings import (
-    NODE_KEY_FILE,
-    TLS_CERTIFICATE_FILE,
-    TLS_KEY_FILE,
-    NodeSettings,
-    load_settings,
-    parse_address,
-)
+from network.runtime.settings import NodeSettings, load_settings
 from network.runtime.timers import TimerService
 from network.runtime.verifier import VoteVerifier
-from network.tls import TlsEndpoint
+from network.runtime.voter import Voter
 from network.wire import ITEMS_MAX, Hello, Offer, Votes
 
 # A worker thread must not wait the interpreter's usual 5 ms for the lock after each signature
@@ -75,7 +65,6 @@ from network.wire import ITEMS_MAX, Hello, Offer, Votes
 # at 1 ms, 1,047 at 0.2 ms, 997 at 5 ms).
 SWITCH_SECONDS = 0.001
 PASSWORD_VARIABLE = "CREDITLEDGER_KEY_PASSWORD"  # noqa: S105 (the name of a variable)
-STALLED_SECONDS = 60
 
 log = structlog.get_logger()
 
@@ -98,16 +87,17 @@ class NodeClock:
 class PeerLinks:
     """Consensus messages and bodies as frames of the peer network."""
 
-    def __init__(self, peers: PeerNetwork) -> None:
+    def __init__(self, peers: PeerNetwork, roster: Roster) -> None:
         self._peers = peers
+        self._roster = roster
 
     def send_message(self, member: int, data: bytes) -> None:
         """Queue an encoded consensus message for one member."""
         self._peers.send(member, Votes(data))
 
     def broadcast_message(self, data: bytes) -> None:
-        """Queue an encoded consensus message for all other members."""
-        self._peers.broadcast(Votes(data))
+        """Queue an encoded consensus message for all other validators."""
+        self._peers.broadcast(Votes(data), below=len(self._roster.keys))
 
     def offer_bodies(self, member: int, hashes: Sequence[bytes]) -> None:
         """Ask the primary to propose what this node holds (rule 22)."""
@@ -123,85 +113,71 @@ class Node:
         self._genesis = genesis
         self._settings = settings
         self._home = home
-        key = SigningKey(load_key(home.layout.folder / NODE_KEY_FILE, password))
-        self._config = _replica_config(genesis, settings.member, key)
         self._clock = NodeClock(genesis.clock_offset_ms)
         self._chain = ChainStore(home.store)
-        self._votes = home.open_votes(key.public_key)
+        self._membership = MembershipWatch(home.store)
+        self._history = EpochHistory(home.store, genesis.validator_keys())
+        self._roster = Roster(settings.member, settings.peers)
         self._loop = ReplicaLoop(self._clock.read, self._accept)
         self._timers = TimerService(self._on_timer)
         self._verifier = VoteVerifier()
         self._mempool = Mempool()
         self._door = Door(
-            genesis.chain_id,
-            self._config.index,
-            self._chain,
-            self._mempool,
-            self._clock.wall_ms,
-            self._loop.post,
-            lambda: self._replica.free_places(self._config.index),
-            self._config.limits.place_bytes,
+            genesis.chain_id, self._chain, self._mempool, self._clock.wall_ms, self._loop.post
         )
-        tls = _tls_endpoint(home, genesis, password)
-        self._peers = self._make_peers(tls)
-        self._catch_up = CatchUp(self._config, self._chain, self._peers, self._loop.post)
-        self._keeper = BlockKeeper(
-            home.store,
-            self._chain,
-            _make_engine(home),
-            self._mempool,
-            self._door,
-            self._peers,
-            self._catch_up,
-            self._loop.post,
+        self._renewal = Renewal(
+            home.layout.keys,
+            settings.member,
+            password,
+            self._membership,
+            # Certificates keep real time, whatever the chain's is (DESIGN 11).
+            lambda: time.time_ns() // 1_000_000,
         )
+        self._peers = self._make_peers()
+        self._catch_up = CatchUp(self._chain, self._membership, self._peers, self._loop.post)
+        self._keeper = self._make_keeper()
+        self._voter = Voter(home, password, self._history, self._peers)
+        self._keeper.bind(self._voter.anchor)
         self._ingress = Ingress(
-            self._config,
             self._peers,
             self._door,
             self._mempool,
             self._verifier,
             self._catch_up,
+            self._voter,
+            self._history,
             self._loop.post,
         )
         self._evidence = EvidenceStore(
-            home.layout.evidence, DiskFiles(), genesis.chain_id, genesis.validator_keys()
+            home.layout.evidence, DiskFiles(), genesis.chain_id, self._history.validators
         )
-        self._service = self._make_service(genesis)
-        gateway = Gateway(
+        self._performer = Performer(
+            self._mempool,
+            PeerLinks(self._peers, self._roster),
+            self._keeper,
+            self._timers,
+            self._report_effect,
+        )
+        self._seats = Seats(self._seat_parts())
+        self._performer.bind(self._seats)
+        self._voter.bind(self._seats.reconsider, lambda: self._keeper.head.height)
+        self._service = self._make_service()
+        self._gateway = Gateway(
             chain_id=genesis.chain_id,
             member=settings.member,
             members=len(genesis.members),
             handler=self._service.handle,
         )
-        self._gateway = gateway
-        self._listener = Listener(tls, self._peers.serve, gateway.serve)
-        self._view_changes = 0
-        self._moved_at = time.monotonic()
-        self._restore(key)
+        self._listener = Listener(self._renewal.endpoint, self._peers.serve, self._gateway.serve)
+        self.report = Report(self._report_parts(), self._clock.wall_ms)
 
-    def _restore(self, key: SigningKey) -> None:
-        """Bring the replica back to where its vote log says it was (rule 44)."""
-        votes, bodies = split_entries(self._votes.read())
-        records = [decode_record(vote) for vote in votes]
-        self._replica, effects = Replica.restore(
-            self._config,
-            key.sign,
-            records,
-            _chain_head(self._chain, self._catch_up.get_epochs()),
-            self._clock.read(),
-        )
-        self._performer = self._make_performer(records)
-        self._performer.accept(effects)
-        self._door.restore(bodies)
-
-    def _make_peers(self, tls: TlsEndpoint) -> PeerNetwork:
-        addresses = _peer_addresses(self._genesis, self._settings)
+    def _make_peers(self) -> PeerNetwork:
+        own = PeerAddress(0, self._settings.member, "", 0)
         return PeerNetwork(
             chain_id=self._genesis.chain_id,
-            own=addresses[self._config.index],
-            peers=addresses,
-            tls=tls,
+            own=own,
+            peers=(),
+            tls=self._renewal.endpoint,
             head=lambda: self._keeper.head.height,
             jitter=lambda: random.uniform(0.5, 1.5),  # noqa: S311 (spreads dials, no secret)
             nonce=partial(os.urandom, 16),
@@ -209,18 +185,40 @@ class Node:
             on_disconnect=lambda index, reason: log.info("peer gone", peer=index, text=reason),
         )
 
-    def _make_performer(self, records: Sequence[VoteRecord]) -> Performer:
-        return Performer(
-            self._votes,
-            records,
+    def _make_keeper(self) -> BlockKeeper:
+        return BlockKeeper(
+            self._home.store,
+            self._chain,
+            _make_engine(self._home),
             self._mempool,
-            PeerLinks(self._peers),
-            self._keeper,
-            self._timers,
-            self._report,
+            self._door,
+            self._peers,
+            self._catch_up,
+            self._membership,
+            self._loop.post,
         )
 
-    def _make_service(self, genesis: Genesis) -> Service:
+    def _seat_parts(self) -> SeatParts:
+        return SeatParts(
+            self._chain,
+            self._membership,
+            self._history,
+            self._roster,
+            self._voter,
+            self._peers,
+            self._loop,
+            self._timers,
+            self._performer,
+            self._keeper,
+            self._catch_up,
+            self._door,
+            self._mempool,
+            self._ingress,
+            self._clock.read,
+            self._genesis.chain_id,
+        )
+
+    def _make_service(self) -> Service:
         return Service(
             ServiceParts(
                 self._chain,
@@ -228,11 +226,33 @@ class Node:
                 self._door,
                 self._mempool,
                 self._peers,
-                genesis.validator_keys(),
+                self._history,
                 self._clock.wall_ms,
                 QueryRunner(self._home.store, evidence_queries(self._evidence)),
-                self.status,
+                lambda: self.report.status(),
             )
+        )
+
+    def _report_parts(self) -> ReportParts:
+        return ReportParts(
+            self._genesis.chain_id,
+            self._genesis.clock_offset_ms,
+            self._home.layout.folder,
+            self._seats,
+            self._roster,
+            self._membership,
+            self._voter,
+            self._renewal,
+            self._peers,
+            self._keeper,
+            self._loop,
+            self._timers,
+            self._performer,
+            self._mempool,
+            self._door,
+            self._verifier,
+            self._gateway,
+            self._evidence,
         )
 
     def _accept(self, effects: list[fx.Effect]) -> None:
@@ -243,16 +263,18 @@ class Node:
 
     def _on_connect(self, index: int, hello: Hello) -> None:
         log.info("peer connected", peer=index, member=hello.member, head=hello.head)
+        self._voter.ask()
         self._loop.post(PeerConnected(index))
 
-    def _report(self, effect: fx.Effect) -> None:
+    def _report_effect(self, effect: fx.Effect) -> None:
         match effect:
             case fx.Halt(code=code, reason=reason):
                 raise LocalError(code, reason)
             case fx.ReportDrop(sender=sender, kind=kind, reason=reason):
                 log.debug("message dropped", peer=sender, kind=kind, text=reason)
             case fx.ReportViewChange(view=view, cause=cause):
-                self._view_changes += 1
+                self.report.view_changes += 1
+                self.report.last_cause = cause
                 log.warning("view change", view=view, cause=cause)
             case fx.ReportNewView(view=view, primary=primary):
                 log.info("new view", view=view, primary=primary)
@@ -272,9 +294,12 @@ class Node:
                 self._ingress.run,
                 self._service.run,
                 self._evidence.run,
+                self._loop.run,
+                self._voter.run,
+                self._renewal.run,
+                self._seats.run,
             ):
                 nursery.start_soon(part)
-            nursery.start_soon(self._loop.run, self._replica)
             host, port = self._settings.listen
             await nursery.start(self._listener.run, host, port)
             await nursery.start(self._peers.run)
@@ -282,118 +307,7 @@ class Node:
 
     def close(self) -> None:
         """Close what the node opened itself; the home is the caller's."""
-        self._votes.close()
-
-    def status(self) -> Mapping[str, Value]:
-        """Return what an operator wants to see on one screen (DESIGN 7)."""
-        replica, head = self._replica, self._keeper.head
-        view, waiting = replica.view, replica.waiting
-        return {
-            "member": self._settings.member,
-            "index": self._config.index,
-            "chain_id": self._genesis.chain_id,
-            "view": view,
-            "primary": self._genesis.validators[self._config.primary(view)],
-            "is_normal": replica.is_normal,
-            "height": head.height,
-            "block_hash": head.hash(),
-            "certified_height": self._keeper.certified_height,
-            "stable_height": replica.stable_height,
-            "time_ms": head.time_ms,
-            "clock_ms": self._clock.wall_ms(),
-            "clock_offset_ms": self._genesis.clock_offset_ms,
-            "pending": replica.pending_count,
-            "waiting_events": self._loop.waiting_count,
-            "mempool": len(self._mempool),
-            "mempool_bytes": self._mempool.waiting_bytes,
-            "clients": self._gateway.connected,
-            "transactions": self._keeper.transactions_count,
-            "view_changes": self._view_changes,
-            "evidence": len(self._evidence.pieces),
-            "disk_free_bytes": shutil.disk_usage(self._home.layout.folder).free,
-            "waiting_for": waiting.step,
-            "waiting_height": waiting.height,
-            "waiting_members": tuple(self._genesis.validators[i] for i in waiting.members),
-            "peers": tuple(self._peer_status()),
-        }
-
-    def _peer_status(self) -> list[dict[str, Value]]:
-        rows: list[dict[str, Value]] = []
-        for index, counters in self._peers.counters.items():
-            trip = counters.round_trip_ms
-            rows.append(
-                {
-                    "member": self._genesis.validators[index],
-                    "is_connected": index in self._peers.connected,
-                    "round_trip_us": None if trip is None else round(trip * 1000),
-                    "sessions": counters.sessions,
-                    "failures": counters.failures,
-                    "dropped": counters.dropped,
-                    "last_error": counters.last_error,
-                }
-            )
-        return rows
-
-    def numbers(self) -> Mapping[str, float]:
-        """Return the numbers for Prometheus."""
-        return {
-            "height": self._keeper.head.height,
-            "certified_height": self._keeper.certified_height,
-            "view": self._replica.view,
-            "is_normal": int(self._replica.is_normal),
-            "peers_connected": len(self._peers.connected),
-            "mempool_transactions": len(self._mempool),
-            "mempool_bytes": self._mempool.waiting_bytes,
-            "clients_connected": self._gateway.connected,
-            "transactions_total": self._keeper.transactions_count,
-            "blocks_total": self._keeper.blocks_count,
-            "signatures_checked_total": self._verifier.checked_count + self._door.checked_count,
-            "requests_refused_total": self._door.refused_count,
-            "requests_busy_total": self._door.busy_count + self._gateway.counters.busy,
-            "view_changes_total": self._view_changes,
-            "vote_syncs_total": self._performer.sync_count,
-            "evidence_total": len(self._evidence.pieces),
-            "disk_free_bytes": shutil.disk_usage(self._home.layout.folder).free,
-        }
-
-    def health(self) -> str | None:
-        """Return None when the node is well, else the reason in words."""
-        connected = len(self._peers.connected) + 1
-        if connected < self._config.quorum:
-            return f"{connected} of {self._config.size} members reachable, no quorum"
-        age_ms = self._clock.wall_ms() - self._keeper.head.time_ms
-        if age_ms > STALLED_SECONDS * 1000:
-            return f"no block for {age_ms // 1000} s"
-        return None
-
-
-def _replica_config(genesis: Genesis, member: str, key: SigningKey) -> ReplicaConfig:
-    keys = tuple(public_key for _, public_key in genesis.validator_keys())
-    if member not in genesis.validators:
-        raise LocalError(Code.CONFIG_INVALID, f"member {member} runs no node by this genesis")
-    index = genesis.validators.index(member)
-    if keys[index] != key.public_key:
-        raise LocalError(
-            Code.CONFIG_INVALID, f"{NODE_KEY_FILE} is not the key of {member} in genesis"
-        )
-    return production(genesis.chain_id, 0, keys, index)
-
-
-def _tls_endpoint(home: OpenHome, genesis: Genesis, password: bytes | None) -> TlsEndpoint:
-    anchors = {member.id: (member.certificate,) for member in genesis.members}
-    folder = home.layout.folder
-    return TlsEndpoint(anchors, folder / TLS_CERTIFICATE_FILE, folder / TLS_KEY_FILE, password)
-
-
-def _peer_addresses(genesis: Genesis, settings: NodeSettings) -> list[PeerAddress]:
-    addresses = []
-    for index, member_id in enumerate(genesis.validators):
-        member = genesis.member(member_id)
-        if member is None or member.node is None:
-            raise LocalError(Code.GENESIS_INVALID, f"validator {member_id} has no node")
-        host, port = settings.peers.get(member_id) or parse_address(member.node.address)
-        addresses.append(PeerAddress(index, member_id, host, port))
-    return addresses
+        self._voter.close()
 
 
 def _make_engine(home: OpenHome) -> Callable[[Header, Batch, Sequence[Transaction], Digests], Any]:
@@ -423,25 +337,11 @@ def _make_engine(home: OpenHome) -> Callable[[Header, Batch, Sequence[Transactio
     return engine
 
 
-def _chain_head(chain: ChainStore, epochs: EpochView) -> ChainHead:
-    head = chain.head()
-    if head is None:
-        raise LocalError(Code.HOME_INCOMPLETE, "the store holds no genesis block")
-    certificate: Certificate | None = chain.last_certificate()
-    first = 1 if certificate is None else certificate.height + 1
-    recent = []
-    for height in range(first, head.height + 1):
-        header = chain.header(height)
-        if header is not None:
-            recent.append(ExecutedBlock(height, header.hash(), header.batch_digest))
-    return ChainHead(head.height, head.hash(), head.time_ms, certificate, tuple(recent), epochs)
-
-
 async def _run_until_signal(home: OpenHome, settings: NodeSettings, password: bytes | None) -> None:
     node = Node(home, settings, password)
     server = None
     if settings.metrics is not None:
-        server = start_metrics_server(settings.metrics, node.numbers, node.health)
+        server = start_metrics_server(settings.metrics, node.report.numbers, node.report.health)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(node.run)

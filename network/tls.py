@@ -15,6 +15,7 @@ client certificate in its own handshake, the client only with its first read (se
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,15 @@ from typing import TypeAlias
 import trio
 
 from ledger.errors import Code, LocalError, Refused, RemoteError
-from network.certificates import ClientIdentity, Identity, NodeIdentity, verify_identity
+from network.certificates import (
+    ClientIdentity,
+    Identity,
+    NodeIdentity,
+    public_key_of,
+    verify_identity,
+)
+
+log = logging.getLogger(__name__)
 
 PEER_PROTOCOL = "creditledger-peer/1"
 CLIENT_PROTOCOL = "creditledger-client/1"
@@ -166,3 +175,21 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return "wrong password or damaged file"
+
+
+def usable_anchors(certificates: Mapping[str, bytes]) -> dict[str, tuple[bytes, ...]]:
+    """Return the certificates by member that this TLS library takes as anchors.
+
+    Certificates come from the chain, where only their key has been looked at: one that does not
+    parse leaves its own member without links and everybody else alone.
+    """
+    usable: dict[str, tuple[bytes, ...]] = {}
+    for member, der in certificates.items():
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+            public_key_of(der)
+        except (ValueError, OSError, Refused):
+            log.warning("the certificate of %s in the chain is unusable", member)
+        else:
+            usable[member] = (der,)
+    return usable

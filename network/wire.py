@@ -18,7 +18,7 @@ from typing import Any, ClassVar, TypeAlias
 from ledger.chain.hashes import HASH_BYTES
 from ledger.encoding import Value, decode, encode
 from ledger.errors import Code, Refused
-from ledger.keys import CHAIN_ID_BYTES
+from ledger.keys import CHAIN_ID_BYTES, PUBLIC_KEY_BYTES
 from ledger.transactions.envelope import MAX_TRANSACTION_BYTES, check_name
 
 PEER_FRAME_BYTES_MAX = 8 * 1024 * 1024
@@ -29,6 +29,7 @@ PEER_FRAME_ITEMS_MAX = 131_072
 REQUEST_ITEMS_MAX = 8192
 ITEMS_MAX = 4096
 BLOCKS_MAX = 256
+KNOWN_VOTES_MAX = 8
 METHOD_CHARS_MAX = 32
 _INT_MAX = 2**63 - 1
 
@@ -246,7 +247,58 @@ class Pong:
         return (self.TAG, self.number)
 
 
-PeerFrame: TypeAlias = Hello | Votes | Bodies | GetBodies | Offer | GetBlocks | Blocks | Ping | Pong
+@dataclass(frozen=True, slots=True)
+class GetVotes:
+    """Asks for the last consensus messages signed by the sender's node key that are known there.
+
+    Before a home votes it learns so whether it has lost votes (rule 46).
+    """
+
+    TAG: ClassVar[int] = 20
+    is_bulk: ClassVar[bool] = False
+    key: bytes
+
+    def __post_init__(self) -> None:
+        _check_bytes("node key", self.key, PUBLIC_KEY_BYTES)
+
+    def to_value(self) -> tuple[Any, ...]:
+        """Return the value to encode."""
+        return (self.TAG, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVotes:
+    """Answers GetVotes: encoded consensus messages that `key` signed, at most 8."""
+
+    TAG: ClassVar[int] = 21
+    is_bulk: ClassVar[bool] = False
+    key: bytes
+    items: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        _check_bytes("node key", self.key, PUBLIC_KEY_BYTES)
+        _check_items("votes", self.items, KNOWN_VOTES_MAX)
+        if any(type(item) is not bytes for item in self.items):
+            raise Refused(Code.FRAME_MALFORMED, "vote is not bytes")
+
+    def to_value(self) -> tuple[Any, ...]:
+        """Return the value to encode."""
+        return (self.TAG, self.key, self.items)
+
+
+PeerFrame: TypeAlias = (
+    Hello
+    | Votes
+    | Bodies
+    | GetBodies
+    | Offer
+    | GetBlocks
+    | Blocks
+    | Ping
+    | Pong
+    | GetVotes
+    | KnownVotes
+)
 
 
 def _blocks(items: Any, head: Any) -> Blocks:
@@ -266,6 +318,8 @@ _PEER_FRAMES: Mapping[int, tuple[int, Callable[..., PeerFrame]]] = {
     Blocks.TAG: (2, _blocks),
     Ping.TAG: (1, Ping),
     Pong.TAG: (1, Pong),
+    GetVotes.TAG: (1, GetVotes),
+    KnownVotes.TAG: (2, KnownVotes),
 }
 
 

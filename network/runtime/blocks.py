@@ -9,7 +9,7 @@ different one each time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -29,6 +29,7 @@ from ledger.transactions.envelope import Transaction
 from network.peers import PeerNetwork
 from network.runtime.catch_up import CatchUp
 from network.runtime.door import Door
+from network.runtime.membership import MembershipWatch
 from network.runtime.mempool import Mempool
 from network.wire import GetBodies
 
@@ -68,6 +69,7 @@ class BlockKeeper:
         door: Door,
         peers: PeerNetwork,
         catch_up: CatchUp,
+        membership: MembershipWatch,
         post: Callable[[Event], None],
     ) -> None:
         head = chain.head()
@@ -79,7 +81,11 @@ class BlockKeeper:
         self._door = door
         self._peers = peers
         self._catch_up = catch_up
+        self._membership = membership
         self._post = post
+        self._is_executing = False
+        self._executed = trio.Event()
+        self._anchor: Callable[[], Mapping[bytes, bytes | None]] = dict
         self._jobs, self._next = trio.open_memory_channel[fx.Execute](1)
         self._asked = 0
         self._certified = trio.Event()
@@ -91,29 +97,41 @@ class BlockKeeper:
         self.blocks_count = 0
         catch_up.bind(self)
 
+    def bind(self, anchor: Callable[[], Mapping[bytes, bytes | None]]) -> None:
+        """Say what is written with every block beside it (rule 46)."""
+        self._anchor = anchor
+
+    async def settle(self) -> None:
+        """Return when what was ordered is executed."""
+        while self._is_executing:
+            await self._executed.wait()
+
     async def run(self) -> None:
         """Execute blocks until cancelled; an error of the disk ends the node."""
         async for effect in self._next:
-            held = [self._mempool.get(item) for item in effect.batch.transactions]
-            found = [item for item in held if item is not None]
-            if len(found) != len(held):
-                raise LocalError(
-                    Code.INTERNAL, f"a body of block {effect.batch.height} is not held"
-                )
-            await self.execute(
-                effect.batch,
-                [item.transaction for item in found],
-                [item.digests for item in found],
+            await self._execute_ordered(effect)
+            self._is_executing = False
+            self._executed.set()
+
+    async def _execute_ordered(self, effect: fx.Execute) -> None:
+        held = [self._mempool.get(item) for item in effect.batch.transactions]
+        found = [item for item in held if item is not None]
+        if len(found) != len(held):
+            raise LocalError(Code.INTERNAL, f"a body of block {effect.batch.height} is not held")
+        await self.execute(
+            effect.batch,
+            [item.transaction for item in found],
+            [item.digests for item in found],
+        )
+        self._post(
+            BatchExecuted(
+                self.head.height,
+                self.head.hash(),
+                self.head.time_ms,
+                effect.batch.transactions,
+                self._catch_up.get_epochs(),
             )
-            self._post(
-                BatchExecuted(
-                    self.head.height,
-                    self.head.hash(),
-                    self.head.time_ms,
-                    effect.batch.transactions,
-                    self._catch_up.get_epochs(),
-                )
-            )
+        )
 
     async def execute(
         self,
@@ -127,10 +145,12 @@ class BlockKeeper:
         With `expected` (a certified header) a result that differs is never stored: this node has
         diverged, and stops (rule 21).
         """
-        executed = await trio.to_thread.run_sync(
+        executed, is_changed = await trio.to_thread.run_sync(
             self._execute, batch, transactions, digests, expected
         )
         self.head = executed.header
+        if is_changed:
+            self._membership.tell()
         self.blocks_count += 1
         self.transactions_count += len(transactions)
 
@@ -140,7 +160,7 @@ class BlockKeeper:
         transactions: Sequence[Transaction],
         digests: Digests,
         expected: Header | None,
-    ) -> Executed:
+    ) -> tuple[Executed, bool]:
         executed = self._engine(self.head, batch, transactions, digests)
         if expected is not None and executed.header != expected:
             raise LocalError(
@@ -148,13 +168,15 @@ class BlockKeeper:
                 f"block {batch.height} gives {_first_difference(executed.header, expected)}: "
                 "stop this node and copy the home of another one",
             )
-        self._store.write(executed.writes, sync=True)
+        self._store.write({**executed.writes, **self._anchor()}, sync=True)
         if any(key.startswith(ALERT_ORDER.prefix) for key in executed.writes):
             self.alert_height = batch.height
-        return executed
+        return executed, self._membership.read(executed.header, executed.writes)
 
     def start_execution(self, effect: fx.Execute) -> None:
         """Execute a batch in the background; the replica never asks for two at once."""
+        self._is_executing = True
+        self._executed = trio.Event()
         self._jobs.send_nowait(effect)
 
     def store_certificate(self, effect: fx.StoreCertificate) -> None:

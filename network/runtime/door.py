@@ -71,28 +71,43 @@ class Door:
     def __init__(
         self,
         chain_id: bytes,
-        own_index: int,
         chain: ChainStore,
         mempool: Mempool,
         clock_ms: Callable[[], int],
         post: Callable[[Event], None],
-        free_places: Callable[[], int],
-        place_bytes: int,
     ) -> None:
         self._chain_id = chain_id
-        self._own = own_index
+        self._own = 0
+        self._size = 0
         self._chain = chain
         self._mempool = mempool
         self._clock_ms = clock_ms
         self._post = post
-        self._free_places = free_places
-        self._place_bytes = place_bytes
+        self._free_places: Callable[[], int] | None = None
+        self._place_bytes = 1
         self._places_in_check = 0
         self._worker: ChunkWorker[Transaction, Verdict] = ChunkWorker(check_thoroughly)
         self._in_check: set[bytes] = set()
         self._hashes_in_check: Counter[bytes] = Counter()
         self.refused_count = 0
         self.busy_count = 0
+
+    def enter(
+        self,
+        own_index: int,
+        size: int,
+        place_bytes: int,
+        free_places: Callable[[], int] | None,
+    ) -> None:
+        """Serve a new epoch of `size` validators, where this node is `own_index`.
+
+        `free_places` tells how many of this node's places at the primary are left; None where the
+        node has none, because it only follows (5106).
+        """
+        self._own = own_index
+        self._size = size
+        self._place_bytes = place_bytes
+        self._free_places = free_places
 
     @property
     def checked_count(self) -> int:
@@ -187,11 +202,19 @@ class Door:
                 candidate = _Candidate(wire, transaction, transaction.signed_hash)
                 self._settle(candidate, Verdict(digests), self._own, is_local=False)
 
+    def announce_all(self) -> None:
+        """Tell a replica that begins of every body that is held; those of clients come first."""
+        held = sorted(self._mempool.items(), key=lambda item: item[1].origin != self._own)
+        for signed_hash, item in held:
+            self.announce(item, signed_hash, item.origin, is_local=item.origin == self._own)
+
     def announce(self, held: Held, signed_hash: bytes, origin: int, *, is_local: bool) -> None:
         """Tell the replica of a body that is held."""
         size = len(held.wire) + _ENVELOPE_BYTES
         expires_at_ms = held.transaction.expires_at_ms
-        request = Request(signed_hash, size, expires_at_ms, origin)
+        # Its member may have left the epoch while it was checked.
+        place = origin if origin < self._size else self._own
+        request = Request(signed_hash, size, expires_at_ms, place)
         self._post(RequestReceived(request, is_local))
 
     def _places(self, wire: bytes) -> int:
@@ -200,6 +223,9 @@ class Door:
 
     def _look_at_local(self, wire: bytes) -> Accepted | _Candidate:
         """Settle what needs no check; BUSY comes first, so that turning away costs nothing."""
+        if self._free_places is None:
+            text = "this node follows the chain and orders nothing: send it to a validator's node"
+            return Accepted(None, int(Code.NOT_ORDERING), text)
         if self._free_places() <= self._places_in_check:
             self.busy_count += 1
             return Accepted(None, int(Code.BUSY), "the node is full, try again later")

@@ -12,7 +12,7 @@ that does not take it is logged, and the vote log decides whether the node can g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,16 @@ class EvidenceStore:
     """The evidence in one folder; `pieces`, by their hashes, may be read from any thread."""
 
     def __init__(
-        self, folder: Path, files: FileSystem, chain_id: bytes, validators: Validators
+        self,
+        folder: Path,
+        files: FileSystem,
+        chain_id: bytes,
+        validators: Callable[[int], Validators],
     ) -> None:
-        """Read what is there; what cannot be read is logged and left alone."""
+        """Read what is there; what cannot be read is logged and left alone.
+
+        `validators` gives those of an epoch, in order: a signer is a number within its epoch.
+        """
         self._folder = folder
         self._files = files
         self._chain_id = chain_id
@@ -98,7 +105,8 @@ class EvidenceStore:
         self._queue.append(found)
         self._wake.set()
         if len(subjects) == PIECES_PER_SIGNER:
-            log.warning("no more evidence is kept of this signer", member=self.name(found.signer))
+            member = self.name(subject.epoch, found.signer)
+            log.warning("no more evidence is kept of this signer", member=member)
         return True
 
     async def run(self) -> None:
@@ -111,7 +119,7 @@ class EvidenceStore:
                 try:
                     piece = await trio.to_thread.run_sync(self.keep, found)
                 except CreditLedgerError as error:
-                    signer = self.name(found.signer)
+                    signer = self.name(found.first.epoch, found.signer)
                     log.error("evidence is not kept", member=signer, **describe(error))
                 else:
                     self._log(piece)
@@ -120,14 +128,14 @@ class EvidenceStore:
         log.error(
             "conflicting signed messages",
             signer=piece.signer,
-            member=self.name(piece.signer),
+            member=self.name(piece.subject.epoch, piece.signer),
             text=f"two {piece.subject.kind}s for {piece.subject}",
             evidence=piece.id.hex(),
         )
 
     def keep(self, found: Evidence) -> Piece:
         """Make a piece durable and return it; raise `StorageError` (6002, 6003)."""
-        keys = [key for _, key in self._validators]
+        keys = [key for _, key in self._validators(found.first.epoch)]
         record = make_evidence(found, self._chain_id, keys)
         data = encode_evidence(record)
         piece = _describe_record(record, data)
@@ -158,9 +166,10 @@ class EvidenceStore:
             raise Refused(Code.NOT_FOUND, f"this node holds no evidence {piece_id.hex()}")
         return data
 
-    def name(self, signer: int) -> str:
-        """Return the id of the member that signs as number `signer`."""
-        return self._validators[signer][0]
+    def name(self, epoch: int, signer: int) -> str:
+        """Return the id of the member that signs as number `signer` in an epoch."""
+        validators = self._validators(epoch)
+        return validators[signer][0] if signer < len(validators) else f"number {signer}"
 
 
 def _read_piece(name: str, data: bytes) -> Piece:
@@ -207,7 +216,7 @@ def _describe(store: EvidenceStore, piece: Piece) -> Value:
     subject = piece.subject
     return {
         "id": piece.id,
-        "member": store.name(piece.signer),
+        "member": store.name(subject.epoch, piece.signer),
         "kind": subject.kind,
         "epoch": subject.epoch,
         "view": subject.view,

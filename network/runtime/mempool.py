@@ -9,8 +9,8 @@ told BUSY; each other member has a share of its own, so that one of them cannot 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from ledger.transactions.envelope import Transaction
 
@@ -65,8 +65,7 @@ class Mempool:
             return
         self._held[signed_hash] = held
         self._hash_by_id[held.transaction.id] = signed_hash
-        self._counts[held.origin] = self._counts.get(held.origin, 0) + 1
-        self._bytes[held.origin] = self._bytes.get(held.origin, 0) + len(held.wire)
+        self._count(held)
 
     def get(self, signed_hash: bytes) -> Held | None:
         """Return what is held under the hash."""
@@ -75,6 +74,24 @@ class Mempool:
     def is_pending(self, transaction_id: bytes) -> bool:
         """Tell whether a transaction of this id waits."""
         return transaction_id in self._hash_by_id
+
+    def items(self) -> list[tuple[bytes, Held]]:
+        """Return all that is held, by hash."""
+        return list(self._held.items())
+
+    def renumber(self, numbers: Mapping[int, int], own: int) -> None:
+        """Give every origin its number of a new epoch; what a node that is gone brought is ours."""
+        self._held = {
+            signed_hash: replace(held, origin=numbers.get(held.origin, own))
+            for signed_hash, held in self._held.items()
+        }
+        self._counts, self._bytes = {}, {}
+        for held in self._held.values():
+            self._count(held)
+
+    def _count(self, held: Held) -> None:
+        self._counts[held.origin] = self._counts.get(held.origin, 0) + 1
+        self._bytes[held.origin] = self._bytes.get(held.origin, 0) + len(held.wire)
 
     def remove(self, hashes: Iterable[bytes]) -> None:
         """Forget transactions that are in a block now, or can never be."""

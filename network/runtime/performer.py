@@ -18,7 +18,7 @@ from consensus import effects as fx
 from consensus.log import AcceptedRecord, VoteRecord, encode_record, retained
 from consensus.messages import Message
 from consensus.wire import encode_message
-from ledger.errors import CreditLedgerError
+from ledger.errors import Code, CreditLedgerError, LocalError
 from ledger.storage.vote_log import VoteLog
 from network.runtime.mempool import Mempool
 from network.runtime.timers import TimerService
@@ -62,31 +62,59 @@ class Blocks(Protocol):
         """Make every stored certificate durable; blocking, called in a worker thread."""
 
 
+class Epochs(Protocol):
+    """What the performer needs of the part that goes from epoch to epoch."""
+
+    async def enter(self, effect: fx.EnterEpoch) -> None:
+        """Seat the next replica or observer; nothing of the old one is performed after it."""
+
+    def show(self, to: int, epoch: int) -> None:
+        """Show a peer the way out of an epoch."""
+
+
 class Performer:
     """Owns the vote log; one instance a node."""
 
     def __init__(
         self,
-        vote_log: VoteLog,
-        records: Sequence[VoteRecord],
         mempool: Mempool,
         links: Links,
         blocks: Blocks,
         timers: TimerService,
         report: Callable[[fx.Effect], None],
     ) -> None:
-        self._vote_log = vote_log
-        self._live: list[VoteRecord] = list(records)
+        self._vote_log: VoteLog | None = None
+        self._live: list[VoteRecord] = []
         self._logged_bodies: set[bytes] = set()
         self._log_bytes = 0
         self._mempool = mempool
         self._links = links
         self._blocks = blocks
         self._timers = timers
+        self._epochs: Epochs | None = None
         self._report = report
         self._queue: list[fx.Effect] = []
         self._wake = trio.Event()
         self.sync_count = 0
+
+    def bind(self, epochs: Epochs) -> None:
+        """Say who goes from epoch to epoch; once, while the node is put together."""
+        self._epochs = epochs
+
+    def use_votes(self, vote_log: VoteLog | None, records: list[VoteRecord]) -> None:
+        """Keep votes in this log from now on; None: nobody votes.
+
+        `records` are what the log holds; the list is kept in step with it.
+        """
+        if vote_log is not self._vote_log:
+            self._logged_bodies.clear()
+            self._log_bytes = 0
+        self._vote_log = vote_log
+        self._live = records
+
+    def drop_queued(self) -> None:
+        """Forget what waits to be performed of a machine that is seated no more."""
+        self._queue.clear()
 
     def accept(self, effects: Sequence[fx.Effect]) -> None:
         """Take the effects of one event."""
@@ -95,6 +123,9 @@ class Performer:
                 self._timers.set(effect.timer, effect.after_ns)
             elif isinstance(effect, fx.CancelTimer):
                 self._timers.cancel(effect.timer)
+            elif isinstance(effect, fx.ForgetRequests):
+                self._mempool.remove(effect.hashes)
+                self._logged_bodies.difference_update(effect.hashes)
             elif isinstance(effect, _REPORTS):
                 self._report(effect)
             else:
@@ -110,10 +141,20 @@ class Performer:
             effects, self._queue = self._queue, []
             entries = self._entries(effects)
             if entries:
-                await trio.to_thread.run_sync(self._vote_log.append, entries)
+                await trio.to_thread.run_sync(self._get_vote_log().append, entries)
                 self.sync_count += 1
             for effect in effects:
                 await self._perform(effect)
+
+    def _get_epochs(self) -> Epochs:
+        if self._epochs is None:
+            raise LocalError(Code.INTERNAL, "the performer is used before it is bound")
+        return self._epochs
+
+    def _get_vote_log(self) -> VoteLog:
+        if self._vote_log is None:
+            raise LocalError(Code.INTERNAL, "a vote is to be kept where nobody may vote")
+        return self._vote_log
 
     def _entries(self, effects: Sequence[fx.Effect]) -> list[bytes]:
         """Return the log entries of all records among `effects`, bodies before their record."""
@@ -152,11 +193,12 @@ class Performer:
                 self._blocks.find_bodies(effect)
             case fx.RelayRequests(hashes=hashes, to=to):
                 self._links.offer_bodies(to, [item for item in hashes if item in self._mempool])
-            case fx.ForgetRequests(hashes=hashes):
-                self._mempool.remove(hashes)
-                self._logged_bodies.difference_update(hashes)
+            case fx.EnterEpoch():
+                await self._get_epochs().enter(effect)
+            case fx.ShowEpochs(to=to, epoch=epoch):
+                self._get_epochs().show(to, epoch)
             case fx.PruneVotes(stable_height=height):
-                if self._log_bytes > PRUNE_LOG_BYTES:
+                if self._log_bytes > PRUNE_LOG_BYTES and self._vote_log is not None:
                     await trio.to_thread.run_sync(self._prune, height)
 
     def _send(self, to: int, message: Message) -> None:
@@ -172,8 +214,8 @@ class Performer:
             if isinstance(record, AcceptedRecord):
                 entries.extend(self._body_entries(record.pre_prepare.batch.transactions))
             entries.append(VOTE_ENTRY + encode_record(record))
-        self._vote_log.prune(entries)
-        self._live = kept
+        self._get_vote_log().prune(entries)
+        self._live[:] = kept
         self._log_bytes = sum(map(len, entries))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from ledger.chain.certificate import Certificate
-from ledger.chain.receipt import Validators, build_receipt
+from ledger.chain.receipt import build_receipt
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused
 from ledger.storage.chain_store import ChainStore
@@ -24,6 +24,7 @@ from network.certificates import ClientIdentity
 from network.peers import PeerNetwork
 from network.runtime.blocks import BlockKeeper
 from network.runtime.door import RETRY_AFTER_MS, Door
+from network.runtime.history import EpochHistory
 from network.runtime.ingress import chunked
 from network.runtime.mempool import Mempool
 from network.wire import Bodies, BodiesPurpose, Busy, Request
@@ -43,7 +44,7 @@ class ServiceParts:
     door: Door
     mempool: Mempool
     peers: PeerNetwork
-    validators: Validators
+    history: EpochHistory
     clock_ms: Callable[[], int]
     run_query: RunQuery
     status: Callable[[], Mapping[str, Value]]
@@ -171,7 +172,9 @@ class Service:
         block = self._parts.chain.block(height)
         if certificate is None or block is None:
             return None
-        return build_receipt(block, position, certificate, self._parts.validators).encoded()
+        history, epoch = self._parts.history, certificate.epoch
+        validators, changes = history.validators(epoch), history.changes_until(epoch)
+        return build_receipt(block, position, certificate, validators, changes).encoded()
 
     async def _query(self, client: ClientIdentity, request: Request) -> Value:
         name = _typed(request, "name", str)

@@ -34,6 +34,19 @@ class TimerService:
         """Stop `timer`; nothing happens where it does not run."""
         self._current.pop(timer, None)
 
+    def clear(self) -> None:
+        """Stop every timer."""
+        self._current.clear()
+
+    def left_ms(self) -> dict[str, int]:
+        """Return which timers run, and how long still."""
+        now = trio.current_time()
+        return {
+            timer.value: max(0, int((at - now) * 1000))
+            for at, number, timer in sorted(self._heap)
+            if self._current.get(timer) == number
+        }
+
     async def run(self) -> None:
         """Fire timers until cancelled."""
         while True:

@@ -14,6 +14,7 @@ from consensus.events import BlockInstalled, Event, FetchFailed
 from ledger.chain.certificate import Certificate
 from ledger.storage.chain_store import ChainStore, certificate_writes
 from network.runtime.catch_up import CatchUp
+from network.runtime.membership import MembershipWatch
 from network.wire import Blocks, GetBlocks, PeerFrame
 from tests.audit.chain import CertifiedChain, filled_chain
 
@@ -89,7 +90,9 @@ def catch_up(spoil: bool) -> tuple[list[int], list[Event], list[GetBlocks]]:
     target = ChainStore(full.store).certificate(5)
     assert target is not None
     events: list[Event] = []
-    server = CatchUp(config, ChainStore(full.store), None, events.append)  # type: ignore[arg-type]
+    held = MembershipWatch(full.store)
+    server = CatchUp(ChainStore(full.store), held, None, events.append)  # type: ignore[arg-type]
+    server.enter(config)
     peers = OtherMember(server, spoil)
 
     async def main() -> None:
@@ -100,7 +103,9 @@ def catch_up(spoil: bool) -> tuple[list[int], list[Event], list[GetBlocks]]:
             if isinstance(event, FetchFailed) or getattr(event, "height", 0) == 5:
                 done.set()
 
-        asker = CatchUp(config, ChainStore(own.store), peers, post)  # type: ignore[arg-type]
+        known = MembershipWatch(own.store)
+        asker = CatchUp(ChainStore(own.store), known, peers, post)  # type: ignore[arg-type]
+        asker.enter(config)
         asker.bind(Keeper(own, full))
         peers.asker = asker
         async with trio.open_nursery() as nursery:

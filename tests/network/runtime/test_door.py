@@ -60,14 +60,12 @@ class Bench:
         self.free_places = 1000
         self.door = Door(
             CHAIN,
-            OWN,
             ChainStore(self.store),
             self.mempool,
             lambda: NOW_MS,
             self.events.append,
-            lambda: self.free_places,
-            1024,
         )
+        self.door.enter(OWN, 4, 1024, lambda: self.free_places)
 
     def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
         async def main() -> Any:

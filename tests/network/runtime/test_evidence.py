@@ -41,7 +41,7 @@ def found(height: int, signer: int = 2, other: int = 2) -> Evidence:
 
 
 def open_store(files: SimulatedFiles) -> EvidenceStore:
-    return EvidenceStore(FOLDER, files, CHAIN_ID, VALIDATORS)
+    return EvidenceStore(FOLDER, files, CHAIN_ID, lambda _epoch: VALIDATORS)
 
 
 def check_proven(store: EvidenceStore, piece: Piece) -> None:
