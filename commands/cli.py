@@ -28,7 +28,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "consent": ("commands.consent", "a company's authorisations"),
     "product": ("commands.product", "products of lenders; rules are checked before they are sent"),
     "scorecard": ("commands.scorecard", "scorecards in force"),
-    "loan": ("commands.loan", "apply for, accept, disburse and repay loans"),
+    "loan": ("commands.servicing", "loans from application to settlement"),
     "asset": ("commands.asset", "financing assets and their pledges"),
     "exposure": ("commands.exposure", "what borrowers owe"),
     "alerts": ("commands.alerts", "early warnings"),

@@ -25,7 +25,7 @@ from commands.values import AMOUNT, COMPANY, amount, day
 
 @click.group("loan", cls=Group)
 def command() -> None:
-    """Loans: apply, accept, disburse, repay; every decision comes from a registered product."""
+    """Loans from application to settlement; every decision comes from a registered product."""
 
 
 @command.command(
@@ -127,7 +127,10 @@ def show(
         elif is_application:
             _show_application(session, answer)
         else:
+            plan, account = answer.pop("plan"), answer.pop("account")
             show_answer(f"loan {loan}", answer)
+            show_rows("still to be paid", plan, ("due_day", "principal_fen", "interest_fen"))
+            show_rows("account", account, ("day", "what", "interest_fen", "principal_fen"))
 
 
 def _show_application(session: Session, answer: Mapping[str, Any]) -> None:

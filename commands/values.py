@@ -22,6 +22,7 @@ else:
 
 _EPOCH = date(1970, 1, 1)
 _AMOUNT = re.compile(r"(?:CNY *)?([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.([0-9]{1,2}))?")
+_RATE = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))? *%?")
 _ID = re.compile(r"[0-9a-f]{64}")
 _COMPANY = re.compile(r"[0-9A-Za-z]{1,64}")
 _MAX_FEN = 2**62
@@ -76,6 +77,14 @@ def parse_amount(text: str) -> int:
     return fen
 
 
+def parse_rate(text: str) -> int:
+    """Return basis points of "7.20%" or "7.2"; raise `ValueError`."""
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"rate {text!r}, want for example 7.20%")
+    return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
+
+
 def parse_day(text: str) -> int:
     """Return days since 1970-01-01 of "2020-01-10"; raise `ValueError`."""
     try:
@@ -122,6 +131,7 @@ class ValueType(_ParamType):
 
 
 AMOUNT = ValueType("amount", parse_amount)
+RATE = ValueType("rate", parse_rate)
 DAY = ValueType("date", parse_day)
 ID = ValueType("id", parse_id)
 COMPANY = ValueType("company", parse_company)

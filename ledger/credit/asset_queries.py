@@ -74,7 +74,7 @@ def query_show(context: QueryContext, body: Mapping[str, Any]) -> Value:
 def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
     """List a company's assets that the caller may see, at most 500."""
     reader = Fields(body)
-    company = reader.identifier("company")
+    company = reader.company("company")
     reader.done()
     items: list[Value] = []
     for key, _ in context.state.scan(COMPANY_ASSETS, company.encode()):

@@ -366,7 +366,7 @@ def process_revoke(context: Context) -> Value:
 def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
     """List a company's consents: all for the company and regulators, else what concerns one."""
     reader = Fields(body)
-    company = reader.identifier("company")
+    company = reader.company("company")
     reader.done()
     caller = context.caller
     sees_all = caller.id == company or caller.role is Role.REGULATOR

@@ -333,7 +333,7 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
     reader = Fields(body)
     from_height = reader.optional_integer("from_height", maximum=2**42) or 0
     cursor = reader.optional_integer("cursor", maximum=2**62) or 0
-    company = reader.optional_identifier("company")
+    company = reader.optional_company("company")
     limit = reader.optional_integer("limit", minimum=1) or MAX_LISTED
     reader.done()
     cursor = max(cursor, (from_height << PLACE_BITS) - 1)
@@ -364,7 +364,7 @@ def query_show(context: QueryContext, body: Mapping[str, Any]) -> Value:
 def query_watch(context: QueryContext, body: Mapping[str, Any]) -> Value:
     """Tell which rules hold of a company now, and whether it is on the watch list."""
     reader = Fields(body)
-    company = reader.identifier("company")
+    company = reader.company("company")
     reader.done()
     caller = context.caller
     is_lender = get_company_exposure(context.state, company, caller.id).loans_open > 0

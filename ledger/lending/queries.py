@@ -97,7 +97,7 @@ def query_application(context: QueryContext, body: Mapping[str, Any]) -> Value:
 def query_applications(context: QueryContext, body: Mapping[str, Any]) -> Value:
     """List a company's applications that the caller may see, at most 500, by id."""
     reader = Fields(body)
-    company = reader.identifier("company")
+    company = reader.company("company")
     reader.done()
     items: list[Value] = []
     for application_id, application in get_applications(context.state, company):
@@ -155,7 +155,7 @@ def query_loan(context: QueryContext, body: Mapping[str, Any]) -> Value:
 def query_loans(context: QueryContext, body: Mapping[str, Any]) -> Value:
     """List a company's loans that the caller may see, at most 500, by id."""
     reader = Fields(body)
-    company = reader.identifier("company")
+    company = reader.company("company")
     reader.done()
     items: list[Value] = []
     for loan_id, loan in get_loans(context.state, company):
@@ -177,7 +177,7 @@ def _describe_exposure(exposure: Exposure) -> dict[str, Value]:
 def query_exposure(context: QueryContext, body: Mapping[str, Any]) -> Value:
     """Show what is owed by a `company` (by lender, as far as one may see) or to a `lender`."""
     reader = Fields(body)
-    company = reader.optional_identifier("company")
+    company = reader.optional_company("company")
     lender = reader.optional_identifier("lender")
     reader.done()
     if (company is None) == (lender is None):

@@ -56,23 +56,15 @@ def _change(context: Context, loan_id: bytes, loan: Loan, what: str) -> dict[str
     return _describe(context, loan_id, loan)
 
 
-def _read_kind(body: Fields, default: ScheduleKind) -> ScheduleKind:
-    if not body.has("schedule"):
-        return default
-    text = body.text("schedule")
-    if text not in {str(kind) for kind in ScheduleKind}:
-        wanted = ", ".join(ScheduleKind)
-        raise Rejected(Code.BODY_MALFORMED, f"field schedule: want one of {wanted}")
-    return ScheduleKind(text)
-
-
 def process_restructure(context: Context) -> Value:
     """Offer new terms for a loan; by its lender. Nothing changes until the company accepts."""
     body = Fields(context.body)
     loan_id, loan = read_own_loan(context, body)
     term_days = body.integer("term_days", minimum=1, maximum=TERM_DAYS_MAX)
     rate_bp = body.integer("rate_bp", minimum=0, maximum=RATE_BP_MAX)
-    kind = _read_kind(body, loan.terms.kind)
+    kind = loan.terms.kind
+    if body.has("schedule"):
+        kind = ScheduleKind(body.choice("schedule", ScheduleKind))
     period_months = loan.terms.period_months
     if body.has("period_months"):
         period_months = body.integer("period_months", minimum=1, maximum=PERIOD_MONTHS_MAX)

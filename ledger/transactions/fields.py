@@ -18,6 +18,7 @@ from ledger.transactions.envelope import check_name
 
 MAX_TEXT = 256
 MAX_AMOUNT_FEN = 10**15
+COMPANY_CODE_LENGTH = 18
 FIRST_DAY = -25_567  # 1900-01-01
 LAST_DAY = 84_006  # 2200-01-01
 MAX_INTEGER = 2**63 - 1
@@ -80,6 +81,13 @@ class Fields:
         except Refused:
             raise self._bad(name, "another text", "1 to 64 of A-Z a-z 0-9 . _ -") from None
         return str(value)
+
+    def company(self, name: str) -> str:
+        """Return what may be a company's code: an identifier of 18 characters."""
+        value = self.identifier(name)
+        if len(value) != COMPANY_CODE_LENGTH:
+            raise self._bad(name, f"{len(value)} characters", f"a code of {COMPANY_CODE_LENGTH}")
+        return value
 
     def choice(self, name: str, allowed: Iterable[str]) -> str:
         """Return one of the allowed texts."""
@@ -164,6 +172,10 @@ class Fields:
     def optional_identifier(self, name: str) -> str | None:
         """Return `identifier(name)`, or None when the field is absent."""
         return self.identifier(name) if self.has(name) else None
+
+    def optional_company(self, name: str) -> str | None:
+        """Return `company(name)`, or None when the field is absent."""
+        return self.company(name) if self.has(name) else None
 
     def optional_integer(
         self, name: str, *, minimum: int = 0, maximum: int = MAX_INTEGER

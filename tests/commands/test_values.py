@@ -13,6 +13,7 @@ from commands.values import (
     moment,
     parse_amount,
     parse_day,
+    parse_rate,
     rate,
 )
 
@@ -44,6 +45,17 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 @given(st.integers(-25_567, 84_006))
 def test_day_is_read_back_as_it_was_shown(days: int) -> None:
     assert parse_day(day(days)) == days
+
+
+@given(st.integers(0, 99_999))
+def test_rate_is_read_back_as_it_was_shown(basis_points: int) -> None:
+    assert parse_rate(rate(basis_points)) == basis_points
+
+
+@pytest.mark.parametrize("text", ["", "-1%", "7.205%", "seven", "1e2"])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"want for example 7\.20%"):
+        parse_rate(text)
 
 
 def test_what_is_missing_is_a_dash() -> None:
