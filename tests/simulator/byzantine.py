@@ -82,6 +82,18 @@ class Liar:
             raise ScheduleError(f"no lie {unknown[0]!r}, want one of {', '.join(BEHAVIOURS)}")
         self.behaviours = line.behaviours
 
+    def enter(self, config: ReplicaConfig, sign: Callable[[bytes], bytes]) -> None:
+        """Go on lying in another epoch, from another place and perhaps under another key."""
+        signers = self._conspiracy.signers
+        if signers.get(self.config.index) is self.sign:
+            del signers[self.config.index]
+        self.config, self.sign = config, sign
+        signers[config.index] = sign
+        self.half = frozenset(self.rng.sample(range(config.size), config.size // 2))
+        self._victim %= config.size
+        self._heard = {}
+        self.usurped_view = 0
+
     def transform(self, to: int, payload: Any) -> list[Any]:
         """Return what is sent to `to` in place of `payload`."""
         sent, lies = [payload], self._conspiracy.lies

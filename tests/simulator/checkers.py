@@ -39,7 +39,7 @@ class Checkers:
         self._effects: dict[bytes, int] = {}
         self.acknowledged: dict[bytes, tuple[int, bytes]] = {}
         self.submitted: set[bytes] = set()
-        self._left_for: dict[int, int] = {}
+        self._left_for: dict[tuple[int, int], int] = {}
 
     def on_honest_send(self, sender: int, message: object) -> None:
         """No contradictory votes, ever: per (type, epoch, view, height) one content, one signature.
@@ -52,7 +52,7 @@ class Checkers:
                 raise ViolationError(f"member {sender} sent a vote of member {message.signer}")
             key = (type(message), sender, message.epoch, message.view, message.height)
             self._check_vote(key, message.digest, message.signature)
-            if message.view < self._left_for.get(sender, 0):
+            if message.view < self._left_for.get((message.epoch, sender), 0):
                 raise ViolationError(f"member {sender} votes in view {message.view}, it left that")
         elif isinstance(message, Checkpoint):
             key = (Checkpoint, sender, message.epoch, message.height)
@@ -60,14 +60,14 @@ class Checkers:
         elif isinstance(message, ViewChange | NewView) and message.signer == sender:
             key = (type(message), sender, message.epoch, message.view)
             if isinstance(message, ViewChange) and key not in self._votes:
-                self._check_view(sender, message.view)
+                self._check_view(sender, message.epoch, message.view)
             self._check_vote(key, message.signature, message.signature)
 
-    def _check_view(self, sender: int, view: int) -> None:
-        """Views only go up, across restarts too (rule 44)."""
-        if view < self._left_for.get(sender, 0):
+    def _check_view(self, sender: int, epoch: int, view: int) -> None:
+        """Views only go up in an epoch, across restarts too (rule 44)."""
+        if view < self._left_for.get((epoch, sender), 0):
             raise ViolationError(f"member {sender} went back to view {view}")
-        self._left_for[sender] = view
+        self._left_for[epoch, sender] = view
 
     def _check_vote(self, key: tuple[Any, ...], content: bytes, signature: bytes) -> None:
         known = self._votes.setdefault(key, (content, signature))

@@ -15,8 +15,9 @@ from tests.simulator.dice import dice
 from tests.simulator.faults import LONG_TTL_MS
 from tests.simulator.schedule import LiarLine, Schedule, Step
 
-# "outage" and "slow" change what a run is about, so they are asked for by name.
-SPECIAL = ("outage", "slow")
+# These change what a run is about, so they are asked for by name.
+SPECIAL = ("outage", "slow", "members")
+SPARES = 2
 KINDS = (
     "crash",
     "loss",
@@ -80,6 +81,8 @@ class _Draw:
         self._seed = seed
         self._options = options
         self._size = options.nodes
+        self._spares = SPARES if "members" in options.faults else 0
+        self._total = options.nodes + self._spares
         self._fault_bound = (options.nodes - 1) // 3
         self._busy_ms = WARM_UP_MS + options.fault_ms
         self._end_ms = self._busy_ms
@@ -104,6 +107,7 @@ class _Draw:
             "clock": self._clocks,
             "stall": self._stalls,
             "flood": self._floods,
+            "members": self._members,
             "outage": self._outage,
             "slow": self._slowness,
         }
@@ -122,6 +126,7 @@ class _Draw:
             steps,
             self._flags(),
             options.service_ms,
+            self._spares,
         )
 
     def _flags(self) -> frozenset[str]:
@@ -133,7 +138,7 @@ class _Draw:
             "real-signatures": options.has_real_signatures,
             "real-ledger": options.is_real_ledger,
             "calm": not options.faults,
-            "acts": not has_liars and not {"slow", "disk"} & options.faults,
+            "acts": not has_liars and not {"slow", "disk", "members"} & options.faults,
         }
         return frozenset(name for name, is_set in flags.items() if is_set)
 
@@ -162,6 +167,24 @@ class _Draw:
         words = (str(home), "every", str(every))
         yield Step(self._moment(random), "flood", words, random.randint(200, 1500))
 
+    # Members
+
+    def _members(self, random: Random) -> Iterator[Step]:
+        """Change the members here and there, now and then twice at once, and once in calm."""
+        for _ in range(random.randint(1, 4)):
+            at_ms = self._moment(random)
+            for _ in range(random.choice((1, 1, 2))):
+                yield Step(at_ms, "change", self._draw_change(random))
+        yield Step(self._busy_ms + 1, "change", self._draw_change(random))
+
+    def _draw_change(self, random: Random) -> tuple[str, ...]:
+        verb = random.choice(("add", "add", "add", "remove", "remove", "rotate", "rotate", "bad"))
+        if verb == "bad":
+            return (random.choice(("shrink", "again")),)
+        if verb == "add":
+            return (verb, str(random.randrange(self._total)))
+        return (verb, random.choice(("primary", str(random.randrange(self._total)))))
+
     # The network
 
     def _loss(self, random: Random) -> Iterator[Step]:
@@ -180,8 +203,8 @@ class _Draw:
         return Step(0, verb, words, self._busy_ms)
 
     def _group(self, random: Random, mark: str) -> str:
-        group = sorted(random.sample(range(self._size), random.randint(1, self._size - 1)))
-        rest = [member for member in range(self._size) if member not in group]
+        group = sorted(random.sample(range(self._total), random.randint(1, self._total - 1)))
+        rest = [member for member in range(self._total) if member not in group]
         return ",".join(map(str, group)) + mark + ",".join(map(str, rest))
 
     def _partitions(self, random: Random) -> Iterator[Step]:
@@ -229,7 +252,7 @@ class _Draw:
 
     def _crashes(self, random: Random) -> Iterator[Step]:
         for _ in range(random.randint(1, 5)):
-            member = str(random.randrange(self._size))
+            member = str(random.randrange(self._total))
             down_ms = int((0.02 + random.random() ** 3 * 4) * 1000)
             words: tuple[str, ...] = (member,)
             if random.random() < 0.6:
@@ -243,7 +266,7 @@ class _Draw:
             yield Step(self._moment(random), "crash", words, down_ms)
         if random.random() < 0.15:
             at_ms = self._moment(random)
-            for member in range(self._size):
+            for member in range(self._total):
                 yield Step(at_ms, "crash", (str(member),), random.randint(20, 2000))
 
     def _clocks(self, random: Random) -> Iterator[Step]:

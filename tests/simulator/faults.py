@@ -18,6 +18,8 @@ links are whole, clocks are right; liars go on lying.
     lie M                               the disk does not sync and says that it has
     damage M                            flip a bit of the vote log, when the member is down
     flood M every MS                    a client submits without end
+    change add M | remove M | rotate M  the members change: M leaves, comes, gets a new key; M may
+    change shrink | again               be `primary`; to three members, or back under an old key
 
 LINKS are `0>1` (one way), `0|1` (both), `0,1|2,3`, with `*` for all members.
 """
@@ -29,6 +31,7 @@ from functools import partial
 from typing import Protocol
 
 from tests.simulator.clients import Clients
+from tests.simulator.members import Seating
 from tests.simulator.network import Loss, Network
 from tests.simulator.node import SimNode
 from tests.simulator.schedule import Schedule, ScheduleError, Step
@@ -50,6 +53,8 @@ class FaultyWorld(Protocol):
     nodes: list[SimNode]
     clients: Clients
     size: int
+    total: int
+    seating: Seating
 
     def count(self, what: str) -> None:
         """Count something for the summary."""
@@ -119,7 +124,7 @@ class Director:
         for number in sorted(self._undo):
             self._end(number)
         self._plans.clear()
-        for member in range(self._world.size):
+        for member in range(self._world.total):
             self._world.restart(member)
 
     def on_point(self, member: int, what: str) -> str:
@@ -161,6 +166,10 @@ class Director:
         again()
         return partial(state.update, on=False)
 
+    def change(self, step: Step) -> None:
+        """`change add M`, and the like."""
+        self._world.seating.change(step.words)
+
     # Crashes
 
     def crash(self, step: Step) -> Undo | None:
@@ -188,7 +197,7 @@ class Director:
 
     def cut(self, step: Step) -> Undo:
         """`cut LINKS`."""
-        links = parse_links(step.words, self._world.size)
+        links = parse_links(step.words, self._world.total)
         self._world.network.cuts.update(links)
         return partial(self._mend, links)
 
@@ -201,7 +210,7 @@ class Director:
     def flap(self, step: Step) -> Undo:
         """`flap LINKS every MS`."""
         *words, _, every = step.words
-        links = parse_links(tuple(words), self._world.size)
+        links = parse_links(tuple(words), self._world.total)
         state: dict[str, bool] = {"on": True, "cut": False}
 
         def turn() -> None:
@@ -224,7 +233,7 @@ class Director:
     def lose(self, step: Step) -> Undo:
         """`lose KINDS on LINKS`; KINDS `any` or names as `network.kind_of` has them."""
         kinds = frozenset() if step.words[0] == "any" else frozenset(step.words[0].split(","))
-        loss = Loss(kinds, parse_links(step.words[2:], self._world.size))
+        loss = Loss(kinds, parse_links(step.words[2:], self._world.total))
         self._world.network.losses.append(loss)
 
         def stop() -> None:
@@ -317,6 +326,7 @@ def _name(step: Step) -> str:
 
 VERBS: dict[str, Callable[[Director, Step], Undo | None]] = {
     "base": Director.base,
+    "change": Director.change,
     "clock": Director.clock,
     "clog": Director.clog,
     "crash": Director.crash,

@@ -47,7 +47,7 @@ class Fetching:
             return
         self._wanted = effect
         wanted = ("want blocks", effect.from_height, effect.certificate.height, fetch)
-        world.transmit(node.index, effect.sources[number], wanted)
+        world.transmit(node.index, node.roster.node_of(effect.sources[number]), wanted)
         world.scheduler.after(world.fetch_timeout_ns, self._try_source, fetch, effect, number + 1)
 
     def serve(self, sender: int, first: int, last: int, fetch: int) -> None:

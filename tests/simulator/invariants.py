@@ -133,6 +133,7 @@ class Invariants:
         conduct = self._conduct[member.index]
         conduct.accepted_votes, conduct.changes = {}, {}
         conduct.stored_height = head.certificate.height if head.certificate else 0
+        conduct.stable_height = max(conduct.stable_height, conduct.stored_height)
         conduct.view = 0
 
     def after_start(self, member: Member) -> None:
@@ -522,14 +523,18 @@ class Invariants:
     def _check_certificate(self, certificate: Certificate | None, where: str) -> None:
         if certificate is None:
             return
-        if len({signer for signer, _ in certificate.votes}) != self._quorum:
+        members, quorum = self._config.members, self._quorum
+        previous = self._config.previous
+        if previous is not None and certificate.height == previous.last_height:
+            members, quorum = previous.members, compute_quorum(len(previous.members))
+        if len({signer for signer, _ in certificate.votes}) != quorum:
             raise ViolationError(f"certificate of {len(certificate.votes)} votes {where} (rule 18)")
         for signer, signature in certificate.votes:
             payload = encode(
                 (certificate.epoch, certificate.height, certificate.block_hash, signer)
             )
             text = signing_input(VOTE_DOMAIN, self._config.chain_id, "checkpoint", payload)
-            if not self._keyring.is_valid((self._config.members[signer], signature, text)):
+            if not self._keyring.is_valid((members[signer], signature, text)):
                 raise ViolationError(f"certificate with a forged vote {where} (rule 18)")
 
     def on_prune(self, member: Member, stable_height: int) -> None:

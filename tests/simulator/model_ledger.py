@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from ledger.chain.certificate import Certificate
 from ledger.chain.hashes import ZERO_HASH, tagged_hash
+from tests.simulator.model_members import Change, ModelMembers
 
-OK, DUPLICATE, EXPIRED = 0, 1, 2
+OK, DUPLICATE, EXPIRED, REFUSED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Body:
     hash: bytes
     size: int
     expires_at_ms: int
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class ModelLedger:
     seen: set[bytes] = field(default_factory=set)
     certificates: dict[int, Certificate] = field(default_factory=dict)
     unsynced: dict[int, Certificate] = field(default_factory=dict)
+    members: ModelMembers = field(default_factory=lambda: ModelMembers((), 0))
 
     @property
     def height(self) -> int:
@@ -72,10 +75,11 @@ class ModelLedger:
             elif time >= self.bodies[item].expires_at_ms:
                 results.append(EXPIRED)
             else:
-                results.append(OK)
+                results.append(self._effect_of(self.bodies[item], height))
                 self.index[item] = height
         self.seen.update(transactions)
-        parts = (parent_hash, time.to_bytes(8, "big"), digest, bytes(results))
+        self.members.finish(height)
+        parts = (parent_hash, time.to_bytes(8, "big"), digest, bytes(results), self.members.root())
         block = ModelBlock(
             height,
             parent_hash,
@@ -88,6 +92,11 @@ class ModelLedger:
         self.blocks.append(block)
         self.sync_certificates()
         return block
+
+    def _effect_of(self, body: Body, height: int) -> int:
+        if body.change is None or self.members.decide(body.change, height):
+            return OK
+        return REFUSED
 
     def sync_certificates(self) -> None:
         """Make the certificates given so far durable."""
@@ -104,6 +113,7 @@ class ModelLedger:
         kept, self.blocks = self.blocks[:height], []
         self.certificates = {at: item for at, item in self.certificates.items() if at <= height}
         self.index, self.seen = {}, set()
+        self.members = self.members.at_genesis()
         for block in kept:
             self.execute(block.time_ms, block.batch_digest, block.transactions)
 

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from consensus import effects as fx
-from consensus.config import ReplicaConfig
+from consensus.config import OBSERVER, ReplicaConfig
 from consensus.effects import Effect
-from consensus.epochs import EpochView
 from consensus.events import (
     BatchExecuted,
     BlockInstalled,
@@ -33,13 +32,15 @@ from consensus.events import (
     TimerExpired,
 )
 from consensus.log import AcceptedRecord, VoteRecord
+from consensus.messages import StableCertificate
+from consensus.observer import Observer
 from consensus.replica import Replica
 from ledger.errors import CreditLedgerError, StorageError
 from tests.simulator.checkers import Checkers, ViolationError
 from tests.simulator.dice import dice
 from tests.simulator.fetching import Fetching
 from tests.simulator.home import Home
-from tests.simulator.invariants import Invariants
+from tests.simulator.members import EpochInvariants, Roster, Seating
 from tests.simulator.model_ledger import ModelBlock
 from tests.simulator.scheduler import NS_PER_MS, Scheduler
 
@@ -53,8 +54,8 @@ class World(Protocol):
     scheduler: Scheduler
     seed: int
     checkers: Checkers
-    invariants: Invariants
-    size: int
+    invariants: EpochInvariants
+    seating: Seating
     fetch_timeout_ns: int
 
     def transmit(self, sender: int, to: int, payload: Any) -> None:
@@ -85,13 +86,14 @@ class SimNode:
     def __init__(
         self,
         world: World,
+        number: int,
         config: ReplicaConfig,
         sign: Callable[[bytes], bytes],
         home: Home,
     ) -> None:
         self.world = world
         self.config = config
-        self.index = config.index
+        self.index = number
         self.home = home
         self.ledger = home.ledger
         self.wall_offset_ms = 0
@@ -101,10 +103,11 @@ class SimNode:
         self.is_up = False
         self.is_honest = True
         self.is_lost = False
-        self.replica: Replica
+        self.replica: Replica | Observer
         self.bodies: set[bytes] = set()
-        self._sign = sign
-        self._random = dice(world.seed, "member", config.index).random
+        self.sign = sign
+        self.roster: Roster = Roster((), 0)
+        self._random = dice(world.seed, "member", number).random
         self._life = 0
         self._queue: list[Effect] = []
         self._unsynced: list[fx.Persist] = []
@@ -122,6 +125,8 @@ class SimNode:
             fx.FetchBlocks: self.fetching.start,
             fx.RelayRequests: self._perform_relay_requests,
             fx.PruneVotes: self._perform_prune_votes,
+            fx.EnterEpoch: self._perform_enter_epoch,
+            fx.ShowEpochs: self._perform_show_epochs,
         }
 
     # Life and death
@@ -157,16 +162,51 @@ class SimNode:
             return
         self._take(effects)
         for digest in sorted(self.bodies):
-            self._handle_body(digest, self.index, is_local=False)
+            self._handle_body(digest, self.config.index, is_local=False)
 
     def _restore(self, records: list[VoteRecord]) -> list[Effect]:
-        head = self._make_head()
+        self.world.seating.seat(self)
+        head, clock = self._make_head(), self.clock()
+        if not self.is_voter:
+            self.replica, effects = Observer.start(self.config, head, clock)
+            return effects
         self.world.invariants.on_start(self, head)
-        self.replica, effects = Replica.restore(
-            self.config, self._sign, records, head, self.clock()
-        )
+        self.replica, effects = Replica.restore(self.config, self.sign, records, head, clock)
         self.world.invariants.after_start(self)
         return effects
+
+    @property
+    def is_voter(self) -> bool:
+        """Tell whether this node is a member of its epoch."""
+        return self.config.index != OBSERVER
+
+    def _enter_epoch(self, life: int, effect: fx.EnterEpoch) -> None:
+        """Make the replica or observer of the next epoch, without a stop of the node (rule 2)."""
+        if life != self._life:
+            return
+        self.ledger.sync_certificates()
+        if self.is_honest:
+            self.world.seating.on_enter(self, effect)
+        self._life += 1
+        self._timers = {}
+        self.fetching.forget()
+        records, _ = self.home.open()
+        self._take(self._restore(records))
+        for digest in sorted(self.bodies):
+            self._handle_body(digest, self.config.index, is_local=False)
+        for node in self.roster.observers:
+            self.connect(node)
+
+    def _perform_enter_epoch(self, effect: fx.EnterEpoch) -> None:
+        self.world.scheduler.after(0, self._enter_epoch, self._life, effect)
+
+    def _perform_show_epochs(self, effect: fx.ShowEpochs) -> None:
+        ends = self.ledger.members.ends
+        if effect.epoch < len(ends):
+            certificate = self.ledger.certificates.get(ends[effect.epoch].last_height)
+            if certificate is not None:
+                message = StableCertificate(effect.epoch, certificate)
+                self.world.transmit(self.index, self.roster.node_of(effect.to), message)
 
     def _make_head(self) -> ChainHead:
         ledger = self.ledger
@@ -178,7 +218,9 @@ class SimNode:
             for block in ledger.blocks[stable:]
         )
         block_hash, time_ms = ledger.head()
-        return ChainHead(ledger.height, block_hash, time_ms, certificate, recent, self._epochs())
+        return ChainHead(
+            ledger.height, block_hash, time_ms, certificate, recent, ledger.members.view
+        )
 
     def _give_up(self, why: str) -> None:
         """Stay down: rule 46 leaves such a home to a member change."""
@@ -211,7 +253,7 @@ class SimNode:
 
     def handle(self, event: Event) -> None:
         """Deliver an event to the replica, if the node is up."""
-        if self.is_up:
+        if self.is_up and not self.replica.is_over:
             clock = self.clock()
             effects = self.replica.handle(event, clock)
             if self.is_honest:
@@ -219,18 +261,20 @@ class SimNode:
             self._take(effects)
 
     def connect(self, peer: int) -> None:
-        """Tell the replica that a link is up."""
-        self.handle(PeerConnected(peer))
+        """Tell the replica that a link to another node is up."""
+        if self.is_up:
+            self.handle(PeerConnected(self.roster.peer_of(peer)))
 
     def receive(self, sender: int, payload: Any) -> None:
         """Take a payload from the network."""
         if not self.is_up:
             return
         if type(payload) is not tuple:
-            self.handle(MessageReceived(sender, payload))
+            self.handle(MessageReceived(self.roster.peer_of(sender), payload))
         elif payload[0] == "bodies":
-            for digest in payload[1]:
-                self._handle_body(digest, sender, is_local=False)
+            origin = self.roster.peer_of(sender)
+            for digest in payload[1] if origin < self.roster.size else ():
+                self._handle_body(digest, origin, is_local=False)
         elif payload[0] == "want bodies":
             held = [item for item in payload[1] if self._has_body(item)]
             if held:
@@ -250,25 +294,26 @@ class SimNode:
         if digest in self.ledger.seen:
             self._tell_fate(digest)
             return True
+        if not self.is_voter or self.replica.is_over:
+            return False
         if digest not in self.bodies and not self._is_welcome(digest):
             return False
-        self._handle_body(digest, self.index, is_local=True)
-        for member in range(self.world.size):
-            if member != self.index:
-                self.world.transmit(self.index, member, ("bodies", [digest]))
+        self._handle_body(digest, self.config.index, is_local=True)
+        for node in self.roster.others(self.index):
+            self.world.transmit(self.index, node, ("bodies", [digest]))
         return True
 
     def _is_welcome(self, digest: bytes) -> bool:
         """Tell whether the door is open: there is a place, and the expiry is not too far off."""
         latest_ms = self.clock().wall_ms + self.config.limits.max_ttl_ms
         is_near = self.ledger.bodies[digest].expires_at_ms <= latest_ms
-        return is_near and self.replica.free_places(self.index) > 0
+        return is_near and self.replica.free_places(self.config.index) > 0
 
     def _has_body(self, digest: bytes) -> bool:
         return digest in self.bodies or digest in self.ledger.seen
 
     def _handle_body(self, digest: bytes, origin: int, is_local: bool) -> None:
-        if digest in self.ledger.seen:
+        if digest in self.ledger.seen or not self.is_voter:
             return
         body = self.ledger.bodies[digest]
         self.bodies.add(digest)
@@ -367,10 +412,14 @@ class SimNode:
                 self._performers[type(effect)](effect)
 
     def _perform_send(self, effect: fx.Send) -> None:
+        self._check_said(effect.message)
+        self._say(self.roster.node_of(effect.to), effect.message)
+
+    def _check_said(self, message: Any) -> None:
         if self.is_honest:
-            self.world.checkers.on_honest_send(self.index, effect.message)
-            self.world.invariants.on_send(self, effect.message)
-        self._say(effect.to, effect.message)
+            self.world.checkers.on_honest_send(self.config.index, message)
+            self.world.invariants.on_send(self, message)
+            self.world.seating.check_send(self, message)
 
     def _say(self, to: int, message: Any) -> None:
         how = self.world.on_point(self.index, "send")
@@ -380,22 +429,21 @@ class SimNode:
             self.crash()
 
     def _perform_broadcast(self, effect: fx.Broadcast) -> None:
-        if self.is_honest:
-            self.world.checkers.on_honest_send(self.index, effect.message)
-            self.world.invariants.on_send(self, effect.message)
-        for member in range(self.world.size):
-            if member != self.index and self.is_up:
-                self._say(member, effect.message)
+        self._check_said(effect.message)
+        for node in self.roster.others(self.index):
+            if self.is_up:
+                self._say(node, effect.message)
 
     def _perform_relay_requests(self, effect: fx.RelayRequests) -> None:
         self.world.count("relays")
         held = [item for item in effect.hashes if item in self.bodies]
-        self.world.transmit(self.index, effect.to, ("bodies", held))
+        self.world.transmit(self.index, self.roster.node_of(effect.to), ("bodies", held))
 
     def _perform_fetch_requests(self, effect: fx.FetchRequests) -> None:
         self.world.count("fetches of bodies")
         for member in effect.sources:
-            self.world.transmit(self.index, member, ("want bodies", effect.hashes))
+            node = self.roster.node_of(member)
+            self.world.transmit(self.index, node, ("want bodies", effect.hashes))
 
     def _forget_requests(self, effect: fx.ForgetRequests) -> None:
         if self.is_honest:
@@ -458,9 +506,6 @@ class SimNode:
 
     # Blocks
 
-    def _epochs(self) -> EpochView:
-        return EpochView(self.config.epoch, self.config.members)
-
     def _perform_execute(self, effect: fx.Execute) -> None:
         if effect.batch.height != self.ledger.height + 1:
             raise ViolationError(f"member {self.index} executes out of order")
@@ -489,7 +534,7 @@ class SimNode:
                 block.block_hash,
                 block.time_ms,
                 batch.transactions,
-                self._epochs(),
+                self.ledger.members.view,
             )
         )
 
@@ -520,6 +565,6 @@ class SimNode:
                 block.time_ms,
                 block.transactions,
                 certificate,
-                self._epochs(),
+                self.ledger.members.view,
             )
         )

@@ -69,7 +69,8 @@ class Schedule:
 
     Flags: `tight` (T_max is reached at once and idle batches come late, so that neither hides a
     fault of the timers behind the bound), `acts` and `silent-at-end` (see `acts`), `calm` (nothing
-    is wrong, so nothing may be ordered twice), `real-signatures`, `real-ledger`.
+    is wrong, so nothing may be ordered twice), `real-signatures`, `real-ledger`. `spares` are nodes
+    that are no members at first: their numbers follow those of the members.
     """
 
     nodes: int
@@ -80,6 +81,13 @@ class Schedule:
     steps: tuple[Step, ...] = ()
     flags: frozenset[str] = frozenset()
     service_ms: int = 0
+    spares: int = 0
+
+    @property
+    def lasting(self) -> frozenset[int]:
+        """Return who may be faulty for good: liars, twins, and those with bad disks."""
+        bad = (int(step.words[0]) for step in self.steps if step.verb in ("lie", "damage"))
+        return frozenset((*(liar.member for liar in self.liars), *self.twins, *bad))
 
     def is_set(self, flag: str) -> bool:
         """Tell whether a flag is set."""
@@ -94,6 +102,8 @@ class Schedule:
         lines = [f"nodes {self.nodes}", f"seed {self.seed}", f"calm-after {self.calm_after_ms}"]
         if self.service_ms:
             lines.append(f"service {self.service_ms}")
+        if self.spares:
+            lines.append(f"spares {self.spares}")
         lines += [f"option {flag}" for flag in sorted(self.flags)]
         lines += [str(liar) for liar in self.liars]
         lines += [f"twin {member}" for member in self.twins]
@@ -125,7 +135,7 @@ def _parse_liar(text: str) -> LiarLine:
 
 def parse_schedule(lines: Iterable[str]) -> Schedule:
     """Return the schedule that a text describes; raise `ScheduleError` with the line."""
-    numbers = {"nodes": 4, "seed": 0, "calm-after": 0, "service": 0}
+    numbers = {"nodes": 4, "seed": 0, "calm-after": 0, "service": 0, "spares": 0}
     liars: list[LiarLine] = []
     twins: list[int] = []
     steps: list[Step] = []
@@ -160,4 +170,5 @@ def parse_schedule(lines: Iterable[str]) -> Schedule:
         tuple(steps),
         frozenset(flags),
         numbers["service"],
+        numbers["spares"],
     )

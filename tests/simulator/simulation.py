@@ -16,6 +16,7 @@ from typing import Any
 
 from consensus.config import ReplicaConfig, minimal
 from consensus.effects import Evidence
+from consensus.epochs import PreviousEpoch
 from consensus.verification import signature_items
 from ledger.errors import Refused
 from tests.simulator.acts import Acts
@@ -29,7 +30,9 @@ from tests.simulator.fetching import FETCH_TIMEOUT_NS
 from tests.simulator.home import Home
 from tests.simulator.invariants import Invariants
 from tests.simulator.keys import FastKeyring, Keyring, RealKeyring, are_valid, verifier_of
+from tests.simulator.members import SPARE_KEYS, EpochInvariants, Seating
 from tests.simulator.model_ledger import Body, ModelBlock, ModelLedger
+from tests.simulator.model_members import Change, ModelMembers
 from tests.simulator.network import Network
 from tests.simulator.node import SimNode
 from tests.simulator.schedule import Schedule
@@ -67,6 +70,7 @@ class Simulation:
         self.schedule = schedule or draw_schedule(seed, options or Options())
         self.seed = self.schedule.seed
         self.size = self.schedule.nodes
+        self.total = self.size + self.schedule.spares
         self.scheduler = Scheduler()
         self.network = Network(self.scheduler, self.seed)
         self.network.deliver = self._deliver
@@ -74,20 +78,17 @@ class Simulation:
         self.counts: Counter[str] = Counter()
         self.bodies: dict[bytes, Body] = {}
         is_real = self.schedule.is_set("real-signatures")
-        self._keyring: Keyring = RealKeyring(self.size) if is_real else FastKeyring(self.size)
+        keys = self.total + (SPARE_KEYS if self.schedule.has("change") else 0)
+        self._keyring: Keyring = RealKeyring(keys) if is_real else FastKeyring(keys)
         self._trace = blake2b(digest_size=16)
         self._known: dict[int, tuple[Any, bool]] = {}
         self.liars: dict[int, Liar] = {}
         self.faulty: dict[int, str] = {}
         self._twins: dict[int, tuple[Twins, SimNode]] = {}
-        self.invariants = Invariants(
-            self._make_config(0),
-            self._keyring,
-            self.bodies,
-            self.faulty,
-            has_right_clocks=not self.schedule.has("clock"),
-        )
-        self.nodes = [self._make_node(index) for index in range(self.size)]
+        self.may_fail = self.schedule.lasting
+        self.seating = Seating(self, self._keyring)
+        self.invariants = EpochInvariants(self._make_invariants)
+        self.nodes = [self._make_node(index) for index in range(self.total)]
         self.fault_bound = self.nodes[0].config.fault_bound
         self.conspiracy = Conspiracy(registry=self.bodies)
         self.clients = Clients(self.scheduler, self.nodes, self.bodies)
@@ -99,13 +100,32 @@ class Simulation:
     def _make_node(self, index: int, twins: Twins | None = None, side: int = 0) -> SimNode:
         home = Home(self._make_ledger(), bytes((index,)) * 32, dice(self.seed, "home", index, side))
         world: Any = self if twins is None else TwinWorld(self, twins, side)
-        return SimNode(world, self._make_config(index), self._keyring.signer(index), home)
+        return SimNode(world, index, self.make_config(0), self._keyring.signer(index), home)
+
+    def _make_invariants(self, config: ReplicaConfig) -> Invariants:
+        return Invariants(
+            config,
+            self._keyring,
+            self.bodies,
+            self.seating.faulty_in(config.epoch),
+            has_right_clocks=not self.schedule.has("clock"),
+        )
 
     def _make_ledger(self) -> ModelLedger:
-        return ModelLedger(self.bodies, GENESIS_TIME_MS)
+        genesis = self.make_config(0)
+        members = ModelMembers(genesis.members, genesis.limits.window)
+        return ModelLedger(self.bodies, GENESIS_TIME_MS, members=members)
 
-    def _make_config(self, index: int) -> ReplicaConfig:
-        config = minimal(CHAIN_ID, 0, self._keyring.public_keys, index)
+    def make_config(
+        self,
+        index: int,
+        epoch: int = 0,
+        members: tuple[bytes, ...] = (),
+        previous: PreviousEpoch | None = None,
+    ) -> ReplicaConfig:
+        """Return the configuration of one place in an epoch; of genesis if no members are given."""
+        keys = members or self._keyring.public_keys[: self.size]
+        config = minimal(CHAIN_ID, epoch, keys, index, previous)
         if not self.schedule.is_set("tight"):
             return config
         timers = replace(config.timers, request_max_ns=TIGHT_MAX_NS, idle_ns=TIGHT_IDLE_NS)
@@ -117,7 +137,7 @@ class Simulation:
             node.is_honest = False
             self.faulty[line.member] = "liar"
             sign, random = self._keyring.signer(line.member), dice(self.seed, "lie", line.member)
-            liar = Liar(node.config, sign, line, random, self.conspiracy)
+            liar = Liar(self.make_config(line.member), sign, line, random, self.conspiracy)
             self.liars[line.member] = liar
         for member in self.schedule.twins:
             twins = Twins(self.size, dice(self.seed, "twins", member))
@@ -158,7 +178,7 @@ class Simulation:
         if not self._is_done():
             raise ViolationError(f"not done within the bound: {self.describe()}")
         self._recovery_ns = max(0, scheduler.now_ns - self.end_of_faults_ns)
-        has_left = any(node.replica.view for node in self._honest())
+        has_left = any(node.replica.view for node in self._honest() if node.is_voter)
         if self.schedule.is_set("calm") and has_left:
             raise ViolationError(f"a view change in calm (rule 49): {self.describe()}")
 
@@ -202,12 +222,16 @@ class Simulation:
         honest = self._honest()
         first = honest[0].ledger.height
         return all(
-            node.ledger.height == first and node.replica.stable_height == first for node in honest
+            node.ledger.height == first
+            and node.replica.stable_height == first
+            and node.ledger.members.view.pending is None
+            and node.ledger.members.view.epoch == node.config.epoch
+            for node in honest
         )
 
     def _check_end(self) -> None:
         honest = self._honest()
-        if len(honest) < self.size - self.fault_bound:
+        if len(honest) < self.total - self.fault_bound:
             raise ViolationError(f"only {len(honest)} members are honest: {self.faulty}")
         chains = {node.index: node.ledger.blocks for node in honest}
         self.checkers.check_end(chains, self.clients.submitted)
@@ -220,12 +244,14 @@ class Simulation:
         for node in self.nodes:
             state = self.faulty.get(node.index, "down")
             if node.is_up and node.is_honest:
-                state = "normal" if node.replica.is_normal else "view change"
+                is_normal = not node.is_voter or node.replica.is_normal
+                state = "normal" if is_normal else "view change"
             where = ""
             if hasattr(node, "replica"):
                 replica = node.replica
                 where = (
-                    f", view {replica.view}, executed {replica.executed_height}, "
+                    f", epoch {node.config.epoch}, place {node.config.index}, "
+                    f"view {getattr(replica, 'view', '-')}, executed {replica.executed_height}, "
                     f"stable {replica.stable_height}"
                 )
             parts.append(f"{node.index}: {state}{where}")
@@ -241,7 +267,9 @@ class Simulation:
         counts["transactions"] = self.clients.submitted
         counts["acknowledged"] = self.clients.acknowledged
         counts["blocks"] = len(self.checkers.blocks)
-        counts["highest views, summed"] = max(node.replica.view for node in self._honest())
+        counts["highest views, summed"] = max(
+            (node.replica.view for node in self._honest() if node.is_voter), default=0
+        )
         for name, number in self.conspiracy.lies.items():
             counts[f"lies: {name}"] = number
         for why in self.faulty.values():
@@ -252,10 +280,10 @@ class Simulation:
     def transmit(self, sender: int, to: int, payload: Any) -> None:
         """Send a payload, or what a liar makes of it."""
         liar = self.liars.get(sender)
-        if liar is None:
+        if liar is None or not self.nodes[sender].is_voter:
             self.network.send(sender, to, payload)
             return
-        for item in liar.transform(to, payload):
+        for item in liar.transform(self.nodes[sender].roster.peer_of(to), payload):
             self.network.send(sender, to, item)
 
     def _deliver(self, to: int, sender: int, payload: Any) -> None:
@@ -293,7 +321,7 @@ class Simulation:
 
     def _verify(self, message: Any) -> bool:
         try:
-            items = signature_items(message, self.nodes[0].config)
+            items = signature_items(message, self.seating.config_of(message.epoch))
         except Refused:
             return False
         return are_valid(self._keyring, items)
@@ -305,8 +333,12 @@ class Simulation:
     def on_evidence(self, found: Evidence) -> None:
         """Hold what a replica calls evidence against what the member really is (rule 50)."""
         self.count("evidence found")
+        epoch = found.first.epoch
         self.checkers.on_evidence(
-            found, self.nodes[0].config, verifier_of(self._keyring), frozenset(self.faulty)
+            found,
+            self.seating.config_of(epoch),
+            verifier_of(self._keyring),
+            frozenset(self.seating.faulty_in(epoch)),
         )
 
     def on_certified(self, member: int, block: ModelBlock) -> None:
@@ -332,6 +364,14 @@ class Simulation:
         self.checkers.submitted.add(body.hash)
         self.clients.begin(body.hash)
 
+    def submit_change(self, name: str, change: Change) -> None:
+        """Let a client submit a change of members."""
+        wall_ms = GENESIS_TIME_MS + self.scheduler.now_ns // NS_PER_MS
+        body = self.clients.create(name, 0, 400, wall_ms + LONG_TTL_MS)
+        self.bodies[body.hash] = replace(body, change=change)
+        self.checkers.submitted.add(body.hash)
+        self.clients.begin(body.hash)
+
     def submit_now(self, home: int, ttl_ms: int = LONG_TTL_MS) -> None:
         """Let a client submit a transaction that no schedule names."""
         self.submit(f"act-{self.clients.submitted}", home, ttl_ms, 400)
@@ -352,7 +392,7 @@ class Simulation:
         for node in down:
             self.count("restarts")
             node.start()
-        for other in range(self.size) if down else ():
+        for other in range(self.total) if down else ():
             if other != member:
                 self.connect(other, member)
                 self.connect(member, other)
