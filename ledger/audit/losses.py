@@ -33,6 +33,7 @@ _BY_HEIGHT = {
 _OTHERS = {
     FATES: "index of transaction ids",
     META: "head and genesis",
+    b"nV": "this node's own fact about its votes",
     **{table.prefix: f"state ({table.name})" for table in ALL_TABLES},
     _TREE: "state tree",
 }

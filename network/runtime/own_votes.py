@@ -46,10 +46,10 @@ from ledger.chain.certificate import Certificate
 from ledger.encoding import decode, encode
 from ledger.errors import Code, CreditLedgerError, RemoteError, StorageError
 from ledger.keys import verify
-from ledger.storage.chain_store import META, ChainStore
+from ledger.storage.chain_store import ChainStore
 from network.runtime.history import EpochHistory
 
-ANCHOR_KEY = META + b"votes"
+ANCHOR_KEY = b"nV"  # this node's own fact beside the chain: nothing that others would have too
 CERTIFICATES_LOOKED_AT = 64
 SIGNED: tuple[type[SignedMessage], ...] = (
     PrePrepare,
