@@ -32,7 +32,7 @@ from consensus.messages import (
 )
 from consensus.verification import signed_bytes
 from consensus.wire import encode_message, message_from_value, message_value
-from ledger.chain.certificate import MAX_MEMBERS
+from ledger.chain.certificate import MAX_MEMBERS, Certificate
 from ledger.chain.hashes import HASH_BYTES, tagged_hash
 from ledger.encoding import decode, encode
 from ledger.errors import Code, Refused
@@ -119,7 +119,7 @@ def subject_of(message: SignedMessage) -> Subject:
     return Subject(_NAMES[type(message)], message.epoch, view, height)
 
 
-def _content(message: SignedMessage, chain_id: bytes) -> bytes:
+def compute_content(message: SignedMessage, chain_id: bytes) -> bytes:
     """Return the 32 bytes by which a statement names what was signed."""
     if isinstance(message, Checkpoint):
         return message.block_hash
@@ -128,6 +128,27 @@ def _content(message: SignedMessage, chain_id: bytes) -> bytes:
     if isinstance(message, NewView):
         return tagged_hash(_TAG, signed_bytes(message, chain_id))
     return message.digest
+
+
+def contradicting_checkpoints(first: Certificate, second: Certificate) -> list[Evidence]:
+    """Return what two certificates of one height prove: who signed both of two blocks (F40).
+
+    Two quorums share at least W members, so of two valid certificates somebody is always named.
+    Empty when they certify the same block, or are of different heights or epochs.
+    """
+    if (first.epoch, first.height) != (second.epoch, second.height):
+        return []
+    if first.block_hash == second.block_hash:
+        return []
+    own, other = dict(first.votes), dict(second.votes)
+    return [
+        Evidence(
+            signer,
+            Checkpoint(first.epoch, first.height, first.block_hash, signer, own[signer]),
+            Checkpoint(second.epoch, second.height, second.block_hash, signer, other[signer]),
+        )
+        for signer in sorted(own.keys() & other.keys())
+    ]
 
 
 def make_evidence(found: Evidence, chain_id: bytes, members: Sequence[bytes]) -> EvidenceRecord:
@@ -199,7 +220,9 @@ def verify_evidence(
             raise _invalid(
                 f"signature of the {name} message is not of member {record.signer}"
             ) from None
-    first, second = (_content(item, chain_id).hex() for item in (record.first, record.second))
+    first, second = (
+        compute_content(item, chain_id).hex() for item in (record.first, record.second)
+    )
     statement = f"signed two {subject.kind}s for {subject}: {first} and {second}"
     return Contradiction(record.signer, key, subject, statement)
 

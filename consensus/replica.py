@@ -59,6 +59,7 @@ from consensus.recovery import recover
 from consensus.requests import RequestPool
 from consensus.state import Phase, Signer, State
 from consensus.state_transfer import CatchUp
+from consensus.statements import Statements
 from consensus.status import StatusExchange
 from consensus.view_change import ViewChanges
 from consensus.votes import Votes
@@ -92,6 +93,7 @@ class Replica:
         )
         self._catch_up = CatchUp(self._state, self._log)
         self._status = StatusExchange(self._state, self._log, self._checkpoints, self._view_changes)
+        self._statements = Statements(self._state)
         self._handlers: dict[type, Callable[[Any], None]] = {
             RequestReceived: self._on_request_received,
             RequestRefused: self._on_request_refused,
@@ -237,6 +239,7 @@ class Replica:
             state.drop(event.sender, message, "not in the normal case")
             return
         self._receivers[type(message)](event.sender, message)
+        self._statements.look_at(message)
 
     def _on_stable_certificate(self, sender: int, message: StableCertificate) -> None:
         del sender
