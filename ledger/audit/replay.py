@@ -8,6 +8,10 @@ must come out byte for byte. In the end the whole stored state, tree and indexes
 scratch store's. So whatever is altered, by a disk or by somebody who keeps all checksums in order,
 is named: block, transaction, part, reason. The verdict rests on its anchor, the genesis hash.
 
+The members that certify are followed from epoch to epoch by execution (`ledger.audit.epochs`). A
+later anchor may be given beside genesis, the receipt of a block that is trusted: the chain must
+have that very block, and what past members' keys could certify does not pass for it (F89).
+
 Signatures of the next blocks are handed out ahead through `Verifier`, which may use other threads.
 """
 
@@ -22,23 +26,25 @@ from typing import TypeAlias
 
 from ledger.audit import diagnosis
 from ledger.audit.comparison import compare_stores
+from ledger.audit.epochs import ReplayedEpochs
 from ledger.audit.files import check_files, check_genesis_file
-from ledger.audit.report import AuditReport, Finding, FoundError, Verdict
+from ledger.audit.headers import Anchors, HeaderReader
+from ledger.audit.report import AuditReport, Finding, FoundError, Verdict, fault
 from ledger.chain.batch import Batch
 from ledger.chain.block import (
-    BlockError,
     StoredBlock,
     decode_transactions,
     encode_results,
-    verify_header_follows,
 )
-from ledger.chain.certificate import decode_certificate, verify_certificate
 from ledger.chain.hashes import GENESIS_TAG, tagged_hash
-from ledger.chain.header import Header, decode_header
+from ledger.chain.header import Header
+from ledger.chain.receipt import Receipt
 from ledger.errors import Code, LocalError, Refused, StorageError
 from ledger.execution import ExecutedBlock, ExecutionCaches, execute_block, execute_genesis
 from ledger.keys import verify_many
+from ledger.membership.epoch_state import get_change_window
 from ledger.membership.genesis import Genesis, parse_genesis
+from ledger.state.overlay import Overlay
 from ledger.storage.chain_store import (
     CERTIFICATES,
     HEADERS,
@@ -59,6 +65,7 @@ Verifier: TypeAlias = Callable[[Sequence[SignatureItem]], Callable[[], list[bool
 Progress: TypeAlias = Callable[[int, int, int], None]
 
 _AHEAD_TRANSACTIONS = 4096
+_AHEAD_BLOCKS = 64
 _LAST = b"\xff" * 64
 _NOT_OF_GENESIS = {TRANSACTIONS: "transactions", RESULTS: "results", CERTIFICATES: "certificates"}
 
@@ -78,6 +85,7 @@ def audit(
     scratch: Path,
     genesis: bytes | None = None,
     *,
+    trusted: Receipt | None = None,
     progress: Progress = _no_progress,
     verifier: Verifier = verify_at_once,
 ) -> AuditReport:
@@ -85,10 +93,11 @@ def audit(
 
     `scratch` is an empty folder for a copy of the database and for the replay, the caller's to
     remove. `genesis` is the document that is trusted; without it the home's own is taken, and the
-    verdict is worth what its hash is worth when compared with another member's. Raise `LocalError`
-    or `Refused` (70xx) when there is nothing to judge or the anchor does not parse.
+    verdict is worth what its hash is worth when compared with another member's. `trusted` is the
+    receipt of a block that is trusted; it names the chain too. Raise `LocalError` or `Refused`
+    (13xx, 70xx) when there is nothing to judge or an anchor does not parse or hold together.
     """
-    report = AuditReport(is_anchor_given=genesis is not None)
+    report = AuditReport(is_anchor_given=genesis is not None or trusted is not None)
     layout = HomeLayout(source)
     database = layout.database if layout.database.is_dir() else source
     if not database.is_dir() or not any(database.iterdir()):
@@ -105,11 +114,12 @@ def audit(
     )
     if document is None:
         raise LocalError(Code.INPUT_USAGE, f"{source} has no genesis.bin: name one to trust")
+    anchors = Anchors(parse_genesis(document), trusted)
     shutil.copytree(database, scratch / "copy", ignore=shutil.ignore_patterns("LOCK"))
     stored = LevelStore(scratch / "copy", create=False)
     replayed = LevelStore(scratch / "replay")
     try:
-        _judge(stored, replayed, parse_genesis(document), report, progress, verifier)
+        _judge(stored, replayed, anchors, report, progress, verifier)
     finally:
         stored.close()
         replayed.close()
@@ -121,32 +131,47 @@ def audit_store(
     replayed: Store,
     genesis: Genesis,
     *,
+    trusted: Receipt | None = None,
     progress: Progress = _no_progress,
     verifier: Verifier = verify_at_once,
 ) -> AuditReport:
     """Judge a chain in an open store, replaying it into the empty store `replayed`."""
     report = AuditReport(is_anchor_given=True)
-    _judge(stored, replayed, genesis, report, progress, verifier)
+    _judge(stored, replayed, Anchors(genesis, trusted), report, progress, verifier)
     return report
 
 
 def _judge(
     stored: Reader,
     replayed: Store,
-    genesis: Genesis,
+    anchors: Anchors,
     report: AuditReport,
     progress: Progress,
     verifier: Verifier,
 ) -> None:
-    report.chain_id = genesis.chain_id
+    report.chain_id = anchors.genesis.chain_id
+    report.trusted = None if anchors.trusted is None else anchors.trusted.header.height
+    replay = _Replay(stored, replayed, anchors, report, verifier)
     try:
-        _Replay(stored, replayed, genesis, report, verifier).run(progress)
+        replay.run(progress)
     except FoundError as error:
         report.verdict = Verdict.INVALID
-        report.finding = error.finding
+        epoch = replay.epochs.at(error.finding.height or 0).epoch
+        report.finding = replace(error.finding, epoch=epoch or None)
     except StorageError as error:
         report.verdict = Verdict.DAMAGED
         report.files.add("db", 0, error.message, "what follows in the chain was not looked at")
+    report.epochs = replay.epochs.until(report.head)
+    if report.verdict is Verdict.VALID and report.trusted is not None:
+        _check_reached(report, report.trusted)
+
+
+def _check_reached(report: AuditReport, trusted: int) -> None:
+    """Say so where the chain ends before the trusted block: nothing shows that it leads there."""
+    if report.head < trusted:
+        report.verdict = Verdict.UNPROVEN
+        reason = f"is not reached, the last block is {report.head}: nothing shows it leads there"
+        report.finding = Finding("trusted block", reason, trusted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +192,19 @@ class _Replay:
         self,
         stored: Reader,
         replayed: Store,
-        genesis: Genesis,
+        anchors: Anchors,
         report: AuditReport,
         verifier: Verifier,
     ) -> None:
         self._stored = stored
         self._chain = ChainStore(stored)
         self._replayed = replayed
-        self._genesis = genesis
-        self._keys = [key for _, key in genesis.validator_keys()]
+        self._genesis = anchors.genesis
+        self.epochs = ReplayedEpochs(anchors.genesis.validator_keys())
         self._report = report
         self._verifier = verifier
         self._caches = ExecutionCaches()
-        self._proven: dict[int, bytes] = {}
+        self._headers = HeaderReader(stored, anchors, self.epochs, report)
 
     def run(self, progress: Progress) -> None:
         """Replay from genesis to the head; raise `FoundError` at the first thing that is wrong."""
@@ -190,6 +215,7 @@ class _Replay:
             executed = self._execute(prepared, parent)
             self._compare(prepared, executed)
             self._replayed.write(executed.writes, sync=False)
+            self.epochs.note(executed.epochs)
             parent = executed.header
             counts = self._report.counts
             counts.blocks += 1
@@ -208,12 +234,12 @@ class _Replay:
         result = execute_genesis(self._genesis)
         document, header = self._chain.genesis(), self._stored.get(height_key(HEADERS, 0))
         if document != self._genesis.data:
-            raise _found("genesis", "is not the document that is trusted", 0)
+            raise fault("genesis", "is not the document that is trusted", 0)
         if header != result.header.encoded():
-            raise _found("header", "is not what the genesis document gives", 0)
+            raise fault("header", "is not what the genesis document gives", 0)
         for prefix, part in _NOT_OF_GENESIS.items():
             if self._stored.get(height_key(prefix, 0)) is not None:
-                raise _found(part, "are stored for genesis, which has none", 0)
+                raise fault(part, "are stored for genesis, which has none", 0)
         self._replayed.write(result.writes, sync=False)
         return result.header
 
@@ -225,9 +251,9 @@ class _Replay:
         try:
             head = self._chain.height()
         except StorageError as error:
-            raise _found("head", error.message, last) from None
+            raise fault("head", error.message, last) from None
         if head != last:
-            raise _found("head", f"says block {head}, the last block there is {last}", last)
+            raise fault("head", f"says block {head}, the last block there is {last}", last)
         return last
 
     def _last_height(self, prefix: bytes) -> int:
@@ -243,7 +269,7 @@ class _Replay:
             below = (key for key, _ in self._stored.scan(low, high, reverse=True))
             last = int.from_bytes(next(below, low)[len(CERTIFICATES) :], "big")
         if last == 0 and head > 0:
-            raise _found("certificate", "no block has one, so nothing is proven", 1)
+            raise fault("certificate", "no block has one, so nothing is proven", 1)
         return last
 
     def _note(self, text: str) -> None:
@@ -253,7 +279,9 @@ class _Replay:
         """Yield the blocks in order, prepared ahead so that signatures are verified meanwhile.
 
         What is found wrong in a block ahead is raised in its turn: an earlier block may be wrong.
+        No block is prepared further ahead than a window, so that its members are known.
         """
+        most = min(_AHEAD_BLOCKS, get_change_window(Overlay(self._replayed)))
         waiting: deque[_Prepared] = deque()
         ahead, found = 0, None
         for height in range(1, self._report.head + 1):
@@ -263,12 +291,12 @@ class _Replay:
                 found = error
                 break
             except Refused as error:
-                found = _found("block", error.message, height)
+                found = fault("block", error.message, height)
                 break
             parent = prepared.block.header
             waiting.append(prepared)
             ahead += len(prepared.transactions)
-            while ahead > _AHEAD_TRANSACTIONS or len(waiting) > 64:
+            while ahead > _AHEAD_TRANSACTIONS or len(waiting) > most:
                 ahead -= len(waiting[0].transactions)
                 yield waiting.popleft()
         while waiting:
@@ -277,7 +305,7 @@ class _Replay:
             raise found
 
     def _prepare(self, height: int, parent: Header) -> _Prepared:
-        header = self._read_header(height, parent)
+        header = self._headers.read(height, parent)
         block = self._read_block(header, parent)
         transactions: list[Transaction] = []
         digests: dict[bytes, tuple[bytes, ...]] = {}
@@ -289,82 +317,14 @@ class _Replay:
         items = [item.signature_item() for item in transactions]
         results = self._stored.get(height_key(RESULTS, height))
         if results is None:
-            raise _found("results", "are missing", height)
+            raise fault("results", "are missing", height)
         return _Prepared(block, tuple(transactions), digests, results, self._verifier(items))
-
-    def _read_header(self, height: int, parent: Header) -> Header:
-        """Return the header, certified by its certificate and following its parent."""
-        data = self._stored.get(height_key(HEADERS, height))
-        if data is None:
-            raise _found("header", "is missing", height)
-        proof = self._stored.get(height_key(CERTIFICATES, height))
-        try:
-            header = decode_header(data)
-        except Refused as error:
-            raise _found("header", f"does not decode: {error.message}", height) from None
-        if proof is not None:
-            self._check_certificate(proof, header, height)
-        elif height <= self._report.certified:
-            self._check_covered(header, height)
-        try:
-            verify_header_follows(header, parent)
-        except BlockError as error:
-            raise _found(error.part, error.reason, height) from None
-        return header
-
-    def _check_certificate(self, proof: bytes, header: Header, height: int) -> None:
-        try:
-            certificate = decode_certificate(proof)
-        except Refused as error:
-            raise _found("certificate", error.message, height) from None
-        finding = diagnosis.name_header_or_certificate(
-            header, certificate, self._genesis.chain_id, self._keys
-        )
-        if finding is None and (header.height != height or certificate.epoch != header.epoch):
-            finding = Finding("header", f"is of block {header.height}, epoch {header.epoch}")
-        if finding is not None:
-            place = (finding.position, finding.transaction_id)
-            raise FoundError(Finding(finding.part, finding.reason, height, *place))
-        self._report.counts.certificates += 1
-
-    def _check_covered(self, header: Header, height: int) -> None:
-        """Check a header without a certificate: the next certified one proves it by its parents."""
-        if height not in self._proven:
-            self._proven = self._prove_below_next(height)
-        want = self._proven.get(height)
-        if want is not None and header.hash() != want:
-            reason = f"hashes to {header.hash().hex()}, the next header names {want.hex()}"
-            raise _found("header", reason, height)
-
-    def _prove_below_next(self, height: int) -> dict[int, bytes]:
-        """Return block hashes from `height` up to the next certificate, as far as they are proven.
-
-        Where that certificate or a header between is itself altered nothing is proven here, and the
-        fault is found in its turn.
-        """
-        low, high = height_key(CERTIFICATES, height), height_key(CERTIFICATES, 2**64 - 1)
-        key, proof = next(iter(self._stored.scan(low, high)))
-        last = int.from_bytes(key[len(CERTIFICATES) :], "big")
-        proven: dict[int, bytes] = {}
-        try:
-            certificate = decode_certificate(proof)
-            verify_certificate(certificate, self._genesis.chain_id, self._keys)
-            want = certificate.block_hash
-            for below in range(last, height - 1, -1):
-                proven[below] = want
-                header = self._chain.header(below)
-                if header is None or header.hash() != want:
-                    break
-                want = header.parent_hash
-        except (Refused, StorageError):
-            return proven
-        return proven
 
     def _read_block(self, header: Header, parent: Header) -> StoredBlock:
         """Return time, hashes and transactions, as the header certifies them."""
         data = self._stored.get(height_key(TRANSACTIONS, header.height))
         if data is None:
-            raise _found("transactions", "are missing", header.height)
+            raise fault("transactions", "are missing", header.height)
         try:
             time_ms, hashes, transactions = decode_transactions(data)
         except Refused:
@@ -388,12 +348,12 @@ class _Replay:
         try:
             transaction = transaction_from_parts(item.unsigned, item.signature, bodies)
         except Refused as error:
-            raise _found("transaction", error.message, height, position, item.id) from None
+            raise fault("transaction", error.message, height, position, item.id) from None
         if transaction.chain_id != self._genesis.chain_id:
-            raise _found("transaction", "is of another chain", height, position, item.id)
+            raise fault("transaction", "is of another chain", height, position, item.id)
         if transaction.expires_at_ms > (block.time_ms or 0) + MAX_TTL_MS:
             reason = f"expires more than {MAX_TTL_MS} ms after its batch's time"
-            raise _found("transaction", reason, height, position, item.id)
+            raise fault("transaction", reason, height, position, item.id)
         try:
             return transaction, check_attachments(transaction)
         except Refused as error:
@@ -407,7 +367,7 @@ class _Replay:
         for position, is_valid in enumerate(prepared.verdicts()):
             if not is_valid:
                 item = prepared.transactions[position]
-                raise _found("signature", "does not verify", header.height, position, item.id)
+                raise fault("signature", "does not verify", header.height, position, item.id)
         self._report.counts.signatures += len(prepared.transactions)
         batch = Batch(header.height, prepared.block.time_ms, prepared.block.hashes)
         return execute_block(
@@ -445,13 +405,3 @@ class _Replay:
             "version of the ledger, or a quorum certified what the rules do not give"
         )
         return replace(finding, part="execution", reason=reason)
-
-
-def _found(
-    part: str,
-    reason: str,
-    height: int,
-    position: int | None = None,
-    transaction_id: bytes | None = None,
-) -> FoundError:
-    return FoundError(Finding(part, reason, height, position, transaction_id))

@@ -5,32 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ledger.audit.epochs import EpochSpan
 from ledger.audit.files import FilesReport
 
 
 class Verdict(Enum):
     """VALID: every check passed. INVALID: the chain or the state is not what was certified.
-    DAMAGED: files are broken by their own checksums, nothing beyond was looked at."""
+    DAMAGED: files are broken by their own checksums, nothing beyond was looked at.
+    UNPROVEN: every check passed, but the chain ends before the block that is trusted: it may be an
+    older copy of that chain, or another one that past members' keys could make (F89)."""
 
     VALID = "VALID"
+    UNPROVEN = "UNPROVEN"
     INVALID = "INVALID"
     DAMAGED = "DAMAGED"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The first thing that is wrong: block, transaction where there is one, part, reason."""
+    """The first thing that is wrong: block, transaction where there is one, part, reason.
+
+    `epoch` is that of the block where it is above 0.
+    """
 
     part: str
     reason: str
     height: int | None = None
     position: int | None = None
     transaction_id: bytes | None = None
+    epoch: int | None = None
 
     def __str__(self) -> str:
         place = []
         if self.height is not None:
-            place.append(f"block {self.height}")
+            epoch = f" of epoch {self.epoch}" if self.epoch else ""
+            place.append(f"block {self.height}{epoch}")
         if self.position is not None:
             place.append(f"transaction {self.position}")
         if self.transaction_id is not None:
@@ -44,6 +53,17 @@ class FoundError(Exception):
     def __init__(self, finding: Finding) -> None:
         super().__init__(str(finding))
         self.finding = finding
+
+
+def fault(
+    part: str,
+    reason: str,
+    height: int,
+    position: int | None = None,
+    transaction_id: bytes | None = None,
+) -> FoundError:
+    """Return the error that ends a replay at this place."""
+    return FoundError(Finding(part, reason, height, position, transaction_id))
 
 
 @dataclass(slots=True)
@@ -68,7 +88,9 @@ class AuditReport:
 
     `chain_id` is the anchor: the hash of the genesis document that was trusted. `head` is the last
     block that is there, `certified` the last with a certificate: what lies above proves nothing,
-    though it was replayed. `finding` is set when INVALID, `files.damages` when DAMAGED.
+    though it was replayed. `trusted` is the height of a later block that is trusted too, by its
+    receipt. `epochs` are those that the chain went through, with their members. `finding` is set
+    when INVALID or UNPROVEN, `files.damages` when DAMAGED.
     """
 
     verdict: Verdict = Verdict.VALID
@@ -76,6 +98,8 @@ class AuditReport:
     is_anchor_given: bool = False
     head: int = 0
     certified: int = 0
+    trusted: int | None = None
+    epochs: tuple[EpochSpan, ...] = ()
     counts: AuditCounts = field(default_factory=AuditCounts)
     files: FilesReport = field(default_factory=FilesReport)
     finding: Finding | None = None

@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ledger.chain.certificate import Certificate, checkpoint_signing_input, quorum
+from ledger.chain.epochs import Validators
 from ledger.chain.header import Header
+from ledger.chain.receipt import Receipt, build_receipt
 from ledger.execution import ExecutedBlock, execute_genesis
-from ledger.storage.chain_store import certificate_writes
+from ledger.keys import SigningKey
+from ledger.membership.epoch_state import get_epoch_start
+from ledger.membership.queries import get_epoch_changes
+from ledger.storage.chain_store import ChainStore, certificate_writes
 from ledger.storage.home import create_home, open_home
 from ledger.transactions.envelope import Transaction
 from ledger.transactions.records import Record
+from tests.ledger.governance import Governance
 from tests.ledger_harness import GENESIS_DAY, HOUR_MS, Harness, company_code, key_of
 
 
@@ -31,20 +37,60 @@ class CertifiedChain(Harness):
         return executed
 
     def certify(self, header: Header, signers: Iterable[int] | None = None) -> Certificate:
-        """Return the certificate of a header, of the first Q members unless told otherwise."""
-        validators = self.genesis.validator_keys()
+        """Return the certificate of a header, of the first Q of its epoch unless told otherwise."""
+        epoch, validators = header.epoch, self.validators_of(header.epoch)
         chosen = range(quorum(len(validators))) if signers is None else signers
         block_hash, chain_id = header.hash(), self.genesis.chain_id
         votes = tuple(
             (
                 signer,
-                key_of(f"node:{validators[signer][0]}").sign(
-                    checkpoint_signing_input(chain_id, 0, header.height, block_hash, signer)
+                node_key(*validators[signer]).sign(
+                    checkpoint_signing_input(chain_id, epoch, header.height, block_hash, signer)
                 ),
             )
             for signer in chosen
         )
-        return Certificate(0, header.height, block_hash, votes)
+        return Certificate(epoch, header.height, block_hash, votes)
+
+    def validators_of(self, epoch: int) -> Validators:
+        """Return who votes in an epoch."""
+        start = get_epoch_start(self.state(), epoch)
+        return self.genesis.validator_keys() if start is None else start.validators
+
+
+class GovernedChain(Governance, CertifiedChain):
+    """A certified chain whose members change by their vote."""
+
+
+def node_key(member: str, public_key: bytes) -> SigningKey:
+    """Return the key of a member's node, the first or the second."""
+    keys = (key_of(f"node:{member}{suffix}") for suffix in ("", ".2"))
+    return next(key for key in keys if key.public_key == public_key)
+
+
+def governed_chain() -> GovernedChain:
+    """Return a chain of three epochs: ICBC votes from the second on, D02 has a new key after."""
+    chain = GovernedChain()
+    chain.block(chain.submit("D02", "C048", [arrears(1, 100)]))
+    chain.observe("ICBC")
+    chain.decide("D01", "promote", "ICBC")
+    chain.settle()
+    chain.block(chain.submit("D02", "C048", [arrears(2, 200)]))
+    chain.decide("D01", "rotate_node_key", "D02", key="node:D02.2")
+    chain.settle()
+    chain.block(chain.submit("D02", "C048", [arrears(3, 300)]))
+    return chain
+
+
+def receipt_of(chain: GovernedChain, height: int, index: int = 0) -> Receipt:
+    """Return the receipt of a transaction of a certified block."""
+    store = ChainStore(chain.store)
+    block, certificate = store.block(height), store.certificate(height)
+    assert block is not None
+    assert certificate is not None
+    epoch = certificate.epoch
+    changes = get_epoch_changes(chain.state(), store, 0, epoch)
+    return build_receipt(block, index, certificate, chain.validators_of(epoch), changes)
 
 
 def arrears(number: int, amount: int) -> Record:
