@@ -29,6 +29,9 @@ from ledger.chain.header import Header
 from ledger.errors import CreditLedgerError, LocalError
 from ledger.execution import ExecutionCaches, execute_block
 from ledger.membership.genesis import parse_genesis
+from ledger.membership.settings import get_snapshot_blocks
+from ledger.snapshots.limits import FAR_SNAPSHOTS
+from ledger.state.overlay import Overlay
 from ledger.storage.chain_store import ChainStore
 from ledger.storage.files import DiskFiles
 from ledger.storage.home import OpenHome, open_home
@@ -55,7 +58,9 @@ from network.runtime.roster import Roster
 from network.runtime.seats import SeatParts, Seats
 from network.runtime.service import Service, ServiceParts
 from network.runtime.settings import NodeSettings, load_settings
+from network.runtime.shelf import SnapshotShelf
 from network.runtime.timers import TimerService
+from network.runtime.transfer import StateTransfer
 from network.runtime.verifier import VoteVerifier
 from network.runtime.voter import Voter
 from network.wire import ITEMS_MAX, Hello, Offer, Votes
@@ -138,6 +143,9 @@ class Node:
         self._keeper = self._make_keeper()
         self._voter = Voter(home, password, self._history, self._peers)
         self._keeper.bind(self._voter.anchor)
+        self._interval = get_snapshot_blocks(Overlay(home.store))
+        self._shelf, self._transfer = self._make_states()
+        self._keeper.bind_states(self._shelf, self._transfer)
         self._ingress = Ingress(
             self._peers,
             self._door,
@@ -148,6 +156,7 @@ class Node:
             self._history,
             self._loop.post,
         )
+        self._ingress.bind_states(self._shelf, self._transfer)
         self._evidence = EvidenceStore(
             home.layout.evidence, DiskFiles(), genesis.chain_id, self._history.validators
         )
@@ -198,6 +207,13 @@ class Node:
             self._loop.post,
         )
 
+    def _make_states(self) -> tuple[SnapshotShelf, StateTransfer]:
+        """Return who keeps snapshots for others and who fetches theirs (rule 41)."""
+        store, changes = self._home.store, self._history.changes_until
+        validators = self._genesis.validator_keys()
+        shelf = SnapshotShelf(store, self._interval, self._peers, changes)
+        return shelf, StateTransfer(store, validators, self._interval, self._peers, self._loop.post)
+
     def _seat_parts(self) -> SeatParts:
         return SeatParts(
             self._chain,
@@ -216,6 +232,7 @@ class Node:
             self._ingress,
             self._clock.read,
             self._genesis.chain_id,
+            FAR_SNAPSHOTS * self._interval,
         )
 
     def _make_service(self) -> Service:
@@ -291,6 +308,7 @@ class Node:
                 self._performer.run,
                 self._keeper.run,
                 self._catch_up.run,
+                self._transfer.run,
                 self._ingress.run,
                 self._service.run,
                 self._evidence.run,

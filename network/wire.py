@@ -30,6 +30,7 @@ REQUEST_ITEMS_MAX = 8192
 ITEMS_MAX = 4096
 BLOCKS_MAX = 256
 KNOWN_VOTES_MAX = 8
+STATE_QUERY_BYTES_MAX = 16 * 1024
 METHOD_CHARS_MAX = 32
 _INT_MAX = 2**63 - 1
 
@@ -286,6 +287,49 @@ class KnownVotes:
         return (self.TAG, self.key, self.items)
 
 
+@dataclass(frozen=True, slots=True)
+class GetState:
+    """Asks the snapshot of `height` (0: which there are) a query of `ledger.snapshots.queries`.
+
+    `number` is the asker's own for this question; the answer says it again.
+    """
+
+    TAG: ClassVar[int] = 22
+    is_bulk: ClassVar[bool] = False
+    number: int
+    height: int
+    query: bytes
+
+    def __post_init__(self) -> None:
+        _check_int("question", self.number)
+        _check_int("snapshot's height", self.height)
+        if type(self.query) is not bytes or len(self.query) > STATE_QUERY_BYTES_MAX:
+            raise Refused(Code.FRAME_MALFORMED, "query of a state is not bytes, or too many")
+
+    def to_value(self) -> tuple[Any, ...]:
+        """Return the value to encode."""
+        return (self.TAG, self.number, self.height, self.query)
+
+
+@dataclass(frozen=True, slots=True)
+class StatePiece:
+    """Answers GetState with a piece, opaque here; with no bytes where nothing of it is held."""
+
+    TAG: ClassVar[int] = 23
+    is_bulk: ClassVar[bool] = True
+    number: int
+    data: bytes
+
+    def __post_init__(self) -> None:
+        _check_int("question", self.number)
+        if type(self.data) is not bytes:
+            raise Refused(Code.FRAME_MALFORMED, "piece of a state is not bytes")
+
+    def to_value(self) -> tuple[Any, ...]:
+        """Return the value to encode."""
+        return (self.TAG, self.number, self.data)
+
+
 PeerFrame: TypeAlias = (
     Hello
     | Votes
@@ -298,6 +342,8 @@ PeerFrame: TypeAlias = (
     | Pong
     | GetVotes
     | KnownVotes
+    | GetState
+    | StatePiece
 )
 
 
@@ -320,6 +366,8 @@ _PEER_FRAMES: Mapping[int, tuple[int, Callable[..., PeerFrame]]] = {
     Pong.TAG: (1, Pong),
     GetVotes.TAG: (1, GetVotes),
     KnownVotes.TAG: (2, KnownVotes),
+    GetState.TAG: (3, GetState),
+    StatePiece.TAG: (2, StatePiece),
 }
 
 

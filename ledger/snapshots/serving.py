@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.chain.certificate import Certificate
-from ledger.chain.epochs import EpochChange
 from ledger.chain.header import Header
 from ledger.encoding import encode
 from ledger.errors import Code, Refused, StorageError
@@ -36,20 +34,6 @@ from ledger.state.leaf_keys import bucket_keys
 from ledger.state.tree import node_key
 from ledger.storage.chain_store import HEADERS, RESULTS, TRANSACTIONS, height_key
 from ledger.storage.store import Reader
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A snapshot that can be had: its block's header, the certificate, the changes before it."""
-
-    header: Header
-    certificate: Certificate
-    changes: tuple[EpochChange, ...]
-
-    def to_value(self) -> tuple[Any, ...]:
-        """Return the value to encode."""
-        changes = tuple(item.to_value() for item in self.changes)
-        return (self.header.encoded(), self.certificate.to_value(), changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +101,6 @@ class Snapshot:
         if header is None or transactions is None or results is None:
             raise Refused(Code.NOT_HELD, f"block {height} is not held")
         return header, transactions, results
-
-
-def encode_offers(offers: Sequence[Offer]) -> bytes:
-    """Return the answer to an `OfferQuery`."""
-    return encode(tuple(offer.to_value() for offer in offers))
 
 
 def _filled(places: Sequence[int], read: Callable[[int], Any]) -> tuple[Any, ...]:

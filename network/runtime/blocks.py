@@ -16,7 +16,8 @@ import structlog
 import trio
 
 from consensus import effects as fx
-from consensus.events import BatchExecuted, Event
+from consensus.epochs import EpochView
+from consensus.events import BatchExecuted, Event, FetchFailed
 from ledger.chain.batch import Batch
 from ledger.chain.block import Result
 from ledger.chain.certificate import Certificate
@@ -31,6 +32,9 @@ from network.runtime.catch_up import CatchUp
 from network.runtime.door import Door
 from network.runtime.membership import MembershipWatch
 from network.runtime.mempool import Mempool
+from network.runtime.own_votes import ANCHOR_KEY
+from network.runtime.shelf import SnapshotShelf
+from network.runtime.transfer import StateTransfer
 from network.wire import GetBodies
 
 ASK_HASHES = 1024
@@ -86,6 +90,8 @@ class BlockKeeper:
         self._is_executing = False
         self._executed = trio.Event()
         self._anchor: Callable[[], Mapping[bytes, bytes | None]] = dict
+        self._shelf: SnapshotShelf | None = None
+        self._transfer: StateTransfer | None = None
         self._jobs, self._next = trio.open_memory_channel[fx.Execute](1)
         self._asked = 0
         self._certified = trio.Event()
@@ -101,8 +107,17 @@ class BlockKeeper:
         """Say what is written with every block beside it (rule 46)."""
         self._anchor = anchor
 
+    def bind_states(self, shelf: SnapshotShelf, transfer: StateTransfer) -> None:
+        """Say who keeps snapshots for others and who fetches theirs (rule 41)."""
+        self._shelf = shelf
+        self._transfer = transfer
+        shelf.keep(self.head)
+        transfer.bind(self)
+
     async def settle(self) -> None:
-        """Return when what was ordered is executed."""
+        """Return when what was ordered is executed, and no state is being fetched."""
+        if self._transfer is not None:
+            await self._transfer.stop()
         while self._is_executing:
             await self._executed.wait()
 
@@ -169,6 +184,8 @@ class BlockKeeper:
                 "stop this node and copy the home of another one",
             )
         self._store.write({**executed.writes, **self._anchor()}, sync=True)
+        if self._shelf is not None:
+            self._shelf.keep(executed.header)
         if any(key.startswith(ALERT_ORDER.prefix) for key in executed.writes):
             self.alert_height = batch.height
         return executed, self._membership.read(executed.header, executed.writes)
@@ -203,6 +220,32 @@ class BlockKeeper:
     def start_fetch(self, effect: fx.FetchBlocks) -> None:
         """Catch up in the background."""
         self._catch_up.start(effect)
+
+    def start_state_fetch(self, effect: fx.FetchState) -> None:
+        """Fetch a snapshot in the background; without a part for it, say that it failed."""
+        if self._transfer is None:
+            self._post(FetchFailed(effect.target.height))
+        else:
+            self._transfer.start(effect)
+
+    def last_writes(self) -> Mapping[bytes, bytes | None]:
+        """Return what an installed state has to hold of this store: what is said of the votes."""
+        stored = dict(self._store.scan(ANCHOR_KEY, ANCHOR_KEY + b"\xff" * 8))
+        return {**stored, **self._anchor()}
+
+    def adopt(self, header: Header, certificate: Certificate) -> EpochView:
+        """Take over the chain of an installed state; return who votes after its last block."""
+        self.head = header
+        if self._shelf is not None:
+            self._shelf.clear()
+            self._shelf.keep(header)
+        self._membership.read_all()
+        self._membership.tell()
+        if certificate.height > self.certified_height:
+            self.certified_height = certificate.height
+            self._certified.set()
+            self._certified = trio.Event()
+        return self._membership.current.view
 
     def find_bodies(self, effect: fx.FetchRequests) -> None:
         """Announce the bodies that are held, ask other members for the rest."""

@@ -284,9 +284,11 @@ class CatchUp:
     def _read_parts(self, request: GetBlocks) -> list[BlockParts]:
         items: list[BlockParts] = []
         size = 0
+        base = self._chain.base()
         for height in range(request.first, request.last + 1):
             block = self._chain.block(height)
-            if block is None:
+            # Below a snapshot the bodies are not here, so others have to be asked (rule 41).
+            if block is None or (base is not None and height <= base[0]):
                 break
             certificate = self._chain.certificate(height)
             wires = tuple(item.encoded() for item in self._chain.transactions(block))

@@ -66,7 +66,10 @@ class EpochHistory:
     def last_certificate(self, epoch: int) -> Certificate | None:
         """Return the certificate of the last block of an epoch, if it is over and here."""
         after = self._start(epoch + 1)
-        return None if after is None else self._chain.certificate(after.first_height - 1)
+        if after is None:
+            return None
+        kept = self._chain.epoch_change(epoch + 1)
+        return self._chain.certificate(after.first_height - 1) if kept is None else kept.certificate
 
     def changes_until(self, epoch: int) -> tuple[EpochChange, ...]:
         """Return every change from genesis to `epoch`, as a receipt carries them."""
@@ -82,9 +85,19 @@ class EpochHistory:
             start = self._start(after + len(found) + 1)
             if start is None:
                 break
-            header = self._chain.header(start.first_height - 1)
-            certificate = self._chain.certificate(start.first_height - 1)
-            if header is None or certificate is None:
+            change = self._change(after + len(found) + 1, start)
+            if change is None:
                 break
-            found.append(EpochChange(header, certificate, start.validators))
+            found.append(change)
         return tuple(found)
+
+    def _change(self, epoch: int, start: _Start) -> EpochChange | None:
+        """Return the change that began an epoch, of the blocks or as a snapshot brought it."""
+        kept = self._chain.epoch_change(epoch)
+        if kept is not None:
+            return kept
+        header = self._chain.header(start.first_height - 1)
+        certificate = self._chain.certificate(start.first_height - 1)
+        if header is None or certificate is None:
+            return None
+        return EpochChange(header, certificate, start.validators)

@@ -29,6 +29,8 @@ from network.runtime.door import Door
 from network.runtime.history import EpochHistory
 from network.runtime.mempool import Mempool
 from network.runtime.own_votes import SIGNED, HeardVotes
+from network.runtime.shelf import SnapshotShelf
+from network.runtime.transfer import StateTransfer
 from network.runtime.verifier import VoteVerifier
 from network.wire import (
     Blocks,
@@ -36,10 +38,12 @@ from network.wire import (
     BodiesPurpose,
     GetBlocks,
     GetBodies,
+    GetState,
     GetVotes,
     KnownVotes,
     Offer,
     PeerFrame,
+    StatePiece,
     Votes,
 )
 
@@ -112,7 +116,14 @@ class Ingress:
         self._post = post
         self._lanes: dict[str, _Lane] = {}
         self._nursery: trio.Nursery | None = None
+        self._shelf: SnapshotShelf | None = None
+        self._transfer: StateTransfer | None = None
         self.dropped_count = 0
+
+    def bind_states(self, shelf: SnapshotShelf, transfer: StateTransfer) -> None:
+        """Say who answers questions about snapshots and who asks them (rule 41)."""
+        self._shelf = shelf
+        self._transfer = transfer
 
     def enter(self, config: ReplicaConfig) -> None:
         """Judge messages by another epoch from now on."""
@@ -146,6 +157,9 @@ class Ingress:
                 lane.votes.send_nowait(frame)
             elif isinstance(frame, Blocks):
                 self._blocks.on_blocks(number, frame)
+            elif isinstance(frame, StatePiece):
+                if self._transfer is not None:
+                    self._transfer.on_piece(number, frame)
             else:
                 lane.bulk.send_nowait(frame)
         except trio.WouldBlock:
@@ -217,6 +231,9 @@ class Ingress:
     async def _take_bulk(self, number: int, frame: PeerFrame, *, is_validator: bool) -> None:
         if isinstance(frame, GetBlocks):
             await self._blocks.serve_blocks(number, frame)
+        elif isinstance(frame, GetState):
+            if self._shelf is not None:
+                await self._shelf.serve(number, frame)
         elif isinstance(frame, GetVotes):
             await self._shown.answer(number, frame)
         elif isinstance(frame, KnownVotes):

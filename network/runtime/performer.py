@@ -55,6 +55,9 @@ class Blocks(Protocol):
     def start_fetch(self, effect: fx.FetchBlocks) -> None:
         """Catch up in the background."""
 
+    def start_state_fetch(self, effect: fx.FetchState) -> None:
+        """Fetch a snapshot in the background."""
+
     def find_bodies(self, effect: fx.FetchRequests) -> None:
         """Look for missing bodies here and at other members."""
 
@@ -189,6 +192,8 @@ class Performer:
                 self._blocks.store_certificate(effect)
             case fx.FetchBlocks():
                 self._blocks.start_fetch(effect)
+            case fx.FetchState():
+                self._blocks.start_state_fetch(effect)
             case fx.FetchRequests():
                 self._blocks.find_bodies(effect)
             case fx.RelayRequests(hashes=hashes, to=to):

@@ -14,7 +14,7 @@ held are delivered to it again, so that what clients have submitted goes on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import structlog
@@ -69,6 +69,7 @@ class SeatParts:
     ingress: Ingress
     clock: Callable[[], Clock]
     chain_id: bytes
+    far_blocks: int = 0  # rule 41: `ReplicaConfig.far_blocks`
 
 
 class Seats:
@@ -135,10 +136,16 @@ class Seats:
     # From epoch to epoch
 
     async def enter(self, effect: fx.EnterEpoch) -> None:
-        """Seat the machine of the next epoch; everything before this effect is performed."""
+        """Seat the machine of the next epoch; everything before this effect is performed.
+
+        After a state was installed it may be the same epoch again; or an earlier one than this
+        observer has been led to, which then goes on towards it (rule 41).
+        """
         if effect.epoch > self.config.epoch:
             await trio.to_thread.run_sync(self._parts.keeper.flush)
             await self._change(effect.epoch, effect.members)
+        else:
+            await self._change(self.config.epoch, self.config.members)
 
     def show(self, to: int, epoch: int) -> None:
         """Show a peer the way out of an epoch (rule 2)."""
@@ -172,9 +179,10 @@ class Seats:
         previous = parts.history.previous(epoch)
         index = own if own < len(members) else OBSERVER
         config = production(parts.chain_id, epoch, members, index, previous)
+        config = replace(config, far_blocks=parts.far_blocks)
         ballot = self._find_ballot(config)
         if ballot is None:
-            config = production(parts.chain_id, epoch, members, OBSERVER, previous)
+            config = replace(config, index=OBSERVER)
         parts.ingress.enter(config)
         parts.catch_up.enter(config)
         self.config = config
