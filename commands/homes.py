@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from commands.files import read_bytes
@@ -44,7 +45,7 @@ def make_home(
         )
     return create_home(
         folder,
-        config=_config(member, listen, metrics, log_format),
+        config=config_text(member, listen, metrics, log_format),
         genesis=genesis.data,
         keys={name: read_bytes(keys / name) for name in KEY_FILES},
         node_public_key=public_key,
@@ -52,8 +53,17 @@ def make_home(
     )
 
 
-def _config(member: str, listen: str, metrics: str | None, log_format: str) -> str:
+def config_text(
+    member: str,
+    listen: str,
+    metrics: str | None,
+    log_format: str,
+    peers: Mapping[str, str] | None = None,
+) -> str:
+    """Return a config.toml; `peers` are addresses (host:port) by member, other than the chain's."""
     lines = [f'member = "{member}"', f'listen = "{listen}"', f'log_format = "{log_format}"']
     if metrics is not None:
         lines.append(f'metrics = "{metrics}"')
+    if peers:
+        lines += ["", "[peers]", *(f'"{name}" = "{address}"' for name, address in peers.items())]
     return "\n".join(lines) + "\n"

@@ -14,6 +14,7 @@ import click
 from commands.console import say, show_facts, show_json
 from commands.files import read_bytes
 from commands.frame import Group, json_option
+from commands.member_join import renew_certificate, rotate
 from commands.passwords import new_password, old_password
 from commands.session import MEMBERS, net_of, profile_folder
 from commands.values import COMPANY, moment
@@ -138,6 +139,10 @@ def new_company(
     member = issuer or net / MEMBERS / via
     key = make_company_profile(net, company, via, member, nodes, password)
     say(key.hex())
+
+
+command.add_command(renew_certificate)
+command.add_command(rotate)
 
 
 @command.command("show", example="creditledger keys show keys/member.crt")

@@ -7,12 +7,17 @@ import click
 from commands.answers import show_rows
 from commands.console import show_json
 from commands.frame import Group, json_option, reader_option
+from commands.member_join import join, rejoin
 from commands.session import ask
 
 
 @click.group("member", cls=Group)
 def command() -> None:
     """Members: departments, institutions, regulators, observers."""
+
+
+command.add_command(join)
+command.add_command(rejoin)
 
 
 @command.command("list", example="creditledger member list --json")
