@@ -157,6 +157,23 @@ class ChainStore:
             raise StorageError(Code.STORE_CORRUPT, "stored base is not two heights")
         return base[0], base[1]
 
+    def missing_height(self, count: int) -> int | None:
+        """Return the highest of the last `count` heights without a header, None if all have one.
+
+        A block is written as one batch, so a lost batch is a lost header (F57, F58).
+        """
+        head, base = self.height(), self.base()
+        if head is None:
+            return None
+        lowest = max(0 if base is None else base[1], head + 1 - count)
+        low, high = height_key(HEADERS, lowest), height_key(HEADERS, head + 1)
+        expected = head
+        for key, _ in self._reader.scan(low, high, reverse=True):
+            if key != height_key(HEADERS, expected):
+                return expected
+            expected -= 1
+        return expected if expected >= lowest else None
+
     def genesis(self) -> bytes | None:
         """Return the genesis document, None in an empty store."""
         return self._reader.get(GENESIS_KEY)

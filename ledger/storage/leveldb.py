@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import plyvel
 
@@ -44,16 +45,47 @@ class _LevelReader:
     def scan(
         self, start: bytes, end: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (key, value) with start ≤ key < end; raise `StorageError` (6001, 6002)."""
+        """Yield (key, value) with start ≤ key < end; raise `StorageError` (6001, 6002).
+
+        A raw iterator, which raises at the first block that cannot be read. The other kind drops
+        the error of a range's last block and ends as if nothing more were there (F57, measured).
+        """
         if start >= end:
             return
         try:
-            with self._handle.iterator(
-                start=start, stop=end, reverse=reverse, verify_checksums=True
-            ) as entries:
-                yield from entries
+            cursor = self._handle.raw_iterator(verify_checksums=True)
+            try:
+                yield from (
+                    _backward(cursor, start, end) if reverse else _forward(cursor, start, end)
+                )
+            finally:
+                cursor.close()
         except (plyvel.Error, OSError) as error:
             raise storage_error(error, self._path) from None
+
+
+def _forward(cursor: Any, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    cursor.seek(start)
+    while cursor.valid():
+        entry: tuple[bytes, bytes] = cursor.item()
+        if entry[0] >= end:
+            return
+        yield entry
+        cursor.next()
+
+
+def _backward(cursor: Any, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    cursor.seek(end)
+    if cursor.valid():
+        cursor.prev()
+    else:
+        cursor.seek_to_last()
+    while cursor.valid():
+        entry: tuple[bytes, bytes] = cursor.item()
+        if entry[0] < start:
+            return
+        yield entry
+        cursor.prev()
 
 
 class LevelStore(_LevelReader):

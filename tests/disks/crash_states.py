@@ -25,8 +25,9 @@ Below `strict_folder` a name is kept only by a sync of the folder, not by one of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.disks.recording import Kind, Operation
@@ -69,10 +70,18 @@ class _NameChange:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Files by path below the folder, and the words for what is missing of them."""
+    """Files by path below the folder, and the words for what is missing of them.
+
+    The files are computed when they are asked for, and only until the disk goes on.
+    """
 
     words: str
-    files: Tree
+    make: Callable[[], Tree]
+
+    @property
+    def files(self) -> Tree:
+        """The files by path."""
+        return self.make()
 
     def write(self, folder: Path) -> Path:
         """Write the files below a new folder."""
@@ -128,42 +137,44 @@ class Disk:
 
     def states(self) -> Iterator[State]:
         """Yield what a file system that keeps appended bytes and names in order may leave."""
-        yield State("kept", self.current())
-        yield State("lost", self._state(self._durable, ()))
+        yield State("kept", self.current)
+        yield State("lost", partial(self._state, self._durable, ()))
         pending = self._pending()
         inodes = list(dict.fromkeys(inode for inode, _ in pending))
         for count in range(len(inodes) + 1):
             chosen = inodes[:count]
             first = [entry for entry in pending if entry[0] in chosen]
-            yield State(f"files {count}", self._state(self._now, first))
+            yield State(f"files {count}", partial(self._state, self._now, first))
             rest = [entry for entry in pending if entry[0] not in chosen]
-            yield State(f"files not {count}", self._state(self._now, rest))
+            yield State(f"files not {count}", partial(self._state, self._now, rest))
         for count in range(len(self._changes)):
             names = dict(self._durable)
             for change in self._changes[:count]:
                 change.apply(names)
-            yield State(f"names {count}", self._state(names, pending))
+            yield State(f"names {count}", partial(self._state, names, pending))
         for words, before, inode, offset, head, _ in self._cuts(pending):
-            yield State(words, self._state(self._now, [*before, (inode, (offset, head))]))
+            yield State(words, partial(self._state, self._now, [*before, (inode, (offset, head))]))
 
     def holes(self) -> Iterator[State]:
         """Yield what may be left besides by a disk that keeps no order at all."""
         pending = self._pending()
         for index in range(len(pending)):
             kept = pending[:index] + pending[index + 1 :]
-            yield State(f"without {index}", self._state(self._now, kept))
-            yield State(f"only {index}", self._state(self._now, pending[index : index + 1]))
+            yield State(f"without {index}", partial(self._state, self._now, kept))
+            yield State(
+                f"only {index}", partial(self._state, self._now, pending[index : index + 1])
+            )
         for index in range(len(self._changes)):
             names = dict(self._durable)
             for change in self._changes[:index] + self._changes[index + 1 :]:
                 change.apply(names)
-            yield State(f"no name {index}", self._state(names, pending))
+            yield State(f"no name {index}", partial(self._state, names, pending))
         for words, before, inode, offset, head, tail in self._cuts(pending):
             late = (offset + len(head), tail)
-            yield State(f"{words} tail", self._state(self._now, [*before, (inode, late)]))
+            yield State(f"{words} tail", partial(self._state, self._now, [*before, (inode, late)]))
             zeros = (offset, bytes(len(head) + len(tail)))
             if offset >= len(inode.durable):
-                yield State("zeros", self._state(self._now, [*before, (inode, zeros)]))
+                yield State("zeros", partial(self._state, self._now, [*before, (inode, zeros)]))
 
     def _cuts(self, pending: list[_Pending]) -> Iterator[_Cut]:
         """Yield the last write in two parts, at each sector's edge."""

@@ -14,7 +14,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 from ledger.errors import Code, StorageError
@@ -32,6 +34,7 @@ from tests.disks.workload import (
     save_script,
 )
 
+Moment = tuple[int, State, Promises]
 ROOT = Path(__file__).parents[2]
 RUN_SECONDS = 60
 
@@ -125,12 +128,9 @@ class Laboratory:
         Raise `AssertionError` with the operation and the state in a note at the first wrong one.
         """
         tally = Tally()
-        for number, (index, state, promises) in enumerate(
-            distinct_states(start, operations, has_holes=has_holes)
-        ):
-            if (number + offset) % step:
-                continue
-            word = state.words.rstrip("0123456789 ")
+        states = crash_states(start, operations, has_holes=has_holes)
+        for index, state, promises in distinct(islice(states, offset, None, step)):
+            word = " ".join(part for part in state.words.split() if not part.isdigit())
             try:
                 is_open = self.judge_state(state, promises, may_refuse=has_holes)
             except (AssertionError, StorageError) as error:
@@ -140,25 +140,27 @@ class Laboratory:
         return tally
 
 
-def distinct_states(
+def crash_states(
     start: Tree, operations: Iterable[Operation], *, has_holes: bool
-) -> Iterator[tuple[int, State, Promises]]:
-    """Yield each state once for the same promises, with the index of the operation before it."""
-    disk, promises, seen = Disk(start), Promises(), set[bytes]()
+) -> Iterator[Moment]:
+    """Yield the states after each operation, with its index and what had been promised."""
+    disk, promises = Disk(start), Promises()
     for index, operation in enumerate(operations):
         disk.apply(operation)
         promises = promises.after(operation)
-        if operation.is_mark:
-            continue
-        for state in disk.holes() if has_holes else disk.states():
-            key = _key(state, promises)
-            if key not in seen:
-                seen.add(key)
+        if not operation.is_mark:
+            for state in disk.holes() if has_holes else disk.states():
                 yield index, state, promises
 
 
-def _key(state: State, promises: Promises) -> bytes:
-    found = sha256(repr(promises).encode())
-    for path, data in sorted(state.files.items()):
-        found.update(path.encode() + sha256(data).digest())
-    return found.digest()
+def distinct(moments: Iterable[Moment]) -> Iterator[Moment]:
+    """Yield each state once for the same promises."""
+    seen = set[bytes]()
+    for index, state, promises in moments:
+        files = state.files
+        key = sha256(repr(promises).encode())
+        for path, data in sorted(files.items()):
+            key.update(path.encode() + sha256(data).digest())
+        if key.digest() not in seen:
+            seen.add(key.digest())
+            yield index, State(state.words, partial(dict, files)), promises

@@ -11,12 +11,12 @@ from tests.disks.recording import Kind
 from tests.disks.runs import Laboratory, Run
 from tests.disks.workload import Promises, judge, promises_of
 
-SAMPLE = 23
+SAMPLE = 101
 
 
 def test_the_recording_says_what_the_process_left(laboratory: Laboratory, recorded: Run) -> None:
     promises = promises_of(recorded.operations)
-    assert promises == Promises(2 * 24 - 1, 2 * 24)
+    assert promises == Promises(block=24, certificate=21, votes=48)
     kinds = {
         (operation.kind, operation.path.partition("/")[0]) for operation in recorded.operations
     }
@@ -30,7 +30,7 @@ def test_f53_f56_crash_after_each_operation_keeps_every_promise(
 ) -> None:
     """Lost, torn and late writes as ext4, XFS and btrfs leave them; `./scripts/disks` takes all."""
     tally = laboratory.crashes(recorded.start, recorded.operations, step=SAMPLE)
-    assert {"kept", "lost", "files", "files not", "torn", "names"} <= set(tally.judged)
+    assert {"kept", "lost", "torn"} <= set(tally.judged)
 
 
 def test_f53_disk_without_any_order_is_survived_or_refused(

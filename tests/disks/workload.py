@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,13 +24,13 @@ from ledger.chain.hashes import GENESIS_TAG, tagged_hash
 from ledger.encoding import decode, encode
 from ledger.errors import Code, CreditLedgerError, StorageError
 from ledger.execution import execute_genesis
-from ledger.storage.chain_store import ChainStore, certificate_writes
+from ledger.storage.chain_store import CERTIFICATES, ChainStore, certificate_writes
 from ledger.storage.files import DiskFiles
-from ledger.storage.home import HomeLayout, HomeLock, create_home, log_identity, open_home
+from ledger.storage.home import HomeLayout, HomeLock, create_home, open_home
 from ledger.storage.leveldb import LevelStore
 from ledger.storage.memory import MemoryStore
 from ledger.storage.store import Reader, WriteBatch
-from ledger.storage.vote_log import open_vote_log
+from ledger.storage.vote_log import log_identity, open_vote_log
 from tests.audit.chain import CertifiedChain, arrears
 from tests.disks.recording import MARKS, Operation
 from tests.ledger_harness import company_code, key_of
@@ -41,6 +41,7 @@ PRUNE_BLOCKS = 7
 COMPACT_BLOCKS = 20
 KEPT_VOTES = 3
 FAILED = 70
+LAST = b"\xff" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +53,21 @@ class Script:
     writes: tuple[WriteBatch, ...]
 
     def digests(self) -> list[bytes]:
-        """Return the digest of everything stored after genesis, and after each further batch."""
+        """Return the digest of everything stored after genesis, and after each block."""
         store = MemoryStore()
-        store.write(self.first, sync=True)
-        found = [digest(store)]
-        for batch in self.writes:
+        found = []
+        for batch in (self.first, *self.writes[::2]):
             store.write(batch, sync=True)
             found.append(digest(store))
         return found
 
 
 def digest(reader: Reader) -> bytes:
-    """Return a hash of all that a store holds."""
+    """Return a hash of all that a store holds, certificates apart."""
     found = sha256()
-    for key, value in reader.scan(b"", b"\xff" * 64):
+    for key, value in reader.scan(b"", LAST):
+        if key.startswith(CERTIFICATES):
+            continue
         found.update(len(key).to_bytes(4, "big") + key + len(value).to_bytes(4, "big") + value)
     return found.digest()
 
@@ -101,7 +103,8 @@ def _framed(data: bytes) -> bytes:
 
 def load_batches(path: Path) -> list[WriteBatch]:
     """Return the batches of a saved script, genesis's first."""
-    data, position, found = path.read_bytes(), 0, []
+    data, position = path.read_bytes(), 0
+    found: list[WriteBatch] = []
     while position < len(data):
         end = position + 4 + int.from_bytes(data[position : position + 4], "big")
         entries = decode(data[position + 4 : end], max_bytes=end - position)
@@ -169,7 +172,7 @@ class Work:
             self._vote()
             self._height += 1
             self._store.write(self._writes[2 * self._height - 2], sync=True)
-            self._mark("block", 2 * self._height - 1)
+            self._mark("block", self._height)
             self._store.write(self._writes[2 * self._height - 1], sync=False)
             if self._height % PRUNE_BLOCKS == 0:
                 self._prune()
@@ -188,7 +191,7 @@ class Work:
 
     def _prune(self) -> None:
         self._store.write({}, sync=True)
-        self._mark("block", 2 * self._height)
+        self._mark("certificate", self._height)
         del self._entries[:-KEPT_VOTES]
         self._votes.prune(self._entries)
 
@@ -198,9 +201,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Promises:
-    """What others were told: the first `batches` batches and `votes` votes are durable."""
+    """What others were told is durable: so many blocks, certificates and votes."""
 
-    batches: int = 0
+    block: int = 0
+    certificate: int = 0
     votes: int = 0
 
     def after(self, operation: Operation) -> Promises:
@@ -208,9 +212,7 @@ class Promises:
         if not operation.is_mark:
             return self
         what, number = operation.data.decode().split()
-        if what == "block":
-            return Promises(max(self.batches, int(number)), self.votes)
-        return Promises(self.batches, max(self.votes, int(number)))
+        return replace(self, **{what: max(getattr(self, what), int(number))})
 
 
 def promises_of(operations: Iterable[Operation]) -> Promises:
@@ -225,13 +227,21 @@ def judge(folder: Path, digests: Sequence[bytes], promises: Promises) -> None:
     """Open a home twice and check both times that it is whole and nothing promised is missing."""
     for _ in range(2):
         with open_home(folder) as home:
-            index = moment(home.store, digests)
-            assert index >= promises.batches, f"batch {promises.batches} is lost, has {index}"
+            height = moment(home.store, digests)
+            assert height >= promises.block, f"block {promises.block} is lost, has {height}"
+            certified = [key[-8:] for key, _ in home.store.scan(CERTIFICATES, CERTIFICATES + LAST)]
+            assert certified == [number.to_bytes(8, "big") for number in counting(certified)]
+            assert len(certified) >= promises.certificate, f"has {len(certified)} certificates"
         judge_votes(folder, promises)
 
 
+def counting(items: Sequence[object]) -> range:
+    """Return 1, 2, … for so many items."""
+    return range(1, len(items) + 1)
+
+
 def moment(store: Reader, digests: Sequence[bytes]) -> int:
-    """Return after how many batches a store held exactly what it holds now."""
+    """Return after which block a store held exactly what it holds now, certificates apart."""
     found = digest(store)
     assert found in digests, "the database holds what no moment left behind"
     return digests.index(found)
