@@ -2,6 +2,7 @@
 
 Each node keeps what it has met (PBFT rule 50); `list` and `export` ask one. A file needs no node
 any more: `verify` judges it from a genesis document alone, and so does `creditledger audit`.
+`compare` finds what no node could meet: two certified chains, shown to two auditors (F40).
 """
 
 from __future__ import annotations
@@ -16,10 +17,17 @@ import click
 from commands.answers import show_rows
 from commands.console import say, show_facts, show_json
 from commands.files import read_bytes, replace
-from commands.frame import Group, identity_option, json_option
+from commands.forks import Fork, find_fork, open_chain
+from commands.frame import Exit, Group, fail, identity_option, json_option
 from commands.session import Session, open_session, trusted_genesis
 from commands.values import ID
-from consensus.evidence import Contradiction, decode_evidence, evidence_hash, verify_evidence
+from consensus.evidence import (
+    Contradiction,
+    decode_evidence,
+    encode_evidence,
+    evidence_hash,
+    verify_evidence,
+)
 from ledger.errors import Code, Refused
 from ledger.membership.genesis import Genesis
 
@@ -83,7 +91,7 @@ def show_proven(proven: Proven, as_json: bool) -> None:
 
 @click.group("evidence", cls=Group)
 def command() -> None:
-    """Evidence of members that contradicted themselves: list, export, verify."""
+    """Evidence of members that contradicted themselves: list, export, verify, compare."""
 
 
 @command.command("list", example="creditledger evidence list --as D18 --via D02")
@@ -169,3 +177,68 @@ def verify(context: click.Context, file: Path, trust: Path | None, as_json: bool
     Exit code 0: proven, the member is named. Exit code 1: it proves nothing, and the reason.
     """
     show_proven(judge(read_bytes(file), trusted_genesis(context, trust)), as_json)
+
+
+@command.command(
+    "compare", example="creditledger evidence compare backup-D01 backup-D02 --trust genesis.bin"
+)
+@click.argument("first", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("second", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path),
+    help="The genesis document to trust (default: the network folder's).",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the evidence to this folder, one file for each member that signed both.",
+)
+@json_option
+@click.pass_context
+def compare(
+    context: click.Context,
+    first: Path,
+    second: Path,
+    trust: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Hold two homes, or copies of two, against each other: do they tell one story?
+
+    Exit code 0: one chain is the beginning of the other. Exit code 1: they part, and whoever signed
+    both of two certified blocks is named. Stop the nodes first, or compare backups.
+    """
+    genesis = trusted_genesis(context, trust)
+    with open_chain(first, genesis) as own, open_chain(second, genesis) as other:
+        fork = find_fork(own, other, genesis)
+        last = min(own.height() or 0, other.height() or 0)
+    pieces = [encode_evidence(record) for record in fork.records] if fork is not None else []
+    proven = [judge(data, genesis) for data in pieces]
+    if out is not None:
+        for data, item in zip(pieces, proven, strict=True):
+            replace(out / f"{item.id.hex()}{SUFFIX}", data)
+    _show_fork(fork, last, proven, as_json)
+    if fork is not None:
+        fail(Exit.REFUSED)
+
+
+def _show_fork(fork: Fork | None, last: int, proven: Sequence[Proven], as_json: bool) -> None:
+    if as_json:
+        show_json(
+            {
+                "verdict": "SAME" if fork is None else "FORKED",
+                "last": last,
+                "parted": None if fork is None else fork.parted,
+                "proven": [item.to_value() for item in proven],
+            }
+        )
+        return
+    if fork is None:
+        say(f"SAME: blocks 1 to {last} are equal")
+        return
+    say(f"FORKED at block {fork.parted}")
+    for item in proven:
+        show_proven(item, as_json)
+    if not proven:
+        say("no height is certified in both from there on: nobody is proven to have lied")
