@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import local_network
+from commands.benchmark_faults import measure_faults, show_faults
 from commands.benchmark_steps import Steps, measure_steps
 from commands.network_file import LocalNetwork
 from commands.processes import stop
@@ -33,8 +34,11 @@ DEFAULT_PORT = 7601
 @click.option("--nodes", default=4, show_default=True, help="How many node processes (4 to 7).")
 @click.option("--seed", default=1, show_default=True, help="Of the made-up load.")
 @click.option("--steps", is_flag=True, help="Only: what one transaction costs, step by step.")
+@click.option("--faults", is_flag=True, help="Only: with f members down, then lying, and a flood.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Where JSON goes.")
-def main(seconds: float, nodes: int, seed: int, steps: bool, json_file: Path | None) -> None:
+def main(
+    seconds: float, nodes: int, seed: int, steps: bool, faults: bool, json_file: Path | None
+) -> None:
     """Measure a network of real processes on this machine, every vote and block synced.
 
     Example: ./scripts/bench --seconds 30 --json bench.json
@@ -42,6 +46,13 @@ def main(seconds: float, nodes: int, seed: int, steps: bool, json_file: Path | N
     console = Console()
     if steps:
         _print_steps(console, measure_steps(seed))
+        return
+    if faults:
+        measured = measure_faults(
+            nodes, seconds, seed, lambda text: console.print(text, style="dim")
+        )
+        show_faults(measured)
+        _write(console, json_file, measured)
         return
     with tempfile.TemporaryDirectory(prefix="creditledger-bench-") as folder:
         network = local_network.make(
@@ -66,8 +77,12 @@ def main(seconds: float, nodes: int, seed: int, steps: bool, json_file: Path | N
             stop([entry.process for entry in network.nodes])
     rows = _rows(figures, disk)
     _print(console, rows)
+    _write(console, json_file, _value(figures, disk))
+
+
+def _write(console: Console, json_file: Path | None, value: dict[str, Any]) -> None:
     target = json_file or Path(f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json")
-    target.write_text(json.dumps(_value(figures, disk), indent=2) + "\n", encoding="utf-8")
+    target.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     console.print(f"written to {target}")
 
 

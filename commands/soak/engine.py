@@ -144,11 +144,14 @@ class Engine:
 
     def _strike(self, kind: Kind, random: Random) -> None:
         members = self._take(kind, random)
+        if not members:
+            return
         try:
             self._break_and_mend(kind, members, random)
         finally:
             with self._free:
-                self._held.difference_update(members)
+                # What strikes more than one track may has held everybody.
+                self._held.difference_update(members if kind.members else tuple(self._held))
                 self._free.notify_all()
 
     def _take(self, kind: Kind, random: Random) -> list[str]:
@@ -162,7 +165,10 @@ class Engine:
                 self._held.update(chosen)
                 return chosen
             # More than f: the track that holds nothing waits for the others to let go.
-            self._free.wait_for(lambda: not self._held)
+            while self._held:
+                if self._over.is_set():
+                    return []
+                self._free.wait(WATCH_S)
             self._held.update(everybody)
         if kind.name.endswith("all"):
             return everybody
