@@ -156,32 +156,32 @@ class Watch:
         return excused_ns
 
     def _collect_relays(self) -> list[bytes]:
-        """Return what is to be relayed now: due for the first time, or again after T/2."""
+        """Return what is to be relayed now: due for the first time, or again after T/2.
+
+        What stands in a proposal needs no relay: its primary has it. It is watched all the same,
+        whoever brought it: the primary may have told each half something else (F5).
+        """
         pool, now_ns = self._pool, self._state.now.monotonic_ns
         hashes: list[bytes] = []
+        later: list[tuple[int, bytes]] = []
         while self._to_relay and self._to_relay[0][0] <= now_ns:
             digest = self._to_relay[0][1]
             is_ready = digest in pool.ready
-            if digest not in pool.watched and (is_ready or self._is_own_proposed(digest)):
-                if not self._watch(digest):
+            if digest not in pool.watched and (is_ready or digest in pool.in_batch):
+                if self._watch(digest):
+                    hashes += [digest] if is_ready else []
+                elif is_ready:
                     break
-                if is_ready:
-                    hashes.append(digest)
+                else:
+                    later.append((now_ns + self._state.timeout_ns // 2, digest))
             heappop(self._to_relay)
+        for item in later:
+            heappush(self._to_relay, item)
         while self._again and self._again[0][0] <= now_ns:
             digest = self._again.popleft()[1]
             if digest in pool.ready and digest in pool.watched and digest not in hashes:
                 hashes.append(digest)
         return hashes
-
-    def _is_own_proposed(self, digest: bytes) -> bool:
-        """Tell whether a proposal holds this request, and this node answers for it.
-
-        It comes so out of the vote log after a restart: the primary has it, and owes its execution.
-        """
-        request = self._pool.pending.get(digest)
-        is_own = request is not None and request.origin == self._state.index
-        return is_own and digest in self._pool.in_batch
 
     def on_idle_timer(self) -> bool:
         """Suspect a primary that lets time stand; True: the own empty batch is due (rule 36)."""

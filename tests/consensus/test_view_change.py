@@ -427,6 +427,16 @@ def test_request_shown_to_some_only_is_brought_to_the_primary_first():  # rule 2
     assert said(bench.fire(Timer.REQUEST), ViewChange) == []
 
 
+def test_f05_proposal_that_is_never_prepared_is_watched_whoever_brought_its_requests():  # rule 22
+    bench = Bench(index=1)
+    bench.add_bodies(1, origin=2)
+    bench.receive(bench.make.pre_prepare(0, bench.make.batch(1, 1)))
+    bench.wait(500)
+    assert of_kind(bench.fire(Timer.REQUEST), fx.RelayRequests) == []
+    bench.wait(1000)
+    assert said(bench.fire(Timer.REQUEST), ViewChange)
+
+
 def test_expired_request_deposes_nobody():  # rule 22
     bench = Bench(index=1)
     bench.add_bodies(1, origin=1)
