@@ -44,6 +44,7 @@ class Clients:
         self._nodes = nodes
         self._bodies = bodies
         self.pending: dict[bytes, Pending] = {}
+        self._names: dict[bytes, str] = {}
         self.submitted = 0
         self.acknowledged = 0
 
@@ -52,9 +53,18 @@ class Clients:
         self.submitted += 1
         digest = blake2b(name.encode(), digest_size=32).digest()
         body = Body(digest, size, expires_at_ms)
+        self._names[digest] = name
         self._bodies[digest] = body
         self.pending[digest] = Pending(body, home)
         return body
+
+    def name_of(self, digest: bytes) -> str:
+        """Return the name of a transaction."""
+        return self._names[digest]
+
+    def try_once(self, digest: bytes) -> None:
+        """Submit a transaction and do not look back: a flood waits for no fate."""
+        self._nodes[self.pending.pop(digest).home].submit(digest)
 
     def begin(self, digest: bytes) -> None:
         """Submit a transaction, and again until its fate is told."""

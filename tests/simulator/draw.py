@@ -318,4 +318,5 @@ class _Draw:
             return
         length_ms = random.randint(50, 2500)
         yield Step(at_ms, "lie", (str(member),), length_ms)
-        yield Step(at_ms + random.randint(1, length_ms), "crash", (str(member),), down_ms)
+        crash_ms = min(at_ms + random.randint(1, length_ms), self._busy_ms - 1)
+        yield Step(crash_ms, "crash", (str(member),), down_ms)

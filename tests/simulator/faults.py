@@ -62,6 +62,9 @@ class FaultyWorld(Protocol):
     def submit(self, name: str, home: int, ttl_ms: int, size: int) -> None:
         """Let a client submit a new transaction."""
 
+    def flood(self, name: str, home: int, ttl_ms: int, size: int) -> None:
+        """Let a client that does not care submit a new transaction."""
+
     def crash_member(self, member: int, how: str) -> None:
         """Crash a member, or both twins of one."""
 
@@ -160,7 +163,7 @@ class Director:
                 return
             state["count"] += 1
             name = f"flood-{home}-{step.at_ms}-{state['count']}"
-            self._world.submit(name, home, LONG_TTL_MS, FLOOD_SIZE)
+            self._world.flood(name, home, LONG_TTL_MS, FLOOD_SIZE)
             self._world.scheduler.after(every_ns, again)
 
         again()

@@ -279,6 +279,11 @@ def propose_refused(liar: Liar, to: int, payload: Any) -> list[Any]:
     return [_propose(liar, payload, replace(payload.batch, transactions=hashes))]
 
 
+def skip_a_height(liar: Liar, to: int, payload: Any) -> list[Any]:
+    """Never propose height 1, whatever comes after it (F7)."""
+    return [] if _is_own_proposal(liar, payload) and payload.height == 1 else [payload]
+
+
 def run_ahead(liar: Liar, to: int, payload: Any) -> list[Any]:
     """Give every batch the latest time that others take: their clock, and the skew (F36)."""
     if not _is_own_proposal(liar, payload) or payload.batch.is_null:
@@ -325,6 +330,7 @@ FORGERIES: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
     "propose refused": propose_refused,
     "propose unfit": propose_unfit,
     "run ahead": run_ahead,
+    "skip a height": skip_a_height,
     "shorten proofs": shorten_proofs,
     "show two view changes": show_two_view_changes,
     "speak of another epoch": speak_of_another_epoch,

@@ -40,8 +40,9 @@ from tests.simulator.keys import Keyring
 from tests.simulator.model_ledger import Body, ModelLedger
 
 Key = tuple[int, int, bytes]
-# Entries that a table of a replica may hold beside what the window allows: requests, mostly.
-TABLE_MAX = 160
+# Entries that a table of a replica may hold beside what the window allows: requests, mostly, and
+# when they fall due, of a flood also those that are executed by now.
+TABLE_MAX = 400
 TIMED = (Timer.REQUEST, Timer.NEW_VIEW)
 
 

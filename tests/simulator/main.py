@@ -16,21 +16,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 
-from ledger.errors import CreditLedgerError
-from tests.simulator.checkers import ViolationError
+from tests.scenarios import runner
 from tests.simulator.draw import KINDS, SPECIAL, Options, draw_schedule
 from tests.simulator.mixes import options_of, size_of
 from tests.simulator.scheduler import NS_PER_S
+from tests.simulator.shrink import BROKEN, shrink
 from tests.simulator.simulation import Result, Simulation
 from tests.simulator.summary import summary_lines
 
 CHUNK = 10
 FAILURES_SHOWN = 10
+LINE = 100
 SHRUNK_MAX = 3
 S_PER_HOUR = 3600
-# A replica that raises is as broken as one that lies.
-BROKEN = (ViolationError, CreditLedgerError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--real-ledger", action="store_true", help="execute and store real blocks")
     parser.add_argument("--story", action="store_true", help="print the schedule of --seed")
     parser.add_argument("--no-shrink", action="store_true", help="do not shrink what fails")
+    parser.add_argument("--scenario", type=Path, help="replay a scenario file instead")
+    parser.add_argument("--rewrite", action="store_true", help="write what came of --scenario")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     arguments = parser.parse_args(argv)
     unknown = set(filter(None, (arguments.faults or "").split(","))) - {*KINDS, *SPECIAL}
@@ -200,9 +202,38 @@ def _print_summary(outcome: Outcome, request: Request, seconds: float) -> None:
     )
 
 
+def write_found(seed: int, options: Options, folder: Path) -> Path | None:
+    """Shrink a seed that fails and write it as a scenario; None if it does not fail."""
+    drawn = draw_schedule(seed, options)
+    found = shrink(drawn)
+    if found is None:
+        return None
+    schedule, failure, runs = found
+    path = folder / f"seed-{seed}.txt"
+    story = [
+        f"# Found by seed {seed} with {options.nodes} members, commit {get_commit()}:",
+        f"#   {failure.text}"[:LINE],
+        f"# Shrunk from {len(drawn.lines())} lines to {len(schedule.lines())} in {runs} runs.",
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([*story, *schedule.lines(), runner.RULE, ""]), encoding="utf-8")
+    return path
+
+
+def _replay(path: Path, is_rewritten: bool) -> int:
+    if is_rewritten:
+        runner.rewrite(path)
+        return 0
+    came = runner.play(runner.load(path))
+    print("\n".join(came))
+    return 0 if came == runner.load(path).told else 1
+
+
 def main(argv: Sequence[str]) -> int:
     """Run what the command line asks for; return the exit code."""
     arguments = parse(argv)
+    if arguments.scenario is not None:
+        return _replay(arguments.scenario, arguments.rewrite)
     (first, last), request = _seeds_of(arguments), _request_of(arguments)
     _print_first(arguments, request, first, last)
     if arguments.story:
@@ -214,7 +245,10 @@ def main(argv: Sequence[str]) -> int:
     if arguments.seed is not None and not outcome.failures:
         print(f"trace {outcome.trace}")
     for seed, size, text in outcome.failures[:FAILURES_SHOWN]:
-        print(f"FAILED --seed {seed} --nodes {size}: {text}")
+        print(f"FAILED --seed {seed} --nodes {size}: {text}", flush=True)
+    for seed, _, _ in outcome.failures[: 0 if arguments.no_shrink else SHRUNK_MAX]:
+        path = write_found(seed, request.options(seed), runner.FOLDER / "found")
+        print(f"shrunk to {path}" if path else f"seed {seed} does not fail again")
     return 1 if outcome.failures else 0
 
 

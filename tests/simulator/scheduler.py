@@ -8,6 +8,8 @@ from typing import Any
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
+# When nothing happens for so long, it is asked whether all is done.
+PAUSE_NS = 20 * NS_PER_MS
 
 
 class Scheduler:
@@ -36,7 +38,8 @@ class Scheduler:
             self.now_ns = time_ns
             action(*arguments)
             steps += 1
-            if steps % 64 == 0 and is_done():
+            is_asked = steps % 64 == 0 or not heap or heap[0][0] - time_ns > PAUSE_NS
+            if is_asked and is_done():
                 return
         if not is_done():
             self.now_ns = end_ns

@@ -84,6 +84,7 @@ class Simulation:
         self._known: dict[int, tuple[Any, bool]] = {}
         self.liars: dict[int, Liar] = {}
         self.faulty: dict[int, str] = {}
+        self.evidence: Counter[int] = Counter()
         self._twins: dict[int, tuple[Twins, SimNode]] = {}
         self.may_fail = self.schedule.lasting
         self.seating = Seating(self, self._keyring)
@@ -174,6 +175,7 @@ class Simulation:
         scheduler = self.scheduler
         scheduler.run_until(self.end_of_faults_ns, lambda: False)
         self._bound_ns = self.compute_bound_ns()
+        self.counts["blocks when faults ended"] = len(self.checkers.blocks)
         scheduler.run_until(self.end_of_faults_ns + self._bound_ns, self._is_done)
         if not self._is_done():
             raise ViolationError(f"not done within the bound: {self.describe()}")
@@ -192,18 +194,24 @@ class Simulation:
             acts.be_silent()
 
     def compute_bound_ns(self) -> int:
-        """Return B, for a network that may have failed any number of views before."""
-        timers = self.nodes[0].config.timers
-        views = (self.fault_bound + 2) * timers.request_max_ns
-        slow_ns = SLOW_HOPS * self.network.base_ns
-        return (
-            views
-            + slow_ns
-            + 8 * timers.delay_ns
-            + 2 * timers.status_ns
-            + 2 * self.fetch_timeout_ns
-            + RETRY_NS
+        """Return B: Σ_{j≤f} min(2^{k+j}·T, T_max) + 8Δ + the re-send period + fetch, and a retry.
+
+        k is how many views the members had failed in a row. A client repeats what a crash has lost
+        after its own time. Where every message takes longer than Δ (`base`), each step does, and
+        T must first grow beyond that: log2(Δ/T) + f + 2 views (F22).
+        """
+        timers, failed = self.nodes[0].config.timers, self._count_failed_views()
+        steps = self.fault_bound + (3 if self.network.base_ns else 1)
+        views_ns = sum(
+            min(timers.request_ns << min(failed + step, 20), timers.request_max_ns)
+            for step in range(steps)
         )
+        protocol_ns = views_ns + 8 * timers.delay_ns + timers.status_ns + self.fetch_timeout_ns
+        return protocol_ns + SLOW_HOPS * self.network.base_ns + RETRY_NS
+
+    def _count_failed_views(self) -> int:
+        """Return k: how many views in a row the honest members have failed, the worst of them."""
+        return max(node.failed_views for node in self._honest())
 
     @property
     def fetch_timeout_ns(self) -> int:
@@ -333,6 +341,7 @@ class Simulation:
     def on_evidence(self, found: Evidence) -> None:
         """Hold what a replica calls evidence against what the member really is (rule 50)."""
         self.count("evidence found")
+        self.evidence[found.signer] += 1
         epoch = found.first.epoch
         self.checkers.on_evidence(
             found,
@@ -359,10 +368,17 @@ class Simulation:
 
     def submit(self, name: str, home: int, ttl_ms: int, size: int) -> None:
         """Let a client submit a new transaction at member `home`."""
+        self.clients.begin(self._create(name, home, ttl_ms, size))
+
+    def flood(self, name: str, home: int, ttl_ms: int, size: int) -> None:
+        """Let a client that does not care submit a new transaction."""
+        self.clients.try_once(self._create(name, home, ttl_ms, size))
+
+    def _create(self, name: str, home: int, ttl_ms: int, size: int) -> bytes:
         wall_ms = GENESIS_TIME_MS + self.scheduler.now_ns // NS_PER_MS
         body = self.clients.create(name, home, size, wall_ms + ttl_ms)
         self.checkers.submitted.add(body.hash)
-        self.clients.begin(body.hash)
+        return body.hash
 
     def submit_change(self, name: str, change: Change) -> None:
         """Let a client submit a change of members."""
