@@ -46,6 +46,7 @@ _ELSEWHERE = frozenset(
         Code.CONNECTION_LOST,
         Code.TIMED_OUT,
         Code.NOT_SYNCED,
+        Code.NOT_ORDERING,
         Code.TLS_REFUSED,
         Code.BUSY,
         Code.INTERNAL,

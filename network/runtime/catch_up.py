@@ -29,12 +29,14 @@ from ledger.storage.chain_store import ChainStore
 from ledger.transactions.envelope import Transaction, decode_transaction
 from ledger.transactions.records import check_attachments
 from network.peers import PeerNetwork
+from network.runtime.holes import CertificateHoles
 from network.runtime.membership import MembershipWatch
 from network.wire import BLOCKS_MAX, BlockParts, Blocks, GetBlocks
 
 ANSWER_SECONDS = 5.0
 SERVE_BYTES = 4 * 1024 * 1024
 ROUNDS = 3
+HOLES_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -89,6 +91,7 @@ class CatchUp:
         self._wake = trio.Event()
         self._answers_in, self._answers = trio.open_memory_channel[tuple[int, Blocks]](8)
         self._asked_member: int | None = None
+        self._holes = CertificateHoles(chain)
         self._fetching = trio.CancelScope()
         self._is_busy = trio.Lock()
         self.installed_count = 0
@@ -124,13 +127,16 @@ class CatchUp:
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
-            await self._wake.wait()
+            with trio.move_on_after(HOLES_SECONDS):
+                await self._wake.wait()
             self._wake = trio.Event()
             effect, self._wanted = self._wanted, None
-            if effect is not None:
-                async with self._is_busy:
-                    with trio.CancelScope() as self._fetching:
+            async with self._is_busy:
+                with trio.CancelScope() as self._fetching:
+                    if effect is not None:
                         await self._fetch(effect)
+                    else:
+                        await self.fill_holes()
 
     async def _fetch(self, effect: fx.FetchBlocks) -> None:
         target = effect.certificate.height
@@ -139,7 +145,6 @@ class CatchUp:
                 return
             if source in self._peers.connected:
                 try:
-                    await self._fill_certificates(source)
                     await self._fetch_from(source, effect)
                 except RemoteError as error:
                     log.warning("catch-up source failed", peer=source, text=error.message)
@@ -174,40 +179,33 @@ class CatchUp:
             if count and unproved and unproved[0].header.epoch != unproved[-1].header.epoch:
                 unproved = []  # proved in turn, by the members that the installed ones have made
 
-    async def _fill_certificates(self, source: int) -> None:
-        """Fetch the certificates that the last own blocks lack, or raise `RemoteError`.
+    async def fill_holes(self) -> None:
+        """Ask the others for certificates that this node lacks of its own blocks (see `holes`)."""
+        lacking = await trio.to_thread.run_sync(self._holes.find)
+        for source in sorted(self._peers.connected):
+            if not lacking or self._wanted is not None:
+                return
+            try:
+                for height in lacking:
+                    await self._fill_hole(source, height)
+            except RemoteError as error:
+                log.warning("no certificate from this source", peer=source, text=error.message)
+            lacking = await trio.to_thread.run_sync(self._holes.find)
 
-        A certificate is durable only with the next synced write, so a crash leaves some of the last
-        blocks without; once the others have gone on by more than a window, no vote for them comes
-        any more, and this node could give no receipt out of them.
-        """
-        lacking = await trio.to_thread.run_sync(self._uncertified)
-        if not lacking:
+    async def _fill_hole(self, source: int, height: int) -> None:
+        (part, *_) = await self._ask(source, height, height)
+        if not part.certificate:
             return
-        parts = await self._ask(source, lacking[0], lacking[-1])
+        epochs = self._membership.current.epochs
         try:
-            for certificate in await trio.to_thread.run_sync(self._proved, parts):
-                self._get_installer().keep_certificate(certificate)
+            certificate = decode_certificate(part.certificate)
+            if certificate.epoch != epochs.epoch or not self._holes.is_of_own_block(certificate):
+                return
+            chain_id = self._head().chain_id
+            await trio.to_thread.run_sync(verify_certificate, certificate, chain_id, epochs.keys)
         except CreditLedgerError as error:
             raise RemoteError(str(source), error.code, error.message) from None
-
-    def _uncertified(self) -> list[int]:
-        """Return the heights of the last own blocks, at most a window, that lack a certificate."""
-        head = self._head().height
-        oldest = max(0, head - self._config.limits.window)
-        return [h for h in range(oldest + 1, head + 1) if self._chain.certificate(h) is None]
-
-    def _proved(self, parts: Sequence[BlockParts]) -> list[Certificate]:
-        """Return the certificates of own blocks in `parts`, verified; others are passed over."""
-        held = [decode_certificate(part.certificate) for part in parts if part.certificate]
-        found = []
-        for certificate in held:
-            own = self._chain.header(certificate.height)
-            is_of_epoch = certificate.epoch == self._config.epoch
-            if own is not None and is_of_epoch and own.hash() == certificate.block_hash:
-                verify_certificate(certificate, self._config.chain_id, self._config.members)
-                found.append(certificate)
-        return found
+        self._get_installer().keep_certificate(certificate)
 
     async def _ask(self, source: int, first: int, last: int) -> tuple[BlockParts, ...]:
         self._asked_member = source

@@ -34,6 +34,7 @@ _OPEN = frozenset(
         Code.CONNECT_FAILED,
         Code.CONNECTION_LOST,
         Code.NOT_SYNCED,
+        Code.NOT_ORDERING,
         Code.BUSY,
         Code.TX_EXPIRED_AT_DOOR,
         Code.TX_EXPIRY_TOO_FAR,
