@@ -42,11 +42,17 @@ def invalid(text: str) -> Refused:
 
 def decode_piece(data: bytes, what: str, most: int) -> tuple[Any, ...]:
     """Return the items of an answer, 1 to `most`; a piece that ends early must be full."""
+    value = decode_items(data, what, most)
+    if len(value) < most and len(data) < PIECE_BYTES:
+        raise invalid(f"{len(value)} {what} in {len(data)} bytes, want {most} or a full piece")
+    return value
+
+
+def decode_items(data: bytes, what: str, most: int) -> tuple[Any, ...]:
+    """Return the items of an answer, 1 to `most`."""
     value = decode(data, max_bytes=PIECE_BYTES_MAX)
     if type(value) is not tuple or not 1 <= len(value) <= most:
         raise invalid(f"{what} are not a list of 1 to {most}")
-    if len(value) < most and len(data) < PIECE_BYTES:
-        raise invalid(f"{len(value)} {what} in {len(data)} bytes, want {most} or a full piece")
     return value
 
 

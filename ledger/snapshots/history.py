@@ -26,8 +26,8 @@ from ledger.chain.epochs import EpochChange
 from ledger.chain.header import Header, decode_header
 from ledger.encoding import encode
 from ledger.errors import Code
-from ledger.snapshots.checks import decode_piece, invalid
-from ledger.snapshots.limits import HISTORY_BLOCKS, HISTORY_MS
+from ledger.snapshots.checks import decode_items, invalid
+from ledger.snapshots.limits import HISTORY_BLOCKS, HISTORY_MS, PIECE_BYTES
 from ledger.snapshots.queries import HistoryQuery, Query
 from ledger.storage.chain_store import (
     BASE_KEY,
@@ -52,7 +52,8 @@ def fetch_history(store: Store, snapshot: Header, genesis: Header) -> Generator[
     """Fetch the blocks from the snapshot's down to the horizon; return the lowest height held."""
     want, height = snapshot.hash(), snapshot.height
     while height > 0:
-        items = decode_piece((yield HistoryQuery(height)), "blocks", height)
+        answer = yield HistoryQuery(height)
+        items = decode_items(answer, "blocks", height)
         writes: Writes = {}
         for item in items:
             block = _read_block(item, want)
@@ -64,6 +65,8 @@ def fetch_history(store: Store, snapshot: Header, genesis: Header) -> Generator[
                 store.write(writes, sync=False)
                 return block.header.height
         store.write(writes, sync=False)
+        if height > 0 and len(answer) < PIECE_BYTES:
+            raise invalid(f"history ends at block {height + 1} in a piece that is not full")
     if want != genesis.hash():
         raise invalid("history does not begin with the genesis block")
     return 1

@@ -10,31 +10,25 @@ import random
 from collections.abc import Callable, Generator
 from typing import Any
 
-from ledger.chain.certificate import Certificate, checkpoint_signing_input
 from ledger.execution import execute_genesis
-from ledger.keys import SigningKey
 from ledger.snapshots.fetching import fetch_subtree, fetch_top
 from ledger.snapshots.history import fetch_history, finish_writes
 from ledger.snapshots.limits import SUBTREES
 from ledger.snapshots.queries import Query, decode_query, encode_query
 from ledger.snapshots.serving import Snapshot
 from ledger.state.tree import EMPTY_HASH
-from ledger.storage.chain_store import certificate_writes
 from ledger.storage.memory import MemoryStore
 from ledger.storage.store import Store
 from ledger.transactions.envelope import Transaction
 from ledger.transactions.records import Record, encode_record, record_digest
 from tests.ledger_harness import (
     HOUR_MS,
-    MEMBERS,
     SALT,
     Harness,
     company_code,
-    key_of,
 )
 
 Answer = Callable[[Query], bytes]
-VOTERS = tuple(name for name, _, _, has_node in MEMBERS if has_node)
 
 
 class SnapshotChain(Harness):
@@ -47,23 +41,16 @@ class SnapshotChain(Harness):
         self.codes: set[int] = set()
         self._corrected: list[Record] = []
 
-    def certify(self) -> Certificate:
-        """Store the certificate of the head, and return it."""
-        header = self.head
-        votes = tuple(
-            (index, self._node_key(name).sign(self._signed(index)))
-            for index, name in enumerate(VOTERS[:3])
-        )
-        certificate = Certificate(header.epoch, header.height, header.hash(), votes)
-        self.store.write(certificate_writes(certificate), sync=True)
-        return certificate
-
     def mixed_block(self, count: int = 4) -> None:
         """Execute a block of transactions of several kinds, good ones, bad ones and repeats."""
         items = {tx.signed_hash: tx for tx in (self._make() for _ in range(count))}
         self.sent = (self.sent + list(items.values()))[-50:]
         time_ms = self.head.time_ms + self.random.choice((500, HOUR_MS))
         self.codes.update(code for code, _ in self.block(*items.values(), time_ms=time_ms).results)
+
+    def repeat(self, items: list[Transaction]) -> None:
+        """Execute a block of transactions that were executed before."""
+        self.codes.update(code for code, _ in self.block(*items).results)
 
     def snapshot(self) -> Snapshot:
         """Return the state as it stands, to be served."""
@@ -98,7 +85,7 @@ class SnapshotChain(Harness):
 
     def _send(self, records: list[Record]) -> Transaction:
         self._corrected = (self._corrected + records)[-20:]
-        return self.sign_short("D02", records)
+        return self.submit("D02", "C044", records, "line")
 
     def _correct(self) -> Transaction:
         old = self._corrected.pop(self.random.randrange(len(self._corrected)))
@@ -109,25 +96,10 @@ class SnapshotChain(Harness):
         )
         return self._send([new])
 
-    def sign_short(self, sender: str, records: list[Record]) -> Transaction:
-        """Return a `records.submit` of invoice lines that expires within a few hours."""
-        made = self.submit(sender, "C044", records, "line")
-        return self.sign(
-            sender,
-            made.kind,
-            made.body,
-            made.attachments,
-            expires_in_ms=self.random.choice((1, HOUR_MS, 20 * HOUR_MS)),
-        )
-
-    def _node_key(self, name: str) -> SigningKey:
-        return key_of(f"node:{name}")
-
-    def _signed(self, index: int) -> bytes:
-        header = self.head
-        return checkpoint_signing_input(
-            header.chain_id, header.epoch, header.height, header.hash(), index
-        )
+    def sign(self, *parts: Any, **changes: Any) -> Transaction:
+        """Return a signed transaction that expires within MAX_TTL, as every one in a batch does."""
+        expires_in_ms = self.random.choice((1, HOUR_MS, 20 * HOUR_MS))
+        return super().sign(*parts, **({"expires_in_ms": expires_in_ms} | changes))
 
 
 def run(fetch: Generator[Query, bytes, Any], answer: Answer) -> Any:
@@ -153,7 +125,7 @@ def transfer(chain: SnapshotChain, answer: Answer, store: Store | None = None) -
     genesis = execute_genesis(chain.genesis).header
     transfer_state(store, chain.head.state_root, answer)
     first = run(fetch_history(store, chain.head, genesis), answer)
-    certificate = chain.certify()
+    certificate = chain.certify(chain.head)
     store.write(
         finish_writes(chain.genesis.data, genesis, chain.head, certificate, (), first), sync=True
     )
