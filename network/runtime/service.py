@@ -114,6 +114,9 @@ class Service:
         if len(wires) > m.SUBMIT_MAX or any(type(wire) is not bytes for wire in wires):
             raise Refused(Code.REQUEST_MALFORMED, "txs are not a list of at most 1000 byte strings")
         answers = await self._admit(wires)
+        for answer in answers:
+            if answer.code == Code.NOT_ORDERING:
+                raise Refused(Code.NOT_ORDERING, answer.text)
         is_busy = any(answer.code == Code.BUSY for answer in answers)
         return {
             "items": tuple(answer.to_value() for answer in answers),
