@@ -60,6 +60,7 @@ from network.runtime.service import Service, ServiceParts
 from network.runtime.settings import NodeSettings, load_settings
 from network.runtime.shelf import SnapshotShelf
 from network.runtime.timers import TimerService
+from network.runtime.trace import Trace
 from network.runtime.transfer import StateTransfer
 from network.runtime.verifier import VoteVerifier
 from network.runtime.voter import Voter
@@ -160,12 +161,14 @@ class Node:
         self._evidence = EvidenceStore(
             home.layout.evidence, DiskFiles(), genesis.chain_id, self._history.validators
         )
+        self._trace = None if settings.trace is None else Trace(settings.trace)
         self._performer = Performer(
             self._mempool,
             PeerLinks(self._peers, self._roster),
             self._keeper,
             self._timers,
             self._report_effect,
+            self._trace,
         )
         self._seats = Seats(self._seat_parts())
         self._performer.bind(self._seats)
@@ -233,6 +236,7 @@ class Node:
             self._clock.read,
             self._genesis.chain_id,
             FAR_SNAPSHOTS * self._interval,
+            self._trace,
         )
 
     def _make_service(self) -> Service:

@@ -22,6 +22,7 @@ from ledger.errors import Code, CreditLedgerError, LocalError
 from ledger.storage.vote_log import VoteLog
 from network.runtime.mempool import Mempool
 from network.runtime.timers import TimerService
+from network.runtime.trace import Trace
 
 VOTE_ENTRY = b"V"
 BODY_ENTRY = b"B"
@@ -85,7 +86,9 @@ class Performer:
         blocks: Blocks,
         timers: TimerService,
         report: Callable[[fx.Effect], None],
+        trace: Trace | None = None,
     ) -> None:
+        self._trace = trace
         self._vote_log: VoteLog | None = None
         self._live: list[VoteRecord] = []
         self._logged_bodies: set[bytes] = set()
@@ -146,6 +149,9 @@ class Performer:
             if entries:
                 await trio.to_thread.run_sync(self._get_vote_log().append, entries)
                 self.sync_count += 1
+                if self._trace is not None:
+                    records = [item.record for item in effects if isinstance(item, fx.Persist)]
+                    self._trace.persisted(records)
             for effect in effects:
                 await self._perform(effect)
 
@@ -185,7 +191,10 @@ class Performer:
             case fx.Send(to=to, message=message):
                 self._send(to, message)
             case fx.Broadcast(message=message):
-                self._links.broadcast_message(encode_message(message))
+                data = encode_message(message)
+                if self._trace is not None:
+                    self._trace.sent(data)
+                self._links.broadcast_message(data)
             case fx.Execute():
                 self._blocks.start_execution(effect)
             case fx.StoreCertificate():
@@ -207,7 +216,10 @@ class Performer:
                     await trio.to_thread.run_sync(self._prune, height)
 
     def _send(self, to: int, message: Message) -> None:
-        self._links.send_message(to, encode_message(message))
+        data = encode_message(message)
+        if self._trace is not None:
+            self._trace.sent(data)
+        self._links.send_message(to, data)
 
     def _prune(self, stable_height: int) -> None:
         """Cut the vote log to what must stay; certificates are made durable first (rule 20)."""

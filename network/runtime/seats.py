@@ -41,6 +41,7 @@ from network.runtime.mempool import Mempool
 from network.runtime.performer import Performer
 from network.runtime.roster import Roster
 from network.runtime.timers import TimerService
+from network.runtime.trace import Trace, TracedMachine
 from network.runtime.voter import Ballot, Voter
 from network.wire import Votes
 
@@ -70,6 +71,7 @@ class SeatParts:
     clock: Callable[[], Clock]
     chain_id: bytes
     far_blocks: int = 0  # rule 41: `ReplicaConfig.far_blocks`
+    trace: Trace | None = None
 
 
 class Seats:
@@ -193,7 +195,10 @@ class Seats:
         # A validator that may vote in a moment is busy till then; who only follows takes nothing.
         places = self._free_places if is_replica or is_asking else None
         parts.door.enter(own, config.size, config.limits.place_bytes, places)
-        parts.loop.seat(self.machine)
+        if parts.trace is not None and is_replica:
+            parts.loop.seat(TracedMachine(self.machine, parts.trace))
+        else:
+            parts.loop.seat(self.machine)
         parts.performer.accept(effects)
         if ballot is not None:
             parts.door.restore(ballot.bodies)
@@ -210,6 +215,8 @@ class Seats:
             self.machine, effects = Observer.start(config, head, now)
             return effects
         parts.performer.use_votes(ballot.votes, ballot.records)
+        if parts.trace is not None:
+            parts.trace.start(config, head, ballot.records)
         sign = ballot.key.sign
         self.machine, effects = Replica.restore(config, sign, ballot.records, head, now)
         return effects

@@ -5,6 +5,7 @@
     metrics = "127.0.0.1:9101"         # optional: Prometheus and health over HTTP
     log_format = "json"                # json or text, on standard error
     log_level = "info"                 # debug, info, warning or error
+    trace = "trace.jsonl"              # optional, for finding faults: every vote, in this file
 
     [peers]                            # optional: addresses other than those in genesis
     "D20" = "10.20.0.5:7001"
@@ -33,7 +34,7 @@ VOTES_FOLDER = "votes"
 
 _FORMATS = ("json", "text")
 _LEVELS = ("debug", "info", "warning", "error")
-_NAMES = {"member", "listen", "metrics", "log_format", "log_level", "peers"}
+_NAMES = {"member", "listen", "metrics", "log_format", "log_level", "trace", "peers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class NodeSettings:
     metrics: tuple[str, int] | None = None
     log_format: str = "json"
     log_level: str = "info"
+    trace: Path | None = None
     peers: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
@@ -69,6 +71,7 @@ def load_settings(home: Path) -> NodeSettings:
         metrics=parse_address(_text(path, values, "metrics")) if "metrics" in values else None,
         log_format=_choice(path, values, "log_format", _FORMATS),
         log_level=_choice(path, values, "log_level", _LEVELS, default="info"),
+        trace=home / _text(path, values, "trace") if "trace" in values else None,
         peers={name: parse_address(_text(path, peers, name)) for name in peers},
     )
 

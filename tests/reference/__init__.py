@@ -14,6 +14,7 @@ A line is (node, verb, ...):
     persisted  record
     executed   height, digest, block hash, pending
     installed  height, digest, block hash, pending
+    state      certificate, pending
     sent       message
 
 `pending` is the height from which a decided change of members is active, or None. Messages:

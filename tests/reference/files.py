@@ -57,7 +57,12 @@ def _executed(translator: Translator, verb: str, content: list[Any]) -> Iterator
     yield (verb, *_block(translator, height, digest, block_hash), pending)
 
 
+def _state(translator: Translator, verb: str, content: list[Any]) -> Iterator[Line]:
+    yield verb, certificate_tuple(decode_certificate(bytes.fromhex(content[0]))), content[1]
+
+
 _READERS = {
+    "state": _state,
     "start": _start,
     "restored": _record,
     "received": _message,

@@ -89,6 +89,7 @@ class Node:
             "persisted": self.on_persisted,
             "executed": self.on_executed,
             "installed": self.on_installed,
+            "state": self.on_state,
             "sent": self.on_sent,
         }
 
@@ -332,6 +333,16 @@ class Node:
         self.demand(height == self.height + 1, "in order (rule 13)", what)
         self.demand(height <= self.stable, "only what is certified (rule 41)", what)
         self.take_block(height, digest, block_hash, pending)
+
+    def on_state(self, certificate: Any, pending: Any) -> None:
+        """Begin again at the block of a snapshot; what was executed before is gone (rule 41)."""
+        height = certificate[2]
+        self.demand_certified(certificate, ("state", certificate))
+        self.demand(height > self.height, "a state is ahead (rule 41)", certificate)
+        self.blocks = {height: (None, certificate[3])}
+        self.height = height
+        if pending is not None:
+            self.ends_at[self.epoch.number] = pending
 
     def take_block(self, height: int, digest: Any, block_hash: Any, pending: Any) -> None:
         """Note a block, and what it says of the members."""

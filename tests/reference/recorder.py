@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from consensus.effects import Effect, Execute, Persist
-from consensus.events import BatchExecuted, BlockInstalled, ChainHead, Event, MessageReceived
+from consensus.events import (
+    BatchExecuted,
+    BlockInstalled,
+    ChainHead,
+    Event,
+    MessageReceived,
+    StateInstalled,
+)
 from tests.reference.model import Reference
 from tests.reference.neutral import Translator, certificate_tuple
 from tests.simulator.simulation import Simulation
@@ -56,6 +63,9 @@ class Recorder:
             self._feed_block(member, "executed", event, digest)
         elif isinstance(event, BlockInstalled):
             self._feed_block(member, "installed", event, event.batch_digest)
+        elif isinstance(event, StateInstalled):
+            pending = event.epochs.pending[0] if event.epochs.pending else None
+            self._feed(member, "state", certificate_tuple(event.certificate), pending)
         self._inner.on_event(member, wall_ms, event, effects)
 
     def _feed_block(self, member: Any, verb: str, event: Any, digest: bytes) -> None:
