@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
+from commands.audit_evidence import judge_kept, show_kept
 from commands.console import progress, say, show_facts, show_json, show_table
-from commands.evidence import SUFFIX, judge, show_proven
-from commands.files import read_bytes
+from commands.evidence import SUFFIX, judge_file, show_proven
 from commands.frame import Command, Exit, fail, json_option
-from commands.session import trusted_genesis
+from commands.trust import load_trust, trust_option
 from ledger.audit.files import REPAIR
 from ledger.audit.replay import SignatureItem, Verifier, audit
 from ledger.audit.report import AuditReport, Verdict
@@ -30,28 +30,31 @@ _CHUNK = 64
     "audit", cls=Command, example="creditledger audit /backup/2020-01-10 --trust genesis.bin"
 )
 @click.argument("path", type=_PATH)
-@click.option(
-    "--trust",
-    type=_PATH,
-    help="The genesis document to trust (default: the folder's own; of evidence, the network's).",
-)
+@trust_option
 @click.option("--scratch", type=_PATH, help="Where to put the replay, about twice the database.")
 @json_option
 @click.pass_context
 def command(
-    context: click.Context, path: Path, trust: Path | None, scratch: Path | None, as_json: bool
+    context: click.Context,
+    path: Path,
+    trust: tuple[Path, ...],
+    scratch: Path | None,
+    as_json: bool,
 ) -> None:
     """Judge the home, or the copy of one, at PATH; nothing in it is changed.
 
     Every file is checked by its own checksums; then every block is read, its certificate, order,
     signatures and records verified, and executed again from genesis: results and state must come
-    out byte for byte. Whoever compares the chain id with another member trusts nobody else.
-    Exit code 1 when it is not VALID. A file of evidence is judged as `evidence verify` does.
+    out byte for byte. Whoever compares the chain id with another member trusts nobody else. Without
+    --trust the folder's own genesis document is the anchor; with a receipt the chain must have that
+    receipt's block, which no past member's stolen key can forge. Evidence that the home keeps is
+    judged too. Exit code 1 when it is not VALID. A file of evidence is judged as `evidence verify`
+    does.
     """
+    trusted = load_trust(trust)
     if path.suffix == SUFFIX and not path.is_dir():
-        show_proven(judge(read_bytes(path), trusted_genesis(context, trust)), as_json)
+        show_proven(judge_file(context, path, trusted), as_json)
         return
-    document = read_bytes(trust) if trust is not None else None
     began = monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="creditledger-audit-", dir=scratch) as folder,
@@ -65,12 +68,21 @@ def command(
             bar.advance(height - done)
             done = height
 
-        report = audit(path, Path(folder), document, progress=advance, verifier=verifier)
+        report = audit(
+            path,
+            Path(folder),
+            trusted.document,
+            trusted=trusted.receipt,
+            progress=advance,
+            verifier=verifier,
+        )
     seconds = max(monotonic() - began, 1e-9)
+    evidence = judge_kept(path, report)
     if as_json:
-        show_json(_value(report, seconds))
+        show_json(_value(report, seconds) | {"evidence": [item.to_value() for item in evidence]})
     else:
         _show(report, seconds)
+        show_kept(evidence)
     if report.verdict is not Verdict.VALID:
         fail(Exit.REFUSED)
 
@@ -107,6 +119,7 @@ def _show(report: AuditReport, seconds: float) -> None:
         {
             "chain": f"{report.chain_id.hex()} ({anchor})",
             "last block": f"{report.head}, certified up to {report.certified}",
+            "members": _members(report),
             "time": f"{seconds:.1f} s, {rate} and {counts.records / seconds:,.0f} records/s",
         },
     )
@@ -116,6 +129,13 @@ def _show(report: AuditReport, seconds: float) -> None:
         say(f"  note: {note}")
 
 
+def _members(report: AuditReport) -> str:
+    last = report.epochs[-1]
+    changes = f", epoch {last.epoch} since block {last.first_height}" if last.epoch else ""
+    trusted = "" if report.trusted is None else f"; block {report.trusted} as trusted"
+    return f"{len(last.validators)} validators{changes}{trusted}"
+
+
 def _value(report: AuditReport, seconds: float) -> dict[str, Any]:
     finding = report.finding
     return {
@@ -123,6 +143,15 @@ def _value(report: AuditReport, seconds: float) -> dict[str, Any]:
         "chain_id": report.chain_id,
         "head": report.head,
         "certified": report.certified,
+        "trusted": report.trusted,
+        "epochs": [
+            {
+                "epoch": span.epoch,
+                "first_height": span.first_height,
+                "validators": span.validators,
+            }
+            for span in report.epochs
+        ],
         "counts": report.counts.to_value(),
         "seconds_ms": int(seconds * 1000),
         "finding": None

@@ -7,8 +7,9 @@ any more: `verify` judges it from a genesis document alone, and so does `creditl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from commands.files import read_bytes, replace
 from commands.forks import Fork, find_fork, open_chain
 from commands.frame import Exit, Group, fail, identity_option, json_option
 from commands.session import Session, open_session, trusted_genesis
+from commands.trust import EPOCHS_FILE, Trust, follow_chain, load_trust, trust_option
 from commands.values import ID
 from consensus.evidence import (
     Contradiction,
@@ -28,8 +30,8 @@ from consensus.evidence import (
     evidence_hash,
     verify_evidence,
 )
+from ledger.chain.epochs import EpochFollower, Validators, encode_changes
 from ledger.errors import Code, Refused
-from ledger.membership.genesis import Genesis
 
 SUFFIX = ".evidence"
 _COLUMNS = ("member", "kind", "view", "height", "bytes", "id")
@@ -61,15 +63,39 @@ class Proven:
         }
 
 
-def judge(data: bytes, genesis: Genesis) -> Proven:
-    """Return what evidence proves to whoever trusts `genesis`; raise `Refused` (10xx, 4005)."""
-    validators = genesis.validator_keys()
+def judge(
+    data: bytes,
+    chain_id: bytes,
+    validators_of: Callable[[int], Validators],
+    name: Callable[[str], str],
+) -> Proven:
+    """Return what evidence proves to whoever trusts these members of its epoch.
+
+    `validators_of` gives the members of an epoch or raises `Refused`, `name` a member's name by its
+    id. Raises `Refused` (10xx, 4005), also where the epoch's members are not known.
+    """
     record = decode_evidence(data)
-    proven = verify_evidence(record, genesis.chain_id, [key for _, key in validators])
-    member_id = validators[proven.signer][0]
-    member = genesis.member(member_id)
-    name = "" if member is None else member.name
-    return Proven(evidence_hash(data), genesis.chain_id, member_id, name, proven)
+    try:
+        validators = validators_of(record.epoch)
+    except Refused as error:
+        raise Refused(
+            Code.EVIDENCE_INVALID,
+            f"evidence is of epoch {record.epoch}: {error.message}; give the changes of members "
+            "with --trust, a later receipt or the file of `member epochs`",
+        ) from None
+    proven = verify_evidence(record, chain_id, [key for _, key in validators])
+    member = validators[proven.signer][0]
+    return Proven(evidence_hash(data), chain_id, member, name(member), proven)
+
+
+def judge_file(context: click.Context, file: Path, trust: Trust) -> Proven:
+    """Judge the evidence in a file; changes that lie beside it as epochs.bin are followed."""
+    follower = trust.follower(context)
+    beside = file.parent / EPOCHS_FILE
+    if beside.exists() and not trust.changes:
+        follower.follow(load_trust([beside]).changes)
+    name = partial(trust.name, context)
+    return judge(read_bytes(file), follower.chain_id, follower.validators, name)
 
 
 def show_proven(proven: Proven, as_json: bool) -> None:
@@ -133,11 +159,15 @@ def export(
 ) -> None:
     """Write pieces of evidence, all of the node's or those with an ID, to files of their own.
 
-    Each is verified against the profile's genesis document before it is written.
+    Each is verified against the profile's genesis document before it is written. Where members
+    have changed since, the proof of that is written beside it, as epochs.bin.
     """
     with open_session(context, identity, via) as session:
         wanted = pieces or [item["id"] for item in session.query("evidence.list")["evidence"]]
-        paths = [_export(session, piece_id, out) for piece_id in wanted]
+        follower, changes = follow_chain(session)
+        paths = [_export(session, piece_id, out, follower) for piece_id in wanted]
+    if paths and changes:
+        replace(out / EPOCHS_FILE, encode_changes(follower.chain_id, changes))
     if as_json:
         show_json([str(path) for path in paths])
         return
@@ -147,10 +177,13 @@ def export(
         say("no evidence: nothing was written")
 
 
-def _export(session: Session, piece_id: bytes, out: Path) -> Path:
+def _export(session: Session, piece_id: bytes, out: Path, follower: EpochFollower) -> Path:
     answer: Mapping[str, Any] = session.query("evidence.show", id=piece_id)
     data: bytes = answer["data"]
-    found = judge(data, session.client.profile.genesis)
+    genesis = session.client.profile.genesis
+    members = {member.id: member.name for member in genesis.members}
+    chain_id, validators_of = follower.chain_id, follower.validators
+    found = judge(data, chain_id, validators_of, lambda member: members.get(member, ""))
     if found.id != piece_id:
         raise Refused(
             Code.EVIDENCE_INVALID, f"node gave evidence {found.id.hex()}, want {piece_id.hex()}"
@@ -164,19 +197,15 @@ def _export(session: Session, piece_id: bytes, out: Path) -> Path:
     "verify", example="creditledger evidence verify 41d0….evidence --trust genesis.bin"
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--trust",
-    type=click.Path(path_type=Path),
-    help="The genesis document to trust (default: the network folder's).",
-)
+@trust_option
 @json_option
 @click.pass_context
-def verify(context: click.Context, file: Path, trust: Path | None, as_json: bool) -> None:
+def verify(context: click.Context, file: Path, trust: tuple[Path, ...], as_json: bool) -> None:
     """Judge FILE with no network: who signed two things that contradict each other.
 
     Exit code 0: proven, the member is named. Exit code 1: it proves nothing, and the reason.
     """
-    show_proven(judge(read_bytes(file), trusted_genesis(context, trust)), as_json)
+    show_proven(judge_file(context, file, load_trust(trust)), as_json)
 
 
 @command.command(
@@ -210,11 +239,16 @@ def compare(
     both of two certified blocks is named. Stop the nodes first, or compare backups.
     """
     genesis = trusted_genesis(context, trust)
+    trusted = EpochFollower(genesis.chain_id, genesis.validator_keys())
     with open_chain(first, genesis) as own, open_chain(second, genesis) as other:
-        fork = find_fork(own, other, genesis)
+        fork = find_fork(own, other, trusted)
         last = min(own.height() or 0, other.height() or 0)
     pieces = [encode_evidence(record) for record in fork.records] if fork is not None else []
-    proven = [judge(data, genesis) for data in pieces]
+    names = {member.id: member.name for member in genesis.members}
+    proven = [
+        judge(data, trusted.chain_id, trusted.validators, lambda name: names.get(name, ""))
+        for data in pieces
+    ]
     if out is not None:
         for data, item in zip(pieces, proven, strict=True):
             replace(out / f"{item.id.hex()}{SUFFIX}", data)

@@ -18,7 +18,10 @@ from consensus.evidence import EvidenceRecord, contradicting_checkpoints, make_e
 from ledger.chain.certificate import verify_certificate
 from ledger.chain.epochs import EpochFollower
 from ledger.errors import Code, Refused
+from ledger.membership.epoch_state import get_epoch_entry
 from ledger.membership.genesis import Genesis
+from ledger.membership.queries import get_epoch_changes
+from ledger.state.overlay import Overlay
 from ledger.storage.chain_store import ChainStore
 from ledger.storage.home import HomeLayout
 from ledger.storage.leveldb import LevelStore
@@ -54,17 +57,17 @@ def open_chain(home: Path, genesis: Genesis) -> Iterator[ChainStore]:
         store.close()
 
 
-def find_fork(first: ChainStore, second: ChainStore, genesis: Genesis) -> Fork | None:
+def find_fork(first: ChainStore, second: ChainStore, trusted: EpochFollower) -> Fork | None:
     """Return where two chains part, None where one is the beginning of the other.
 
-    Raises `Refused` (13xx) for a certificate that does not verify: an audit says more.
+    `trusted` is taken on to the epoch of what is found. Raises `Refused` (13xx) for a certificate
+    that does not verify: an audit says more.
     """
     last = min(first.height() or 0, second.height() or 0)
     differing = (h for h in range(1, last + 1) if not _is_same(first, second, h))
     parted = next(differing, None)
     if parted is None:
         return None
-    trusted = EpochFollower(genesis.chain_id, genesis.validator_keys())
     for height in range(parted, last + 1):
         records = _contradictions(first, second, height, trusted)
         if records:
@@ -96,8 +99,6 @@ def _contradictions(
 
 
 def _follow(chain: ChainStore, epoch: int, trusted: EpochFollower) -> None:
-    while trusted.last.epoch < epoch:
-        change = chain.epoch_change(trusted.last.epoch + 1)
-        if change is None:
-            return
-        trusted.follow((change,))
+    state, known = Overlay(chain.reader), trusted.last.epoch
+    until = min(epoch, get_epoch_entry(state).epoch)
+    trusted.follow(get_epoch_changes(state, chain, known, until))

@@ -1,4 +1,7 @@
-"""`creditledger verify`: judge a receipt with no network, from a genesis document alone."""
+"""`creditledger verify`: judge a receipt with no network, from a genesis document alone.
+
+A receipt of a later epoch carries the changes of members that lead there; they are verified too.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ import click
 from commands.console import show_facts, show_json
 from commands.files import read_bytes
 from commands.frame import Command, json_option
-from commands.session import trusted_genesis
+from commands.trust import Trust, load_trust, trust_option
 from commands.values import moment
-from ledger.chain.receipt import Receipt, decode_receipt, verify_receipt
+from ledger.chain.receipt import Receipt, decode_receipt, verify_receipt_by
 from ledger.errors import Code
 from ledger.transactions.envelope import transaction_from_parts
 
@@ -22,22 +25,30 @@ from ledger.transactions.envelope import transaction_from_parts
     example="creditledger verify loan.receipt --trust genesis.bin",
 )
 @click.argument("receipt", type=click.Path(path_type=Path))
-@click.option(
-    "--trust",
-    type=click.Path(path_type=Path),
-    help="The genesis document to trust (default: the network folder's).",
-)
+@trust_option
 @json_option
 @click.pass_context
-def command(context: click.Context, receipt: Path, trust: Path | None, as_json: bool) -> None:
-    """Verify that RECEIPT shows a transaction and its result in a certified block."""
-    genesis = trusted_genesis(context, trust)
+def command(context: click.Context, receipt: Path, trust: tuple[Path, ...], as_json: bool) -> None:
+    """Verify that RECEIPT shows a transaction and its result in a certified block.
+
+    The verdict is worth what its anchor is worth: genesis, or a later receipt that you trust.
+    """
+    trusted = load_trust(trust)
     found = decode_receipt(read_bytes(receipt))
-    verify_receipt(found, genesis.chain_id, 0, genesis.validator_keys())
+    verify_receipt_by(found, trusted.follower(context))
     if as_json:
         show_json(found.to_json_value())
         return
-    show_facts("VALID", _facts(found))
+    show_facts("VALID", _facts(found) | {"anchor": _anchor(found, trusted)})
+
+
+def _anchor(receipt: Receipt, trusted: Trust) -> str:
+    if trusted.receipt is not None:
+        header = trusted.receipt.header
+        return f"block {header.height} of epoch {header.epoch}, as trusted"
+    count = len(receipt.changes)
+    followed = f", and {count} changes of members since" if count else ""
+    return f"genesis{followed}"
 
 
 def _facts(receipt: Receipt) -> dict[str, str]:
@@ -51,6 +62,7 @@ def _facts(receipt: Receipt) -> dict[str, str]:
         "sender": transaction.sender,
         "result": f"E{code} {Code(code).name}" if code else "ok",
         "block": f"{header.height} of {moment(header.time_ms)}",
+        "epoch": str(header.epoch),
         "block hash": header.hash().hex(),
         "certified by": f"{len(receipt.certificate.votes)} of {len(receipt.validators)}: {signers}",
     }

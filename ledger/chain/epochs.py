@@ -34,6 +34,8 @@ PendingSet: TypeAlias = tuple[int, Validators]
 
 # Certificate and members of the largest set that rule 29 allows, with room to spare.
 MAX_CHANGE_BYTES = 512 * 1024
+CHANGES_FORMAT = "creditledger/epochs/1"
+MAX_CHANGES_BYTES = 8 * 1024 * 1024
 _MAX_ID_BYTES = 64
 
 
@@ -129,6 +131,24 @@ def change_from_value(value: object) -> EpochChange:
 def decode_change(data: bytes) -> EpochChange:
     """Return the change of canonical bytes, form checked (`Refused` 10xx, 13xx)."""
     return change_from_value(decode(data, max_bytes=MAX_CHANGE_BYTES))
+
+
+def encode_changes(chain_id: bytes, changes: Sequence[EpochChange]) -> bytes:
+    """Return the bytes of a file of changes, all from genesis on, for whoever works offline."""
+    values = tuple(change.to_value() for change in changes)
+    return encode({"format": CHANGES_FORMAT, "chain_id": chain_id, "changes": values})
+
+
+def decode_changes(data: bytes) -> tuple[bytes, tuple[EpochChange, ...]]:
+    """Return (chain id, changes) of a file's bytes, form checked (`Refused` 10xx, 13xx)."""
+    value = decode(data, max_bytes=MAX_CHANGES_BYTES)
+    is_map = type(value) is dict and set(value) == {"format", "chain_id", "changes"}
+    if not is_map or value["format"] != CHANGES_FORMAT:
+        raise _invalid(f"not a file of changes: format is not {CHANGES_FORMAT}")
+    chain_id, changes = value["chain_id"], value["changes"]
+    if type(chain_id) is not bytes or type(changes) is not tuple:
+        raise _invalid("file of changes has no chain id or no list")
+    return chain_id, tuple(change_from_value(change) for change in changes)
 
 
 def check_validators(value: object) -> None:

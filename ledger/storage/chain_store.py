@@ -121,6 +121,11 @@ class ChainStore:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
+    @property
+    def reader(self) -> Reader:
+        """The store that is read, or a snapshot of it."""
+        return self._reader
+
     def height(self) -> int | None:
         """Return the height of the last block, None in an empty store."""
         data = self._reader.get(HEAD_KEY)

@@ -14,7 +14,7 @@ from ledger.execution import ExecutedBlock, execute_genesis
 from ledger.keys import SigningKey
 from ledger.membership.epoch_state import get_epoch_start
 from ledger.membership.queries import get_epoch_changes
-from ledger.storage.chain_store import ChainStore, certificate_writes
+from ledger.storage.chain_store import CERTIFICATES, ChainStore, certificate_writes, height_key
 from ledger.storage.home import create_home, open_home
 from ledger.transactions.envelope import Transaction
 from ledger.transactions.records import Record
@@ -32,8 +32,9 @@ class CertifiedChain(Harness):
         self, *transactions: Transaction, time_ms: int | None = None, is_certified: bool = True
     ) -> ExecutedBlock:
         executed = super().block(*transactions, time_ms=time_ms)
-        if is_certified:
-            self.store.write(certificate_writes(self.certify(executed.header)), sync=True)
+        without = {height_key(CERTIFICATES, executed.header.height): None}
+        writes = certificate_writes(self.certify(executed.header)) if is_certified else without
+        self.store.write(writes, sync=True)
         return executed
 
     def certify(self, header: Header, signers: Iterable[int] | None = None) -> Certificate:
