@@ -33,6 +33,7 @@ class Timers:
 
     `request_ns` is the paper's T, `request_max_ns` the cap T_max of its doubling (rule 27),
     `delay_ns` is Δ, the message delay that the network is expected to keep when it is well.
+    `floor_ns` is M, the time after which a primary below the floor is replaced (rule 49).
     """
 
     request_ns: int
@@ -41,6 +42,7 @@ class Timers:
     status_ns: int
     idle_ns: int
     batch_delay_ns: int
+    floor_ns: int
 
     def __post_init__(self) -> None:
         if min(self.request_ns, self.delay_ns, self.status_ns, self.idle_ns) < 1:
@@ -51,6 +53,10 @@ class Timers:
             raise LocalError(Code.CONFIG_INVALID, "T_max is not above eight message delays")
         if self.request_max_ns < self.request_ns:
             raise LocalError(Code.CONFIG_INVALID, "T_max is below T")
+        if self.floor_ns < max(2 * self.request_ns, self.status_ns):
+            raise LocalError(
+                Code.CONFIG_INVALID, "M is below two T, or below a status period (rule 49)"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +65,18 @@ class Limits:
 
     `window` is L. `places` is R: how many places each member has in the queue of the primary; a
     request takes `1 + size // place_bytes` of them. `places_rate` is how many places the slowest
-    honest node executes in a second. `pipeline` is how many batches the primary keeps in flight
-    while the queue holds less than a full batch. `backlog_ms` and `skew_ms` bound the time of a
-    fresh batch below and above the own clock (rule 15), `max_ttl_ms` is MAX_TTL (rule 51).
+    honest node executes in a second. `floor_places` is X, how many places a primary with a backlog
+    gets executed within M, at the least (rule 49). `pipeline` is how many batches the primary keeps
+    in flight while the queue holds less than a full batch. `backlog_ms` and `skew_ms` bound the
+    time of a fresh batch below and above the own clock (rule 15), `max_ttl_ms` is MAX_TTL (rule
+    51).
     """
 
     window: int
     places: int
     place_bytes: int
     places_rate: int
+    floor_places: int
     batch_count: int
     batch_bytes: int
     pipeline: int
@@ -159,6 +168,12 @@ def _check_against_each_other(config: ReplicaConfig) -> None:
             f"{config.size} members with {limits.places} places each, want at most {executed} "
             "places in all, what executes within T/2 (rule 22)",
         )
+    if not 1 <= limits.floor_places <= max(1, limits.places // 2):
+        raise LocalError(
+            Code.CONFIG_INVALID,
+            f"floor of {limits.floor_places} places, want 1 to half of the {limits.places} that a "
+            "member has, which execute in an eighth of M or less (rules 22 and 49)",
+        )
     if limits.batch_bytes < limits.place_bytes:
         raise LocalError(Code.CONFIG_INVALID, "a batch holds less than one place")
 
@@ -178,6 +193,7 @@ def production(
         status_ns=NS_PER_S,
         idle_ns=10 * NS_PER_S,
         batch_delay_ns=5 * NS_PER_MS,
+        floor_ns=4 * NS_PER_S,
     )
     # A core that four nodes share on a small machine: checks and executes a 1 KiB place in a ms.
     places_rate = 2000
@@ -187,6 +203,7 @@ def production(
         places=places,
         place_bytes=1024,
         places_rate=places_rate,
+        floor_places=max(1, places // 2),
         batch_count=500,
         batch_bytes=256 * 1024,
         pipeline=2,
@@ -212,12 +229,14 @@ def minimal(
         status_ns=NS_PER_S,
         idle_ns=10 * NS_PER_S,
         batch_delay_ns=5 * NS_PER_MS,
+        floor_ns=2 * NS_PER_S,
     )
     limits = Limits(
         window=4,
         places=8,
         place_bytes=1024,
         places_rate=16 * max(1, len(members)),
+        floor_places=4,
         batch_count=3,
         batch_bytes=4096,
         pipeline=2,

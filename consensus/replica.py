@@ -38,6 +38,7 @@ from consensus.events import (
     TimerExpired,
 )
 from consensus.execution import Execution
+from consensus.floor import Floor
 from consensus.log import MessageLog, VoteRecord
 from consensus.messages import (
     BatchReply,
@@ -85,6 +86,7 @@ class Replica:
         self._normal = NormalCase(self._state, self._log, self._pool, self._votes)
         self._proposing = Proposing(self._state, self._log, self._pool, self._normal)
         self._watch = Watch(self._state, self._pool)
+        self._floor = Floor(self._state, self._pool)
         self._checkpoints = Checkpoints(self._state, self._log, self._pool)
         self._view_changes = ViewChanges(self._state, self._log)
         self._epoch_end = EpochEnd(self._state, self._log, head.height, head.epochs)
@@ -190,6 +192,7 @@ class Replica:
                 self._checkpoints.process_certificate(opening.certificate)
             self._normal.enter_view(message.proposals)
             self._watch.start_view()
+            self._floor.start_view()
             self._watch.start_idle()
             self._normal.replay_later()
             self._settle()
@@ -279,6 +282,7 @@ class Replica:
         state, pool = self._state, self._pool
         state.emit(SetTimer(Timer.STATUS, state.config.timers.status_ns))
         state.broadcast(self._status.build())
+        self._floor.look()
         if state.is_normal:
             self._normal.ask_again()
         self._view_changes.ask_again()

@@ -28,6 +28,7 @@ class RequestPool:
     """The requests of one replica. All times are monotonic ns unless they end in `_ms`.
 
     `served_ns` is when the primary of this view last pre-prepared something that is watched.
+    `executed_places` counts all that was executed (rule 49).
     """
 
     def __init__(self, config: ReplicaConfig) -> None:
@@ -47,6 +48,7 @@ class RequestPool:
         self.watched: dict[bytes, int] = {}
         self.watched_places = 0
         self.served_ns = 0
+        self.executed_places = 0
 
     def places(self, request: Request) -> int:
         """Return how many places a request takes: its execution costs more with its size."""
@@ -185,6 +187,8 @@ class RequestPool:
         is_new = False
         fresh = []
         for digest in digests:
+            request = self.pending.get(digest)
+            self.executed_places += 1 if request is None else self.places(request)
             self.in_batch.pop(digest, None)
             self._waiters.pop(digest, None)
             self._remove(digest)

@@ -220,8 +220,12 @@ class Bench:
         height = effect.batch.height
         block_hash = block_hash_of(height, effect.digest)
         self.blocks.append(ExecutedBlock(height, block_hash, effect.digest))
-        epochs = self.views.get(height, EpochView(self.config.epoch, self.config.members))
+        epochs = self.views.get(height, self.config_view())
         self.handle(BatchExecuted(height, block_hash, WALL_MS, effect.batch.transactions, epochs))
+
+    def config_view(self) -> EpochView:
+        """Return what blocks say of members while nothing changes."""
+        return EpochView(self.config.epoch, self.config.members)
 
     def receive(self, *messages: Message, sender: int | None = None) -> list[Effect]:
         """Deliver messages, each from its signer or from `sender`."""

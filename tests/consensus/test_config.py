@@ -20,6 +20,7 @@ def test_presets_hold_for_any_number_of_members(preset, size):
     config = preset(CHAIN_ID, 0, FastKeyring(size).public_keys, size - 1)
     limits = config.limits
     assert limits.window * size <= 10_000
+    assert 1 <= limits.floor_places <= max(1, limits.places // 2)  # rule 49
     assert size * limits.places * 2 * NS_PER_S <= limits.places_rate * config.timers.request_ns
 
 
@@ -45,6 +46,8 @@ def _base() -> ReplicaConfig:
         ("epoch 0 with or without", {"previous": PreviousEpoch(_base().members, 9)}),
         ("rule 22", {"limits": replace(_base().limits, places=9)}),
         ("rule 29", {"limits": replace(_base().limits, window=2501)}),
+        ("floor of 5 places", {"limits": replace(_base().limits, floor_places=5)}),
+        ("floor of 0 places", {"limits": replace(_base().limits, floor_places=0)}),
         ("less than one place", {"limits": replace(_base().limits, batch_bytes=1)}),
     ],
 )
@@ -59,6 +62,8 @@ def test_configuration_that_breaks_a_rule_is_refused(reason, change):
     [
         ("eight message delays", {"delay_ns": NS_PER_S}),
         ("T_max is below T", {"request_ns": 9 * NS_PER_S}),
+        ("M is below two T", {"floor_ns": 2 * NS_PER_S - 1}),
+        ("below a status period", {"status_ns": 3 * NS_PER_S}),
         ("not positive", {"status_ns": 0}),
         ("batch delay is negative", {"batch_delay_ns": -1}),
     ],
