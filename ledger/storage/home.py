@@ -221,8 +221,12 @@ class HomeLock:
                 Code.HOME_LOCKED,
                 f"home {layout.folder} is in use by process {holder or 'unknown'}: stop it first",
             ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise file_error(error, layout.lock) from None
 
     def release(self) -> None:
         """Give the home back; the file stays."""

@@ -18,7 +18,7 @@ from typing import Any
 import plyvel
 
 from ledger.errors import Code, StorageError
-from ledger.storage.files import DISK_FULL_ERRNOS
+from ledger.storage.files import DISK_FULL_ERRNOS, DiskFiles
 from ledger.storage.store import Reader, WriteBatch
 
 _BLOOM_BITS = 10
@@ -115,6 +115,8 @@ class LevelStore(_LevelReader):
             )
         except (plyvel.Error, OSError) as error:
             raise storage_error(error, path) from None
+        # LevelDB renames CURRENT at each open and leaves it to chance when the name is durable.
+        DiskFiles().sync_folder(path)
         super().__init__(database, path)
         self._failure: StorageError | None = None
 

@@ -96,6 +96,13 @@ class _Segment:
         index = number - self.start_number - 1
         return self.hashes[index] if 0 <= index < len(self.hashes) else None
 
+    def offset_of(self, number: int) -> int:
+        """Return where the records after `number` begin; 0 where it is not in this segment."""
+        index = number - self.start_number
+        if not 0 <= index <= len(self.records):
+            return 0
+        return _HEADER_BYTES + sum(_FRAME_BYTES + len(item) for item in self.records[:index])
+
 
 @dataclass(frozen=True, slots=True)
 class LogReport:
@@ -270,10 +277,7 @@ def open_vote_log(folder: Path, files: FileSystem, identity: bytes) -> VoteLog:
     report.raise_if_lost()
     if segment is None or guard is None:
         raise LocalError(Code.INTERNAL, "vote log without a segment was not refused")
-    log = files.open(folder / segment_name(segment.segment))
-    log.truncate(segment.end)
-    log.sync()
-    log.close()
+    _settle(folder, files, segment, guard)
     opened = VoteLog(folder, files, segment, guard.generation)
     if report.state is LogState.AHEAD or segment.segment > guard.segment:
         # The slot that is written now is the older one, or the one that was torn.
@@ -284,6 +288,23 @@ def open_vote_log(folder: Path, files: FileSystem, identity: bytes) -> VoteLog:
         if name not in (GUARD_NAME, segment_name(segment.segment)):
             files.remove(folder / name)
     return opened
+
+
+def _settle(folder: Path, files: FileSystem, segment: _Segment, guard: Guard) -> None:
+    """Make durable what was found past the guard, and cut off what is torn.
+
+    It is written again: after a sync that failed the system may hold bytes that it shows, calls
+    clean and will never write (F54). What the guard names was synced without an error.
+    """
+    path = folder / segment_name(segment.segment)
+    data = files.read(path) or b""
+    known = segment.offset_of(guard.number)
+    log = files.open(path)
+    log.write_at(known, data[known : segment.end])
+    log.truncate(segment.end)
+    log.sync()
+    log.close()
+    files.sync_folder(folder)
 
 
 def inspect_vote_log(folder: Path, files: FileSystem, identity: bytes | None = None) -> LogReport:

@@ -41,10 +41,11 @@ RUN_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One process that followed the script, or stopped before its end."""
+    """One process that followed the script, or stopped before its end, and what it `left`."""
 
     home: Path
     start: Tree
+    left: Tree
     operations: list[Operation]
     code: int
     output: str
@@ -98,7 +99,7 @@ class Laboratory:
             check=False,
         )
         operations = read_recording(log) if is_recorded else []
-        return Run(place, start, operations, done.returncode, done.stderr)
+        return Run(place, start, read_tree(place), operations, done.returncode, done.stderr)
 
     def judge_state(self, state: State, promises: Promises, *, may_refuse: bool) -> bool:
         """Judge one state; return False where the database was refused as damaged, and may be."""
@@ -121,14 +122,15 @@ class Laboratory:
         *,
         step: int = 1,
         offset: int = 0,
+        stride: int = 1,
         has_holes: bool = False,
     ) -> Tally:
-        """Judge every `step`th state that a crash after any operation may leave.
+        """Judge every `step`th state that a crash after each `stride`th operation may leave.
 
         Raise `AssertionError` with the operation and the state in a note at the first wrong one.
         """
         tally = Tally()
-        states = crash_states(start, operations, has_holes=has_holes)
+        states = crash_states(start, operations, stride=stride, has_holes=has_holes)
         for index, state, promises in distinct(islice(states, offset, None, step)):
             word = " ".join(part for part in state.words.split() if not part.isdigit())
             try:
@@ -141,14 +143,14 @@ class Laboratory:
 
 
 def crash_states(
-    start: Tree, operations: Iterable[Operation], *, has_holes: bool
+    start: Tree, operations: Iterable[Operation], *, stride: int, has_holes: bool
 ) -> Iterator[Moment]:
-    """Yield the states after each operation, with its index and what had been promised."""
+    """Yield the states after each `stride`th operation, with its index and what had been promised."""
     disk, promises = Disk(start), Promises()
     for index, operation in enumerate(operations):
         disk.apply(operation)
         promises = promises.after(operation)
-        if not operation.is_mark:
+        if not operation.is_mark and index % stride == 0:
             for state in disk.holes() if has_holes else disk.states():
                 yield index, state, promises
 

@@ -11,7 +11,7 @@ from tests.disks.recording import Kind
 from tests.disks.runs import Laboratory, Run
 from tests.disks.workload import Promises, judge, promises_of
 
-SAMPLE = 101
+STRIDE, SAMPLE = 3, 41
 
 
 def test_the_recording_says_what_the_process_left(laboratory: Laboratory, recorded: Run) -> None:
@@ -29,7 +29,7 @@ def test_f53_f56_crash_after_each_operation_keeps_every_promise(
     laboratory: Laboratory, recorded: Run
 ) -> None:
     """Lost, torn and late writes as ext4, XFS and btrfs leave them; `./scripts/disks` takes all."""
-    tally = laboratory.crashes(recorded.start, recorded.operations, step=SAMPLE)
+    tally = laboratory.crashes(recorded.start, recorded.operations, stride=STRIDE, step=SAMPLE)
     assert {"kept", "lost", "torn"} <= set(tally.judged)
 
 
@@ -37,7 +37,9 @@ def test_f53_disk_without_any_order_is_survived_or_refused(
     laboratory: Laboratory, recorded: Run
 ) -> None:
     """Holes in unsynced data: the votes stand all the same, the database opens or is refused."""
-    tally = laboratory.crashes(recorded.start, recorded.operations, step=2 * SAMPLE, has_holes=True)
+    tally = laboratory.crashes(
+        recorded.start, recorded.operations, stride=STRIDE, step=2 * SAMPLE, has_holes=True
+    )
     assert tally.judged.total() > 10 * tally.refused.total()
 
 
