@@ -72,6 +72,8 @@ class CatchUp:
         if certificate is None:
             return
         signers = [signer for signer, _ in certificate.votes if signer != state.index]
+        if certificate.epoch != state.config.epoch:
+            signers = list(state.others)  # its signers have other numbers in this epoch, or none
         first = self._attempt % len(signers)
         self._attempt += 1
         self._stalled += 1

@@ -285,12 +285,12 @@ def test_observer_near_the_change_walks_there_by_blocks():
 
 def test_observer_below_its_epoch_fetches_towards_its_certificates():
     last = 90
-    certificate = certificate_of(last)
-    config = minimal(CHAIN_ID, 2, FOUR, OBSERVER, PreviousEpoch(FOUR, last))
+    certificate = Maker(5, 1).certificate(last, block_hash_of(last, b""), (0, 1, 2, 4))
+    config = minimal(CHAIN_ID, 2, FOUR, OBSERVER, PreviousEpoch(FIVE, last))
     head = ChainHead(3, ZERO_HASH, WALL_MS, certificate, (), EpochView(0, FIVE))
     watcher = Watcher(config, head)
     fetch = of_kind(watcher.effects, fx.FetchBlocks)
-    assert [(item.from_height, item.certificate) for item in fetch] == [(4, certificate)]
+    assert fetch == [fx.FetchBlocks(4, certificate, (0, 1, 2, 3))]  # this epoch's members
     views = {4: EpochView(0, FIVE, (7, FOUR)), 5: EpochView(0, FIVE, (7, FOUR))}
     assert of_kind(watcher.install(4, 5, views), fx.EnterEpoch) == []  # earlier epochs' changes
     assert of_kind(watcher.install(6, last, {6: EpochView(1, FOUR)}), fx.EnterEpoch) == []
