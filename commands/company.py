@@ -11,9 +11,20 @@ from commands.console import say, show_facts, show_json
 from commands.decisions import fact_text, get_units
 from commands.frame import Group, identity_option, json_option
 from commands.record_texts import describe_record, find_fields
-from commands.session import ask, net_of, open_session, report, transact
+from commands.session import Session, net_of, open_session, report, transact
 from commands.values import COMPANY, day
-from ledger.errors import Code, LocalError
+from ledger.errors import Code, LocalError, Rejected
+
+_PURPOSE = click.option(
+    "--purpose",
+    type=click.Choice(("lending", "monitoring", "guarantee")),
+    default="lending",
+    show_default=True,
+    help="What the look is for, where the company's authorisation is needed.",
+)
+_LOOK = click.option(
+    "--look", "categories", multiple=True, help="Log a look at this category first; repeatable."
+)
 
 
 @click.group("company", cls=Group)
@@ -23,16 +34,37 @@ def command() -> None:
 
 @command.command("show", example="creditledger company show 91441300MA4DEMO01X --as D18")
 @click.argument("company", type=COMPANY)
+@_LOOK
+@_PURPOSE
 @identity_option
 @json_option
 @click.pass_context
-def show(context: click.Context, company: str, identity: str, as_json: bool) -> None:
-    """Show how much is recorded about COMPANY, by category, and until when."""
-    answer = ask(context, identity, "company.show", company=company)
+def show(
+    context: click.Context,
+    company: str,
+    categories: tuple[str, ...],
+    purpose: str,
+    identity: str,
+    as_json: bool,
+) -> None:
+    """Show how much is recorded about COMPANY, by category, and until when.
+
+    What needs its authorisation is shown for the categories that --look names.
+    """
+    with open_session(context, identity) as session:
+        params = _looked(session, company, categories, purpose)
+        answer = session.query("company.show", company=company, **params)
     if as_json:
         show_json(answer)
     else:
         show_answer(f"company {company}", answer)
+
+
+def _looked(
+    session: Session, company: str, categories: tuple[str, ...], purpose: str
+) -> dict[str, str]:
+    """Return what a query says of a look at `categories`, logged now; nothing without any."""
+    return {"access": session.look(company, categories, purpose)} if categories else {}
 
 
 @command.command("records", example="creditledger company records 91441300MA4DEMO01X C047 --as D02")
@@ -40,6 +72,7 @@ def show(context: click.Context, company: str, identity: str, as_json: bool) -> 
 @click.argument("category")
 @click.option("--schema", default="", help="Record schema of the category, for example line.")
 @click.option("--limit", default=100, show_default=True, help="Records to show at most.")
+@_PURPOSE
 @identity_option
 @json_option
 @click.pass_context
@@ -49,15 +82,26 @@ def records(
     category: str,
     schema: str,
     limit: int,
+    purpose: str,
     identity: str,
     as_json: bool,
 ) -> None:
-    """Show COMPANY's records of CATEGORY; what needs its authorisation is refused without it."""
+    """Show COMPANY's records of CATEGORY; what needs its authorisation is refused without it.
+
+    A look under an authorisation is logged on the chain before anything is shown, and so is one
+    that is refused.
+    """
     params: dict[str, Any] = {"company": company, "category": category, "limit": limit}
     if schema:
         params["schema"] = schema
     with open_session(context, identity) as session:
-        answer = session.query("company.records", **params)
+        try:
+            answer = session.query("company.records", **params)
+        except Rejected as refusal:
+            if refusal.code not in (Code.ACCESS_NOT_LOGGED, Code.CONSENT_MISSING):
+                raise
+            params["access"] = session.look(company, (category,), purpose)
+            answer = session.query("company.records", **params)
         if as_json:
             show_json(answer)
             return
@@ -74,15 +118,24 @@ def records(
 @command.command("features", example="creditledger company features 91441300MA4DEMO01X --as D18")
 @click.argument("company", type=COMPANY)
 @click.option("--schema", default="company/1", show_default=True, help="The feature schema.")
+@_LOOK
+@_PURPOSE
 @identity_option
 @json_option
 @click.pass_context
 def features(
-    context: click.Context, company: str, schema: str, identity: str, as_json: bool
+    context: click.Context,
+    company: str,
+    schema: str,
+    categories: tuple[str, ...],
+    purpose: str,
+    identity: str,
+    as_json: bool,
 ) -> None:
     """Show what rules know of COMPANY: every feature that its records give today."""
     with open_session(context, identity) as session:
-        answer = session.query("company.features", company=company, schema=schema)
+        params = _looked(session, company, categories, purpose)
+        answer = session.query("company.features", company=company, schema=schema, **params)
         if as_json:
             show_json(answer)
             return
@@ -92,6 +145,37 @@ def features(
     for name in ("missing", "withheld"):
         if answer[name]:
             say(f"{name}: {', '.join(answer[name])}")
+
+
+@command.command(
+    "who-looked",
+    example="creditledger company who-looked 91441300MA4DEMO01X --as 91441300MA4DEMO01X",
+)
+@click.argument("company", type=COMPANY)
+@click.option("--from-height", default=0, show_default=True, help="Begin at this block.")
+@identity_option
+@json_option
+@click.pass_context
+def who_looked(
+    context: click.Context, company: str, from_height: int, identity: str, as_json: bool
+) -> None:
+    """Show who looked at COMPANY's authorised data, when, why, and on which authorisation.
+
+    Refused looks and decisions by rule are listed too. A reader sees its own; the company and
+    regulators see all.
+    """
+    with open_session(context, identity) as session:
+        looks: list[Any] = []
+        height: int | None = from_height
+        while height is not None:
+            answer = session.query("access.list", company=company, from_height=height)
+            looks += answer["accesses"]
+            height = answer["next_height"]
+    if as_json:
+        show_json({"company": company, "accesses": looks})
+        return
+    columns = ("time_ms", "reader", "outcome", "code", "categories", "purpose", "consents")
+    show_rows(f"looks at {company}", looks, columns)
 
 
 @command.command(

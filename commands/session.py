@@ -116,6 +116,18 @@ class Session:
         """Return the answer of a named query."""
         return self.client.query(name, params)
 
+    def look(self, company: str, categories: Sequence[str], purpose: str) -> str:
+        """Log a look at authorised data of a company; return its id for the queries that follow.
+
+        Raises `Rejected` with the code for which the look was refused; the refusal is logged too.
+        """
+        body = {"company": company, "categories": tuple(categories), "purpose": purpose}
+        outcome = self.send("access.open", body)
+        check_outcome(outcome)
+        if outcome.data["code"] != Code.OK:
+            raise Rejected(Code(outcome.data["code"]), outcome.data["text"])
+        return str(outcome.data["access"])
+
     def time_ms(self) -> int:
         """Return the chain's time: that of its last block, in ms since 1970."""
         return self.client.head().time_ms

@@ -121,9 +121,14 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.CONSENT_CAP: "The authorisation asks for more than its purpose allows. Ask for less: the "
     "message gives the cap.",
     Code.CONSENT_EXISTS: "A live authorisation says the same. Use it, or revoke it first.",
+    Code.ACCESS_NOT_LOGGED: "Data under an authorisation is shown only after the look is logged. Send "
+    "`access.open`, wait for its certificate, and name it (`creditledger company records` does).",
+    Code.ACCESS_UNFIT: "The logged access is not one that lets this caller see this now. Open another.",
+    Code.CONSENT_USED: "The authorisation allows no further look now. Ask the company for another.",
     Code.OBJECTION_UNKNOWN: "No objection has this id. Check the id.",
     Code.OBJECTION_STATE: "The objection's state does not allow this step. Look at its state.",
     # 2300: financing assets
+    Code.OBJECTION_EXISTS: "An objection to this record is open already. See `objection list`.",
     Code.ASSET_EXISTS: "The same document is registered already. It is not registered twice.",
     Code.ASSET_UNKNOWN: "No asset has this id. Check the id.",
     Code.ASSET_ALREADY_PLEDGED: "The asset's document is pledged. The first pledge in block order "

@@ -12,6 +12,8 @@ from hashlib import sha256
 from typing import Any
 
 from ledger.chain.batch import Batch
+from ledger.chain.certificate import Certificate, checkpoint_signing_input, quorum
+from ledger.chain.header import Header
 from ledger.credit.rulebook import RuleCache
 from ledger.credit.uscc import make_uscc
 from ledger.encoding import encode
@@ -19,9 +21,9 @@ from ledger.execution import ExecutedBlock, ExecutionCaches, execute_block, exec
 from ledger.keys import SigningKey
 from ledger.membership.context import Party, QueryContext, Role
 from ledger.membership.genesis import parse_genesis
-from ledger.membership.members import get_member
+from ledger.membership.members import get_member, get_validators
 from ledger.state.overlay import Overlay
-from ledger.storage.chain_store import ChainStore
+from ledger.storage.chain_store import ChainStore, certificate_writes
 from ledger.storage.memory import MemoryStore
 from ledger.transactions.envelope import Transaction, sign_transaction
 from ledger.transactions.records import Record, encode_record, record_digest, records_root
@@ -287,11 +289,23 @@ class Harness:
         return execute_block(self.store, self.head, batch, items, caches=self.caches)
 
     def block(self, *transactions: Transaction, time_ms: int | None = None) -> ExecutedBlock:
-        """Execute the next block, apply its writes, return it."""
+        """Execute the next block, apply its writes and a certificate, return it."""
         executed = self.execute(transactions, time_ms)
         self.store.write(executed.writes, sync=True)
         self.head = executed.header
+        self.store.write(certificate_writes(self.certify(executed.header)), sync=True)
         return executed
+
+    def certify(self, header: Header) -> Certificate:
+        """Return the certificate of a block, by the first Q validators."""
+        names = [member_id for member_id, _ in get_validators(self.state())]
+        votes = []
+        for signer, name in enumerate(names[: quorum(len(names))]):
+            signed = checkpoint_signing_input(
+                self.genesis.chain_id, header.epoch, header.height, header.hash(), signer
+            )
+            votes.append((signer, key_of(f"node:{name}").sign(signed)))
+        return Certificate(header.epoch, header.height, header.hash(), tuple(votes))
 
     def run(self, transaction: Transaction, time_ms: int | None = None) -> tuple[int, Any]:
         """Execute a block of one transaction; return its (code, data)."""

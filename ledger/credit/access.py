@@ -1,7 +1,8 @@
 """Who may read what: the access class of a category, the caller, the company's consent.
 
-PUB is public by law. AUT needs the company's active authorisation, unless the caller is the company
-itself or the department that supplied the records. REG is for regulators and the supplier. An
+PUB is public by law. AUT needs the company's active authorisation and a logged, certified look
+(`ledger.credit.access_log`), unless the caller is the company itself or the department that
+supplied the records. REG is for regulators and the supplier. An
 authorisation also bounds the days that may be read.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.credit.consent import get_consent, has_basis
+from ledger.credit.access_log import check_released
+from ledger.credit.consent import has_basis
 from ledger.errors import Code, Rejected
 from ledger.membership.catalogue import Access, Category
 from ledger.membership.context import QueryContext, Role
@@ -21,12 +23,19 @@ class Basis:
 
     reason: str  # "public", "own", "supplier", "regulator" or "consent"
     consent: str = ""
+    access: bytes | None = None
     first_day: int | None = None
     last_day: int | None = None
 
 
-def find_read_basis(context: QueryContext, company: str, category: Category) -> Basis:
-    """Return why the caller may read `category` of `company`; raise `Rejected` (2006, 2211)."""
+def find_read_basis(
+    context: QueryContext, company: str, category: Category, access_id: bytes | None = None
+) -> Basis:
+    """Return why the caller may read `category` of `company`.
+
+    `access_id` names the logged look where it takes one. Raises `Rejected` (2006, 2211, 2215,
+    2216).
+    """
     caller = context.caller
     if caller.id == category.owner:
         return Basis("supplier")
@@ -39,19 +48,22 @@ def find_read_basis(context: QueryContext, company: str, category: Category) -> 
     if caller.id == company:
         return Basis("own")
     consent_id = has_basis(context.state, company, caller.id, category.id, context.time_ms)
-    consent = None if consent_id is None else get_consent(context.state, bytes.fromhex(consent_id))
-    if consent_id is None or consent is None:
+    if consent_id is None:
         raise Rejected(
             Code.CONSENT_MISSING,
             f"{caller.id} has no active authorisation of {company} for {category.id}",
         )
-    return Basis("consent", consent_id, consent.from_day, consent.to_day)
+    entry = check_released(context, access_id, company, category.id)
+    consent = entry.consents[0] if len(entry.consents) == 1 else consent_id
+    return Basis("consent", consent, access_id, entry.from_day, entry.to_day)
 
 
-def may_read(context: QueryContext, company: str, category: Category) -> bool:
+def may_read(
+    context: QueryContext, company: str, category: Category, access_id: bytes | None = None
+) -> bool:
     """Tell whether the caller may read `category` of `company` at all."""
     try:
-        find_read_basis(context, company, category)
+        find_read_basis(context, company, category, access_id)
     except Rejected:
         return False
     return True

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger.credit.access import Basis, find_read_basis, may_read
+from ledger.credit.access_log import read_access_id
 from ledger.credit.company import check_company_code
 from ledger.credit.profile import compute_features
 from ledger.credit.records import PlacedRecord, get_records
@@ -39,15 +40,16 @@ def _company(context: QueryContext, fields: Fields) -> str:
 
 
 def query_company_show(context: QueryContext, params: Mapping[str, Any]) -> Value:
-    """`company.show` {company}: key, log size, counts and days of each readable record schema."""
+    """`company.show` {company, access?}: key, log size, and what each readable schema holds."""
     fields = Fields(params)
     company = _company(context, fields)
+    access_id = read_access_id(fields)
     fields.done()
     bound = get_company_key(context.state, company)
     summary: list[Value] = []
     for full_name, coverage in get_all_coverage(context.state, company.encode()):
         category = context.rules.category(full_name.partition("/")[0])
-        if not may_read(context, company, category):
+        if not may_read(context, company, category, access_id):
             continue
         summary.append(
             {
@@ -75,7 +77,7 @@ def query_company_show(context: QueryContext, params: Mapping[str, Any]) -> Valu
 
 
 def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> Value:
-    """`company.records` {company, category, schema?, from_day?, to_day?, limit?, cursor?}.
+    """`company.records` {company, category, schema?, from_day?, to_day?, limit?, cursor?, access?}.
 
     Returns records by day with their fields; `cursor` of a page with more to come is the number of
     records to skip.
@@ -88,9 +90,10 @@ def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> V
     last_day = fields.optional_day("to_day")
     limit = fields.optional_integer("limit", minimum=1, maximum=MAX_PAGE) or MAX_PAGE
     skip = fields.optional_integer("cursor") or 0
+    access_id = read_access_id(fields)
     fields.done()
     category = context.rules.category(category_id)
-    basis = find_read_basis(context, company, category)
+    basis = find_read_basis(context, company, category, access_id)
     low, high = _bounded(basis, first_day, last_day)
     full_name = f"{category_id}/{schema}" if schema else category_id
     page: list[Value] = []
@@ -135,7 +138,7 @@ def _describe(context: QueryContext, placed: PlacedRecord) -> Value:
 
 
 def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> Value:
-    """`company.features` {company, schema, names?}: record features, as rules would see them now.
+    """`company.features` {company, schema, names?, access?}: features as rules see them now.
 
     Features over categories that the caller may not read are named in `withheld`.
     """
@@ -143,6 +146,7 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
     company = _company(context, fields)
     ref = fields.text("schema")
     names = fields.texts("names") if fields.has("names") else None
+    access_id = read_access_id(fields)
     fields.done()
     schema: Schema = context.rules.schema(ref)
     allowed: list[str] = []
@@ -152,7 +156,7 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
         if feature is None:
             raise Rejected(Code.RULE_NAME, f"schema {ref} has no feature {name}")
         if feature.source is FeatureSource.RECORDS:
-            readable = _is_readable(context, company, schema, name)
+            readable = _is_readable(context, company, schema, name, access_id)
             (allowed if readable else withheld).append(name)
     facts = compute_features(context.state, context.rules, company, ref, allowed, context.day)
     missing = [name for name in allowed if name not in facts]
@@ -164,13 +168,15 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
     }
 
 
-def _is_readable(context: QueryContext, company: str, schema: Schema, name: str) -> bool:
+def _is_readable(
+    context: QueryContext, company: str, schema: Schema, name: str, access_id: bytes | None
+) -> bool:
     feature = schema.features[name]
     if feature.of:
-        return all(_is_readable(context, company, schema, part) for part in feature.of)
+        return all(_is_readable(context, company, schema, part, access_id) for part in feature.of)
     if not feature.category:
         return True
-    return may_read(context, company, context.rules.category(feature.category))
+    return may_read(context, company, context.rules.category(feature.category), access_id)
 
 
 def query_tx_fate(context: QueryContext, params: Mapping[str, Any]) -> Value:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.credit import asset_queries, assets, consent
+from ledger.credit import access_log, asset_queries, assets, consent
 from ledger.lending import (
     alerts,
     applications,
@@ -22,6 +22,7 @@ from ledger.membership.context import Handler, Query
 
 HANDLERS: Mapping[str, Handler] = {
     **consent.HANDLERS,
+    **access_log.HANDLERS,
     **assets.HANDLERS,
     **products.HANDLERS,
     **applications.HANDLERS,
@@ -33,6 +34,7 @@ HANDLERS: Mapping[str, Handler] = {
 }
 QUERIES: Mapping[str, Query] = {
     **consent.QUERIES,
+    **access_log.QUERIES,
     **asset_queries.QUERIES,
     **products.QUERIES,
     **queries.QUERIES,

@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any
 
+from ledger.credit.access_log import note_decision
 from ledger.credit.assets import ASSET_ID_BYTES, Asset, check_free_for, get_asset
 from ledger.credit.consent import find_basis
 from ledger.credit.ids import read_id
@@ -257,6 +258,7 @@ def process_apply(context: Context) -> Value:
     decision = product.decide(facts)
     decided = replace(application, stage=_STAGES[decision.outcome], decision=decision.to_value())
     _keep(state, context.transaction.id, decided, facts)
+    note_decision(context, product.lender, wish.company, categories, consents)
     return describe_decision(context.transaction.id, decided, decision)
 
 

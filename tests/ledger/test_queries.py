@@ -48,6 +48,10 @@ def chain():
     }
     code, data = chain.run(chain.sign("D01", "consent.grant", grant))
     assert code == Code.OK, data
+    look = {"company": COMPANY, "categories": ("C044",), "purpose": "lending"}
+    code, data = chain.run(chain.sign("ICBC", "access.open", look))
+    assert data["outcome"] == "GRANTED", data
+    chain.looks = {"ICBC": {"access": data["access"]}}
     return chain
 
 
@@ -62,9 +66,8 @@ def days(answer):
 
 
 def lines(chain, caller, **params):
-    return ask(
-        chain, caller, "company.records", company=COMPANY, category="C044", schema="line", **params
-    )
+    asked = {"company": COMPANY, "category": "C044", "schema": "line", **params}
+    return ask(chain, caller, "company.records", **asked, **chain.looks.get(caller, {}))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,8 @@ def test_pages(chain):
 
 def test_show_leaves_out_what_the_caller_may_not_read(chain):
     def shown(caller):
-        answer = ask(chain, caller, "company.show", company=COMPANY)
+        look = chain.looks.get(caller, {})
+        answer = ask(chain, caller, "company.show", company=COMPANY, **look)
         return {item["schema"]: item["record_count"] for item in answer["schemas"]}
 
     assert shown("PAB") == {"C048": 1}
@@ -142,6 +146,8 @@ def test_show_leaves_out_what_the_caller_may_not_read(chain):
 def test_features_follow_access(chain):
     params = {"company": COMPANY, "schema": "company/1"}
     answer = ask(chain, "ICBC", "company.features", **params)
+    assert "co.sales" in answer["withheld"]
+    answer = ask(chain, "ICBC", "company.features", **params, **chain.looks["ICBC"])
     assert answer["facts"]["co.sales"] == 500
     assert answer["withheld"] == ()
     answer = ask(chain, "PAB", "company.features", **params, names=("co.sales", "co.lines"))

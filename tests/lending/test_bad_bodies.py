@@ -120,6 +120,16 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     bodies |= {
         "consent.grant": (SELLER, terms | {"from_day": TODAY - 300}),
         "consent.request": ("CCB", terms | {"from_day": TODAY - 300}),
+        "access.open": (
+            "ICBC",
+            {
+                "company": SELLER,
+                "categories": ("C044",),
+                "purpose": "lending",
+                "from_day": TODAY - 30,
+                "to_day": TODAY,
+            },
+        ),
         "consent.accept": (SELLER, {"consent": asked}),
         "consent.reject": (SELLER, {"consent": asked}),
         "consent.pause": (SELLER, {"consent": consent}),
@@ -197,6 +207,7 @@ def test_a_bad_body_leaves_its_code_and_nothing_else(kind: str, data: st.DataObj
 
 QUERY_BODIES: dict[str, dict[str, Any]] = {
     "consent.list": {"company": SELLER},
+    "access.list": {"company": SELLER, "from_height": 1, "limit": 5},
     "asset.show": {"asset": "00" * 16},
     "asset.list": {"company": SELLER},
     "asset.check": {
