@@ -244,6 +244,29 @@ def test_rule_46_a_home_that_lost_its_votes_re_enters_under_a_new_key(members: M
     assert members.status(JOINER)["refusal"] == ""
 
 
+def test_f60_a_home_rolled_back_whole_is_refused_by_what_the_others_hold(
+    members: Members, tmp_path: Path
+) -> None:
+    node, home = "icbc-gd", members.home("icbc-gd")
+    members.kill(node)
+    shutil.copytree(home, tmp_path / "old")
+    members.start(node)
+    wait_for_answer(members, node)
+    height = members.status("D01")["height"] + 3
+    members.wait(node, "a voter again", lambda status: status["certified_height"] >= height)
+    assert members.status(node)["may_vote"]
+    members.kill(node)
+    shutil.rmtree(home)
+    shutil.copytree(tmp_path / "old", home)
+    members.start(node)
+    wait_for_answer(members, node)
+    members.wait(node, "refused", lambda status: status["refusal"] != "")
+    status = members.status(node)
+    assert status["refusal"].startswith(f"E{int(Code.VOTES_FORGOTTEN)}")
+    assert status["part"] == "observer"
+    members.wait(node, "following", lambda status: status["height"] >= height)
+
+
 def wait_for_answer(members: Members, node: str) -> None:
     """Wait, from block to block of another node, until a node that was started answers."""
     other = next(name for name in members.validators if name != node)
