@@ -7,9 +7,9 @@ needed that is not chosen yet, so that the choice can be put off until it matter
 members have executed everything, the twin falls silent for good: the three that are left must
 serve one more client, whatever the four views have made of them.
 
-So that each of the four views ends, clients bring two transactions whenever an instance enters one
-of them, the two copies of the twin in opposite orders, and only the first proposals of a primary in
-a view get through: the rest times out.
+So that each of the four views ends, clients bring three transactions whenever an instance enters
+one of them, the two copies of the twin in opposite orders, and only the first two proposals of a
+primary in a view get through: the rest times out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ GENESIS_TIME_MS = 1_600_000_000_000
 TTL_MS = 500_000
 HEAL_NS = 9 * NS_PER_S
 PROPOSALS_PASSED = 2
-SECOND_AFTER_NS = 20 * NS_PER_MS
+BROUGHT = PROPOSALS_PASSED + 1
+PAUSE_NS = 20 * NS_PER_MS
 
 
 def side(split: int, number: int) -> bool:
@@ -57,7 +58,7 @@ BODIES = {
     digest: Body(digest, 400, GENESIS_TIME_MS + TTL_MS)
     for digest in (
         LAST,
-        *(_transaction(view, place) for view in range(VIEWS) for place in range(2)),
+        *(_transaction(view, place) for view in range(VIEWS) for place in range(BROUGHT)),
     )
 }
 
@@ -174,15 +175,15 @@ class World:
             raise ViolationError(f"instance {sender.number} halted: {effect.reason}")
 
     def _bring(self, number: int, view: int) -> None:
-        """Let clients bring an instance the two transactions of a view, in its order."""
+        """Let clients bring an instance the transactions of a view, in its order."""
         member = self.instances[number].member
-        pair = [_transaction(view, 0), _transaction(view, 1)]
+        hashes = [_transaction(view, place) for place in range(BROUGHT)]
         if number % 2 if number < SIZE else member % 2 == 0:
-            pair.reverse()
-        for place, digest in enumerate(pair):
+            hashes.reverse()
+        for place, digest in enumerate(hashes):
             self._given.add(digest)
             body = ("relay", (member, (digest,)))
-            self.deliver_later(number, body, DELAY_NS + place * SECOND_AFTER_NS)
+            self.deliver_later(number, body, DELAY_NS + place * PAUSE_NS)
 
     # Running
 
