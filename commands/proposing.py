@@ -1,0 +1,135 @@
+"""Keys and proofs of a proposed change, and finding a proposal by its number.
+
+A change that brings a key must prove that its holder means it: the key signs what it is for. Who
+holds the key makes the proof with `member prove`, or lets `member propose` read the key's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commands.files import read_bytes
+from commands.passwords import old_password
+from commands.session import Session
+from commands.values import parse_id
+from ledger.errors import Code, LocalError
+from ledger.keys import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SigningKey
+from ledger.membership.possession import KeyRole, prove_possession
+
+_PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A new key as it was given: its file, or the public key and the proof made elsewhere."""
+
+    file: Path | None
+    public_key: str | None
+    proof: str | None
+    password_file: Path | None
+
+    def fields(self, chain_id: bytes, member: str, role: KeyRole) -> dict[str, Any]:
+        """Return `public_key` and `proof` of a change; raise `LocalError` (8004, 1105)."""
+        is_proven = self.public_key is not None and self.proof is not None
+        is_part = self.public_key is not None or self.proof is not None
+        if is_part != is_proven or (self.file is None) != is_proven:
+            raise LocalError(
+                Code.INPUT_USAGE, "want --key FILE, or --public-key and --proof from `member prove`"
+            )
+        if self.file is not None:
+            key = read_key(self.file, self.password_file)
+            proof = prove_possession(key, chain_id, member, role)
+            return {"public_key": key.public_key, "proof": proof}
+        return {
+            "public_key": _hex("--public-key", self.public_key or "", PUBLIC_KEY_BYTES),
+            "proof": _hex("--proof", self.proof or "", SIGNATURE_BYTES),
+        }
+
+
+def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the ways to give a new key, passed as one `NewKey` in `key`."""
+
+    @wraps(function)
+    def wrapped(
+        *args: Any,
+        key_file: Path | None,
+        public_key: str | None,
+        proof: str | None,
+        password_file: Path | None,
+        **named: Any,
+    ) -> Any:
+        return function(*args, key=NewKey(key_file, public_key, proof, password_file), **named)
+
+    options = (
+        click.option("--key", "key_file", type=_PATH, help="File of the new private key."),
+        click.option(
+            "--public-key", help="Instead of --key: the new public key, from `member prove`."
+        ),
+        click.option("--proof", help="With --public-key: the proof that `member prove` printed."),
+        click.option("--password-file", type=_PATH, help="File with the key file's password."),
+    )
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def read_key(path: Path, password_file: Path | None) -> SigningKey:
+    """Return the private key of a file; raise `LocalError` (1105)."""
+    from network.certificates import load_key
+
+    return SigningKey(load_key(path, old_password(password_file)))
+
+
+def read_certificate(path: Path) -> bytes:
+    """Return the DER of a certificate file, PEM or DER; raise `LocalError` (8001, 1105)."""
+    from network.certificates import load_certificate
+
+    data = read_bytes(path)
+    return load_certificate(path) if b"-----BEGIN" in data else data
+
+
+def _hex(name: str, text: str, size: int) -> bytes:
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        data = b""
+    if len(data) != size:
+        raise LocalError(Code.INPUT_USAGE, f"{name}: want {2 * size} hexadecimal digits")
+    return data
+
+
+def find_proposal(session: Session, text: str) -> bytes:
+    """Return the id of a proposal that is named by number or id; raise `LocalError` (8004)."""
+    if not text.isdigit() or len(text) > 18:
+        try:
+            return parse_id(text)
+        except ValueError:
+            raise LocalError(
+                Code.INPUT_USAGE, f"proposal {text!r}, want its number or its id"
+            ) from None
+    number = int(text)
+    answer = session.query("proposals.list", cursor=number + 1, limit=1)
+    found: Mapping[str, Any] = next(iter(answer["proposals"]), {})
+    if found.get("number") != number:
+        raise LocalError(
+            Code.PROPOSAL_UNKNOWN, f"no proposal {number}: creditledger member list shows them"
+        )
+    proposal_id: bytes = found["id"]
+    return proposal_id
+
+
+def describe_change(change: Mapping[str, Any]) -> str:
+    """Return a change in a few words: "promote ICBC", "set_address D02 to d02.example:7001"."""
+    words: Mapping[str, Callable[[], str]] = {
+        "set_address": lambda: f"to {change['address']}",
+        "add_observer": lambda: f"at {change['address']}",
+        "add_member": lambda: f"({change['name']}, {change['role']})",
+    }
+    rest = words.get(change["kind"], lambda: "")()
+    return f"{change['kind']} {change['member']} {rest}".strip()
