@@ -163,8 +163,8 @@ RESENDING = (
         [28],
         (
             "consensus.replica",
-            "        state.broadcast(self._status.build())\n        if state.is_normal:",
-            "        if state.is_normal:",
+            "        state.broadcast(self._status.build())\n        self._floor.look()\n",
+            "        self._floor.look()\n",
         ),
         "not done within the bound (rule 28)",
     ),
