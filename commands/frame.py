@@ -48,6 +48,7 @@ _NOT_FOUND = frozenset(
     {
         Code.NOT_FOUND,
         Code.MEMBER_UNKNOWN,
+        Code.PROPOSAL_UNKNOWN,
         Code.COMPANY_UNKNOWN,
         Code.CONSENT_UNKNOWN,
         Code.ASSET_UNKNOWN,
@@ -69,6 +70,7 @@ _HINTS: Mapping[Code, str] = {
     Code.NOT_SYNCED: "the node is catching up; ask another, or wait",
     Code.PORT_IN_USE: "stop what listens there, or choose another port",
     Code.DISK_FULL: "free some space, then start the node again",
+    Code.PROPOSAL_UNKNOWN: "see: creditledger member list --all",
     Code.CONSENT_MISSING: "the company grants it: creditledger consent grant",
     Code.COMPANY_UNKNOWN: "no record names this company yet",
     Code.CATEGORY_NOT_OWNED: "only the owner of a category may submit to it",

@@ -117,9 +117,7 @@ def find_proposal(session: Session, text: str) -> bytes:
     answer = session.query("proposals.list", cursor=number + 1, limit=1)
     found: Mapping[str, Any] = next(iter(answer["proposals"]), {})
     if found.get("number") != number:
-        raise LocalError(
-            Code.PROPOSAL_UNKNOWN, f"no proposal {number}: creditledger member list shows them"
-        )
+        raise LocalError(Code.PROPOSAL_UNKNOWN, f"no proposal {number}")
     proposal_id: bytes = found["id"]
     return proposal_id
 

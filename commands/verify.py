@@ -34,8 +34,9 @@ def command(context: click.Context, receipt: Path, trust: tuple[Path, ...], as_j
     The verdict is worth what its anchor is worth: genesis, or a later receipt that you trust.
     """
     trusted = load_trust(trust)
+    follower = trusted.follower(context)
     found = decode_receipt(read_bytes(receipt))
-    verify_receipt_by(found, trusted.follower(context))
+    verify_receipt_by(found, follower)
     if as_json:
         show_json(found.to_json_value())
         return
