@@ -272,6 +272,7 @@ class Node:
             self._mempool,
             self._door,
             self._verifier,
+            self._ingress,
             self._gateway,
             self._evidence,
         )

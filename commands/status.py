@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import monotonic, time
 from typing import Any
 
 import click
 
 from commands.console import say, show_facts, show_json, show_table
+from commands.diagnosis import diagnose, is_quorum_answering, join
 from commands.frame import Command, Exit, fail, json_option, reader_option
 from commands.passwords import old_password
 from commands.session import any_identity, net_of, only_node, profile_folder
 from commands.values import moment
-from ledger.chain.certificate import fault_bound, quorum
 from ledger.errors import CreditLedgerError
 
-_LOW_DISK_BYTES = 1024**3
-_LAG_BLOCKS = 16
+_LOG_BYTES = 65_536
+_STOPPED = ("node stops", "this node does not vote, it follows as an observer")
 
 
 @click.command("status", cls=Command, example="creditledger status --via D02")
@@ -27,73 +30,95 @@ _LAG_BLOCKS = 16
 def command(context: click.Context, via: str | None, identity: str | None, as_json: bool) -> None:
     """Show view, heights, peers, queues and disk of each node, and what most likely is wrong.
 
-    Exit code 4 if a quorum of the nodes does not answer.
+    Exit code 4 if a quorum of the validators does not answer.
     """
     nodes = gather(context, identity, via)
     if as_json:
         show_json(nodes)
     else:
         _show(nodes)
-        say(f"\n{diagnose(nodes)}")
-    answering = [node for node in nodes if "error" not in node]
-    if len(answering) < (1 if via else quorum(len(nodes))):
+        words = last_words(net_of(context), nodes)
+        say(f"\n{diagnose(nodes, int(time() * 1000), words)}")
+    is_answering = "error" not in nodes[0] if via and nodes else is_quorum_answering(nodes)
+    if not is_answering:
         fail(Exit.NETWORK)
 
 
 def gather(context: click.Context, identity: str | None, via: str | None) -> list[dict[str, Any]]:
-    """Return the status of each node, or its member and the error of asking."""
+    """Return the status of each node, or its member and the error of asking.
+
+    Asked are the nodes of the profile, of this machine's network, and those that others speak of.
+    """
     from network.client import ClientPolicy, Profile, SyncClient
 
     net = net_of(context)
     folder = profile_folder(net, identity or any_identity(net))
-    profile = Profile.load(folder, old_password(None))
+    profile = with_local_nodes(Profile.load(folder, old_password(None)), net)
     nodes: list[dict[str, Any]] = []
+    began = monotonic()
     for node in profile.nodes:
         if via is not None and node.member != via:
             continue
         alone = only_node(profile, node.member)
         try:
             with SyncClient(alone, ClientPolicy(connect_s=2, answer_s=3)) as client:
-                nodes.append(dict(client.status()))
+                status = dict(client.status())
         except CreditLedgerError as error:
             nodes.append({"member": node.member, "error": str(error)})
+        else:
+            nodes.append({**status, "asked_ms": int((monotonic() - began) * 1000)})
     return nodes
 
 
-def diagnose(nodes: Sequence[Mapping[str, Any]]) -> str:
-    """Return the most likely reason why the network is stuck, or that it is not."""
-    up = [node for node in nodes if "error" not in node]
-    down = [str(node["member"]) for node in nodes if "error" in node]
-    want = quorum(len(nodes))
-    if len(up) < want and len(nodes) > 1:
-        answer = f"{len(up)} of {len(nodes)} nodes answer, {want} are needed"
-        return f"no quorum: {answer}; start {_and(down)}"
-    if not up:
-        return f"the node of {_and(down)} does not answer"
-    for node in up:
-        connected = 1 + sum(1 for peer in node["peers"] if peer["is_connected"])
-        total = 1 + len(node["peers"])
-        if connected < quorum(total):
-            reached = f"{node['member']} reaches {connected} of {total} members"
-            return f"{reached}, {quorum(total)} are needed"
-        if node["disk_free_bytes"] < _LOW_DISK_BYTES:
-            return f"{node['member']} has {node['disk_free_bytes'] // 1024**2} MiB of disk left"
-    changing = [str(node["member"]) for node in up if not node["is_normal"]]
-    if changing:
-        return f"{_and(changing)} wait for a new view: the primary of the last one did not work"
-    top = max(node["height"] for node in up)
-    behind = [str(n["member"]) for n in up if top - n["height"] > _LAG_BLOCKS]
-    if behind:
-        return f"{_and(behind)} catch up with block {top}"
-    stuck = [node for node in up if node["pending"] and node["waiting_members"]]
-    if stuck and len(stuck) == len(up):
-        node = stuck[0]
-        missing = _and([str(member) for member in node["waiting_members"]])
-        return f"block {node['waiting_height']} waits for the {node['waiting_for']} of {missing}"
-    if down:
-        left = fault_bound(len(nodes)) - len(down)
-        return f"well, but {_and(down)} does not answer; {left} more may fail"
-    return "well: every node answers, and none is behind"
+def with_local_nodes(profile: Any, net: Path) -> Any:
+    """Return the profile with the nodes that run on this machine beside those that it names."""
+    from dataclasses import replace
+
+    from commands.network_file import FILE_NAME, load_network
+    from network.profile import NodeAddress
+    from network.runtime.settings import parse_address
+
+    if not (net / FILE_NAME).exists():
+        return profile
+    local = {
+        entry.member: NodeAddress(entry.member, *parse_address(entry.address))
+        for entry in load_network(net).nodes
+    }
+    named = tuple(local.pop(node.member, node) for node in profile.nodes)
+    return replace(profile, nodes=(*named, *local.values()))
+
+
+def last_words(net: Path, nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return why nodes of this machine that do not answer have stopped, as their logs say."""
+    from commands.network_file import FILE_NAME, load_network
+
+    if not (net / FILE_NAME).exists():
+        return {}
+    down = {node["member"] for node in nodes if "error" in node}
+    homes = {entry.member: entry for entry in load_network(net).nodes if entry.member in down}
+    said = {
+        member: _last_word(Path(entry.home) / "log")
+        for member, entry in homes.items()
+        if not entry.is_running
+    }
+    return {member: text for member, text in said.items() if text}
+
+
+def _last_word(log: Path) -> str:
+    try:
+        lines = log.read_bytes()[-_LOG_BYTES:].decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("event") in _STOPPED:
+            return f"E{entry.get('error')} {entry.get('text')}"
+        if isinstance(entry, dict) and entry.get("event") == "node is up":
+            return ""
+    return ""
 
 
 def evidence_line(member: str, count: int) -> str:
@@ -103,39 +128,74 @@ def evidence_line(member: str, count: int) -> str:
     return f"{member} keeps {pieces} of evidence, a member contradicted itself: {command}"
 
 
-def _and(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
-
-
 def _show(nodes: Sequence[Mapping[str, Any]]) -> None:
     rows = [_row(node) for node in nodes]
-    headers = ["node", "view", "primary", "phase", "height", "certified", "waits for", "peers"]
-    show_table("", [*headers, "queue", "pool", "clients", "disk free"], rows)
+    headers = ["node", "part", "epoch", "view", "primary", "phase", "height", "certified"]
+    headers += ["waits for", "peers", "queue", "pool", "clients", "disk free", "certificate"]
+    show_table("", headers, rows)
     up = [node for node in nodes if "error" not in node]
     if up:
-        node = max(up, key=lambda item: item["height"])
-        show_facts(
-            "",
-            {
-                "chain": node["chain_id"].hex(),
-                "chain time": f"{moment(node['time_ms'])}, clock {moment(node['clock_ms'])}",
-                "clock offset": f"{node['clock_offset_ms']} ms",
-                "transactions": f"{node['transactions']:,} executed since the node started",
-            },
-        )
+        _show_network(max(up, key=lambda item: item["height"]))
     for node in nodes:
         if "error" in node:
             say(f"{node['member']}: {node['error']}")
-        elif node.get("evidence"):  # a node of an older version says nothing of it
+        elif node["refusal"]:
+            say(f"{node['member']} follows and does not vote: {node['refusal']}")
+        if node.get("evidence"):
             say(evidence_line(str(node["member"]), node["evidence"]))
-    troubles = [
-        [str(node["member"]), str(peer["member"]), str(peer["failures"]), peer["last_error"] or "-"]
-        for node in up
-        for peer in node["peers"]
-        if not peer["is_connected"]
-    ]
+    _show_troubles(up)
+
+
+def _show_network(node: Mapping[str, Any]) -> None:
+    """Show what is the same for all, as the node with the longest chain has it."""
+    validators, observers = node["validators"], node["observers"]
+    pending = "none"
+    if node["pending_height"]:
+        members = join([str(name) for name in node["pending_validators"]])
+        pending = f"active from block {node['pending_height']}: {members} vote"
+    timers = ", ".join(f"{name} {left} ms" for name, left in sorted(node["timers_ms"].items()))
+    facts = {
+        "chain": node["chain_id"].hex(),
+        "chain time": f"{moment(node['time_ms'])}, clock {moment(node['clock_ms'])}",
+        "clock offset": f"{node['clock_offset_ms']} ms",
+        "epoch": f"{node['epoch']}: {join([str(name) for name in validators])} vote, "
+        f"{node['quorum']} are a quorum",
+        "observers": join([str(name) for name in observers]) or "none",
+        "pending change": pending,
+        f"block {node['waiting_height']}": _votes(node),
+        "timers": f"{timers or 'none'} (at {node['member']})",
+        "transactions": f"{node['transactions']:,} executed since the node started",
+    }
+    show_facts("", facts)
+
+
+def _votes(node: Mapping[str, Any]) -> str:
+    """Return who has taken the step that the next block waits for, and who has not."""
+    missing = [str(name) for name in node["waiting_members"]]
+    if not missing:
+        return f"waits for {node['waiting_for']}"
+    heard = [str(name) for name in node["validators"] if name not in missing]
+    return f"{node['waiting_for']} of {join(heard) or 'nobody'} is here, of {join(missing)} not"
+
+
+def _show_troubles(up: Sequence[Mapping[str, Any]]) -> None:
+    troubles, lags = [], []
+    for node in up:
+        for peer in node["peers"]:
+            name, failures = str(peer["member"]), str(peer["failures"])
+            if not peer["is_connected"]:
+                error = peer["last_error"] or "-"
+                troubles.append([str(node["member"]), name, failures, error])
+            elif node["height"] - peer["height"] > 1 and peer["height"]:
+                lag = str(node["height"] - peer["height"])
+                trip = peer["round_trip_us"]
+                shown = "-" if trip is None else f"{trip / 1000:.1f} ms"
+                lags.append([str(node["member"]), name, str(peer["height"]), lag, shown])
     if troubles:
         show_table("links that are down", ["node", "peer", "failures", "last error"], troubles)
+    if lags:
+        headers = ["node", "peer", "its block", "blocks behind", "round trip"]
+        show_table("peers that are behind, as each last said", headers, lags)
 
 
 def _waits_for(node: Mapping[str, Any]) -> str:
@@ -144,16 +204,26 @@ def _waits_for(node: Mapping[str, Any]) -> str:
     return f"{step} of {members}" if members else step
 
 
+def _phase(node: Mapping[str, Any]) -> str:
+    if node["is_halted"]:
+        return "halted"
+    if node["answers_missing"]:
+        return "asking"
+    return "normal" if node["is_normal"] else "view change"
+
+
 def _row(node: Mapping[str, Any]) -> list[str]:
     if "error" in node:
-        return [str(node["member"]), *["-"] * 2, "no answer", *["-"] * 8]
+        return [str(node["member"]), *["-"] * 4, "no answer", *["-"] * 9]
     peers = node["peers"]
     connected = sum(1 for peer in peers if peer["is_connected"])
     return [
         str(node["member"]),
+        str(node["part"]),
+        str(node["epoch"]),
         str(node["view"]),
-        str(node["primary"]),
-        "normal" if node["is_normal"] else "view change",
+        str(node["primary"]) or "-",
+        _phase(node),
         str(node["height"]),
         str(node["certified_height"]),
         _waits_for(node),
@@ -162,4 +232,5 @@ def _row(node: Mapping[str, Any]) -> list[str]:
         f"{node['mempool']}",
         str(node["clients"]),
         f"{node['disk_free_bytes'] / 1024**3:.1f} GiB",
+        moment(node["certificate_expires_ms"])[:10],
     ]

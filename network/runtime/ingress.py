@@ -119,6 +119,7 @@ class Ingress:
         self._shelf: SnapshotShelf | None = None
         self._transfer: StateTransfer | None = None
         self.dropped_count = 0
+        self.heights: dict[str, int] = {}  # what each member last said of its chain; a hint
 
     def bind_states(self, shelf: SnapshotShelf, transfer: StateTransfer) -> None:
         """Say who answers questions about snapshots and who asks them (rule 41)."""
@@ -209,6 +210,8 @@ class Ingress:
         if number is None or config is not self._config:
             return
         for message in messages:
+            if isinstance(message, Status):
+                self.heights[member] = message.executed_height
             if message.epoch == config.epoch:
                 self._look_at(message, config)
             self._post(MessageReceived(number, message))

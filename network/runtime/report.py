@@ -17,6 +17,7 @@ from network.peers import PeerNetwork
 from network.runtime.blocks import BlockKeeper
 from network.runtime.door import Door
 from network.runtime.evidence import EvidenceStore
+from network.runtime.ingress import Ingress
 from network.runtime.loop import ReplicaLoop
 from network.runtime.membership import MembershipWatch
 from network.runtime.mempool import Mempool
@@ -51,6 +52,7 @@ class ReportParts:
     mempool: Mempool
     door: Door
     verifier: VoteVerifier
+    ingress: Ingress
     gateway: Gateway
     evidence: EvidenceStore
 
@@ -160,6 +162,7 @@ class Report:
                     "member": parts.roster.name(index),
                     "is_validator": parts.roster.is_validator(index),
                     "is_connected": index in parts.peers.connected,
+                    "height": parts.ingress.heights.get(parts.roster.name(index), 0),
                     "round_trip_us": None if trip is None else round(trip * 1000),
                     "sessions": counters.sessions,
                     "failures": counters.failures,
