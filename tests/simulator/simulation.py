@@ -297,7 +297,9 @@ class Simulation:
     def _deliver(self, to: int, sender: int, payload: Any) -> None:
         line = f"{self.scheduler.now_ns} {sender} {to} {type(payload).__name__}\n"
         self._trace.update(line.encode() + getattr(payload, "signature", b""))
-        if self.liars and type(payload) is not tuple and not self._is_valid(payload):
+        # What is of another epoch than the receiver's is not verified: it must not count (rule 2).
+        is_vote = type(payload) is not tuple and payload.epoch == self.nodes[to].config.epoch
+        if self.liars and is_vote and not self._is_valid(payload):
             self.counts["refused before delivery"] += 1
             return
         if to in self._twins:
