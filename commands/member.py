@@ -7,9 +7,10 @@ a form for each change; `approve`, `withdraw` and `ready` do the rest.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,8 +32,11 @@ from commands.session import (
 from commands.trust import follow_chain
 from commands.values import moment
 from ledger.chain.epochs import encode_changes
-from ledger.errors import Code
+from ledger.errors import Code, LocalError
 from ledger.membership.possession import KeyRole, prove_possession
+
+if TYPE_CHECKING:
+    from network.methods import Head
 
 _PATH = click.Path(path_type=Path)
 _COLUMNS = ("id", "role", "standing", "validator", "node", "ready_ms", "capabilities", "name")
@@ -182,27 +186,42 @@ def withdraw(context: click.Context, proposal: str, identity: str, as_json: bool
 
 
 @command.command("ready", example="creditledger member ready --as ICBC")
-@click.option("--via", metavar="MEMBER", help="Whose node to ask (default: the own).")
+@click.option(
+    "--node", "address", help="host:port of your node (default: as the members have it on record)."
+)
 @identity_option
 @json_option
 @click.pass_context
-def ready(context: click.Context, via: str | None, identity: str, as_json: bool) -> None:
+def ready(context: click.Context, address: str | None, identity: str, as_json: bool) -> None:
     """Say that your node follows the chain: it names its last block, signed by your key.
 
     An observer is promoted only within 24 hours of this.
     """
-    with open_session(context, identity, via or _own(context, identity)) as session:
-        head = session.client.head()
-    body = {"height": head.height, "block_hash": head.block_hash}
     with open_session(context, identity) as session:
+        member = session.client.profile.member
+        head = ask_head(session, member, address or _address_of(session, member))
+        body = {"height": head.height, "block_hash": head.block_hash}
         outcome = session.send("member.ready", body)
-    report(outcome, as_json, f"the node has block {head.height}")
+    report(outcome, as_json, f"the node of {member} has block {head.height}")
 
 
-def _own(context: click.Context, identity: str) -> str:
-    """Return the member whose profile this is."""
-    with open_session(context, identity) as session:
-        return session.client.profile.member
+def _address_of(session: Session, member: str) -> str:
+    """Return where a member's node is; raise `LocalError` (2609) if it has none."""
+    for item in session.query("members.list"):
+        if item["id"] == member and item["node"] is not None:
+            return str(item["node"])
+    raise LocalError(Code.MEMBER_STATE, f"{member} has no node: propose add-observer first")
+
+
+def ask_head(session: Session, member: str, address: str) -> Head:
+    """Return where the node at one address stands, whatever the profile's nodes are."""
+    from network.client import SyncClient
+    from network.profile import NodeAddress, parse_address
+
+    node = NodeAddress(member, *parse_address(address))
+    profile = dataclasses.replace(session.client.profile, nodes=(node,))
+    with SyncClient(profile) as client:
+        return client.head()
 
 
 @command.command("prove", example="creditledger member prove ICBC --role node --key keys/node.key")

@@ -81,6 +81,7 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> GovernedChain:
 
     for module in (member_commands, member_propose):
         monkeypatch.setattr(module, "open_session", open_session)
+    monkeypatch.setattr(member_commands, "ask_head", lambda session, *_: session.head())
     monkeypatch.setattr(member_commands, "net_of", lambda _context: Path())
     monkeypatch.setattr(member_commands, "any_identity", lambda _net: "D02")
     return chain
@@ -114,7 +115,7 @@ def test_observer_is_proposed_approved_and_promoted(chain: GovernedChain, keys: 
     assert "creditledger member approve 1 --as MEMBER" in output
     assert "proposal 1: 2 of 3 approvals" in _done("approve", "1", "--as", "D02")
     assert "proposal 1 is decided, and active" in _done("approve", "1", "--as", "D20")
-    assert "the node has block 3" in _done("ready", "--as", "ICBC")
+    assert "the node of ICBC has block 3" in _done("ready", "--as", "ICBC")
     _done("propose", "promote", "ICBC", "--note", "it is time", "--as", "D01")
     shown = _done("show", "2")
     assert "it is time" in shown
@@ -211,7 +212,7 @@ def test_keys_of_other_machines_are_proven_there(
             Exit.USAGE,
             "want host:port",
         ),
-        (("ready", "--as", "PAB"), Exit.REFUSED, "has no node: add_observer first"),
+        (("ready", "--as", "PAB"), Exit.REFUSED, "PAB has no node: propose add-observer first"),
     ],
 )
 def test_errors_say_what_to_do(
