@@ -26,6 +26,8 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("commands.verify", "verify a receipt offline"),
     "company": ("commands.company", "what is recorded about a company"),
     "consent": ("commands.consent", "a company's authorisations"),
+    "objection": ("commands.objection", "objections to records, their clocks and outcomes"),
+    "notices": ("commands.notices", "what a member is told"),
     "product": ("commands.product", "products of lenders; rules are checked before they are sent"),
     "scorecard": ("commands.scorecard", "scorecards in force"),
     "loan": ("commands.servicing", "loans from application to settlement"),

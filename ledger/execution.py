@@ -34,6 +34,7 @@ from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, 
 from ledger.lending import HANDLERS as LENDING_HANDLERS
 from ledger.lending.alert_queue import compute_alert_limit, process_alert_queue
 from ledger.lending.alerts import Watch, process_company_alerts
+from ledger.lending.reviews import process_corrections
 from ledger.membership.context import MS_A_DAY, BlockNotes, Context, Failure, Handler
 from ledger.membership.epoch_state import EpochCache, compute_header_epoch, process_epoch_end
 from ledger.membership.genesis import Genesis
@@ -181,6 +182,14 @@ class _Block:
         self.notes.commit()
         return result, leaf
 
+    def follow_corrections(self) -> None:
+        """Tell those who saw records that this block corrected, and mark decisions on them."""
+        if self.notes.corrected:
+            corrected = self.notes.corrected
+            self._apart(
+                partial(process_corrections, self.state, self._rules, corrected, self._height)
+            )
+
     def watch(self) -> None:
         """Look at alerts of the companies that are due; of no more, however many were touched."""
         limit = compute_alert_limit(len(self._transactions))
@@ -302,6 +311,7 @@ def execute_block(
         result, leaf = block.run(position, transaction, of_this)
         results.append(result)
         leaves.append(leaf)
+    block.follow_corrections()
     block.watch()
     block.close_epoch()
     epoch, members_root = compute_header_epoch(block.state, parent)

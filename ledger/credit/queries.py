@@ -7,11 +7,13 @@ it is asked for by name. Answers are canonical values; lists come in pages with 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any
 
 from ledger.credit.access import Basis, find_read_basis, may_read
 from ledger.credit.access_log import read_access_id
 from ledger.credit.company import check_company_code
+from ledger.credit.objections import Mark, get_marks
 from ledger.credit.profile import compute_features
 from ledger.credit.records import PlacedRecord, get_records
 from ledger.credit.rulebook import KINDS
@@ -96,6 +98,7 @@ def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> V
     basis = find_read_basis(context, company, category, access_id)
     low, high = _bounded(basis, first_day, last_day)
     full_name = f"{category_id}/{schema}" if schema else category_id
+    marks = get_marks(context.state, company)
     page: list[Value] = []
     cursor: int | None = None
     for number, placed in enumerate(get_records(context.state, company, full_name, low, high)):
@@ -104,7 +107,7 @@ def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> V
         if len(page) == limit:
             cursor = number
             break
-        page.append(_describe(context, placed))
+        page.append(_describe(context, placed, marks.get(placed.entry.digest)))
     return {"records": page, "cursor": cursor, "basis": basis.reason, "consent": basis.consent}
 
 
@@ -117,7 +120,7 @@ def _bounded(
     return low, max(low - 1, high)
 
 
-def _describe(context: QueryContext, placed: PlacedRecord) -> Value:
+def _describe(context: QueryContext, placed: PlacedRecord, mark: Mark | None) -> Value:
     entry = placed.entry
     data = context.chain.body(entry.height, entry.position, entry.index)
     record = None if data is None else decode_record(data)
@@ -126,6 +129,7 @@ def _describe(context: QueryContext, placed: PlacedRecord) -> Value:
         "day": placed.day,
         "digest": entry.digest,
         "status": entry.status.name,
+        "objection": None if mark is None else astuple(mark),
         "corrects": entry.corrects,
         "corrected_by": entry.corrected_by,
         "height": entry.height,

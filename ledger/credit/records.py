@@ -326,6 +326,7 @@ class _Submission:
                         Code.RECORD_SUPERSEDES_UNKNOWN,
                         f"record was corrected already by number {entry.corrected_by}",
                     )
+                self._context.notes.correct(company, self._plan.schema.full_name, entry.height)
                 entries[place] = replace(
                     entry, status=RecordStatus.SUPERSEDED, corrected_by=part.seq
                 )

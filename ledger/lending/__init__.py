@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.credit import access_log, asset_queries, assets, consent
+from ledger.credit import access_log, asset_queries, assets, consent, notices, objections
 from ledger.lending import (
     alerts,
     applications,
@@ -23,6 +23,7 @@ from ledger.membership.context import Handler, Query
 HANDLERS: Mapping[str, Handler] = {
     **consent.HANDLERS,
     **access_log.HANDLERS,
+    **objections.HANDLERS,
     **assets.HANDLERS,
     **products.HANDLERS,
     **applications.HANDLERS,
@@ -35,6 +36,8 @@ HANDLERS: Mapping[str, Handler] = {
 QUERIES: Mapping[str, Query] = {
     **consent.QUERIES,
     **access_log.QUERIES,
+    **objections.QUERIES,
+    **notices.QUERIES,
     **asset_queries.QUERIES,
     **products.QUERIES,
     **queries.QUERIES,

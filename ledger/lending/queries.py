@@ -37,6 +37,7 @@ from ledger.lending.loan import (
 )
 from ledger.lending.loan_states import compute_grade
 from ledger.lending.loans import get_entries, get_loan
+from ledger.lending.reviews import get_reviews
 from ledger.membership.context import Query, QueryContext, Role
 from ledger.rules.decision import Decision
 from ledger.transactions.fields import Fields
@@ -91,6 +92,7 @@ def query_application(context: QueryContext, body: Mapping[str, Any]) -> Value:
     _check_may_see(context, "application", *_concerned(application))
     shown = _describe_application(context, application_id, application)
     shown["facts"] = get_facts(context.state, application_id, application)
+    shown["reviews"] = get_reviews(context.state, application.company, application_id)
     return shown
 
 

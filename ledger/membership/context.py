@@ -154,26 +154,36 @@ class BlockNotes:
     """What the transactions of a block leave for its end: touched companies, failures.
 
     `touched` maps a company to the record schemas ("C044/line", "loans", …) that said something of
-    it; what a rejected transaction touched is dropped with it.
+    it; `corrected` maps (company, record schema) to the lowest height of a record that was
+    corrected. What a rejected transaction left is dropped with it.
     """
 
     touched: dict[str, set[str]] = field(default_factory=dict)
+    corrected: dict[tuple[str, str], int] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     _pending: list[tuple[str, str]] = field(default_factory=list)
+    _pending_corrected: list[tuple[tuple[str, str], int]] = field(default_factory=list)
 
     def touch(self, company: str, category: str, schema: str = "") -> None:
         """Note that alerts must look at `company` for this record schema ("" is the main one)."""
         self._pending.append((company, f"{category}/{schema}" if schema else category))
 
+    def correct(self, company: str, full_name: str, height: int) -> None:
+        """Note that a record of block `height` was corrected: who saw it must be told."""
+        self._pending_corrected.append(((company, full_name), height))
+
     def commit(self) -> None:
-        """Keep what the transaction touched."""
+        """Keep what the transaction left."""
         for company, name in self._pending:
             self.touched.setdefault(company, set()).add(name)
-        self._pending.clear()
+        for subject, height in self._pending_corrected:
+            self.corrected[subject] = min(height, self.corrected.get(subject, height))
+        self.rollback()
 
     def rollback(self) -> None:
-        """Drop what the transaction touched."""
+        """Drop what the transaction left."""
         self._pending.clear()
+        self._pending_corrected.clear()
 
 
 @dataclass(slots=True)

@@ -97,6 +97,30 @@ def distressed(province: Province) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
+def object_to(province: Province) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return bodies about records that a company objects to."""
+    params = {"company": SELLER, "category": "C044", "schema": "line"}
+    found = province.ask("D02", "company.records", **params)["records"]
+    bodies = [
+        params | {"day": item["day"], "digest": item["digest"], "text": "it is wrong"}
+        for item in found[:5]
+    ]
+    made = [province.do(SELLER, "objection.open", **body)["objection"] for body in bodies[:4]]
+    for objection in made[2:]:
+        province.do("D02", "objection.decide", objection=objection, outcome="rejected")
+    province.do(SELLER, "objection.complain", objection=made[3], text="no")
+    return {
+        "objection.open": (SELLER, bodies[4]),
+        "objection.decide": (
+            "D02",
+            {"objection": made[0], "outcome": "annotated", "text": "noted"},
+        ),
+        "objection.withdraw": (SELLER, {"objection": made[1]}),
+        "objection.complain": (SELLER, {"objection": made[2], "text": "no"}),
+        "objection.rule": ("D18", {"objection": made[3], "outcome": "upheld", "text": "yes"}),
+    }
+
+
 @lru_cache(maxsize=1)
 def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     """Return a province and, for each kind, a sender and a body that would succeed."""
@@ -117,6 +141,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     province.do(SELLER, "loan.accept", application=offers[1])
     province.consent(OTHER, "ICBC")
     loan, alert = lend_and_alarm(province)
+    objections = object_to(province)
     bodies |= {
         "consent.grant": (SELLER, terms | {"from_day": TODAY - 300}),
         "consent.request": ("CCB", terms | {"from_day": TODAY - 300}),
@@ -135,6 +160,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
         "consent.pause": (SELLER, {"consent": consent}),
         "consent.resume": (SELLER, {"consent": paused}),
         "consent.revoke": (SELLER, {"consent": consent}),
+        **objections,
         "asset.register": (
             SELLER,
             {
@@ -207,6 +233,8 @@ def test_a_bad_body_leaves_its_code_and_nothing_else(kind: str, data: st.DataObj
 
 QUERY_BODIES: dict[str, dict[str, Any]] = {
     "consent.list": {"company": SELLER},
+    "notices.list": {"from_height": 1, "limit": 2},
+    "objection.list": {"company": SELLER},
     "access.list": {"company": SELLER, "from_height": 1, "limit": 5},
     "asset.show": {"asset": "00" * 16},
     "asset.list": {"company": SELLER},
