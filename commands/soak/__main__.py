@@ -147,6 +147,8 @@ class Soak:
             progress("everything is mended; the last answers, then the judge")
             if not self.field.end_load(self.load, LAST_ANSWERS_S):
                 findings.append(f"the load did not get its last answers in {LAST_ANSWERS_S:.0f} s")
+            if self.field.failure is not None and not findings:
+                findings.append(f"links or load ended: {self.field.failure!r}")
             verdict = Judge(list(self.nodes.values()), self.load, self._net).judge()
         verdict.findings[:0] = findings
         return self._report(took_s, engine, verdict)

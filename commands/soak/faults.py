@@ -48,7 +48,7 @@ class Place:
         return [node for member, node in self.nodes.items() if member not in members]
 
     def wait_until_back(self, members: Sequence[str]) -> None:
-        """Wait until each member has certified more than anybody had when this was called.
+        """Wait until each member votes, and has certified more than anybody had at this moment.
 
         Raises `LocalError` (5007, 5008) for one that does not.
         """
@@ -58,7 +58,7 @@ class Place:
         heights = [node.certified_height() for node in self.nodes.values()]
         target = max((height for height in heights if height is not None), default=0)
         for member in members:
-            while (self.nodes[member].certified_height() or 0) <= target:
+            while not self.nodes[member].is_back(target):
                 if monotonic() > deadline:
                     raise LocalError(
                         Code.TIMED_OUT,
@@ -217,14 +217,14 @@ def votes_flipped(strike: Strike) -> Iterator[str]:
     files = [path for path in HomeLayout(node.home).votes.iterdir() if path.stat().st_size]
     done = flip_byte(files, strike.random.randrange(2**32))
     node.start()
-    code = node.wait_for_end(NOTICED_S)
+    is_refused = node.wait_for_refusal(NOTICED_S)
     node.end()
-    if code != Exit.STORAGE and done.file.suffix == ".log":
-        raise LocalError(Code.STORE_IO, f"{node.member} ran on a damaged vote log: {done}")
+    if not is_refused and done.file.suffix == ".log":
+        raise LocalError(Code.STORE_IO, f"{node.member} votes on a damaged log: {done}")
     yield f"{node.member}, {done.file.name} byte {done.offset}: " + (
-        "refused" if code else "spare copy"
+        "refused" if is_refused else "spare copy"
     )
-    if code:  # else the guard has repaired one of its two copies from the other
+    if is_refused:  # else the guard has repaired one of its two copies from the other
         _flip_back(done)
     node.start()
 

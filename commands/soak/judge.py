@@ -53,7 +53,7 @@ class Judge:
 
     def __init__(self, nodes: Sequence[SoakNode], load: Load, net: Path) -> None:
         self._nodes = nodes
-        self._load = load
+        self.load = load
         self._net = net
         self.verdict = Verdict()
 
@@ -118,8 +118,8 @@ class Judge:
 
     def check_fates(self) -> None:
         """Compare what each node says became of every transaction with what was acknowledged."""
-        done = {item.id: item for item in self._load.acknowledged}
-        ids = [*done, *self._load.given_up]
+        done = {item.id: item for item in self.load.acknowledged}
+        ids = [*done, *self.load.given_up]
         by_node = []
         for node in self._nodes:
             with self._client(node) as client:
@@ -127,7 +127,7 @@ class Judge:
                 by_node.append([fate for part in parts for fate in client.fate(part)])
         for node, fates in zip(self._nodes, by_node, strict=True):
             self._compare_fates(node, fates, done)
-        self.verdict.open_fates = len(self._load.given_up)
+        self.verdict.open_fates = len(self.load.given_up)
         places = [[_place(fate) for fate in fates[len(done) :]] for fates in by_node]
         if any(other != places[0] for other in places[1:]):
             self._find("nodes differ on a transaction whose client gave up")
@@ -147,7 +147,7 @@ class Judge:
 
     def check_receipts(self) -> None:
         """Fetch and verify the receipt of each acknowledged transaction from a node in turn."""
-        acknowledged = self._load.acknowledged
+        acknowledged = self.load.acknowledged
         for index, node in enumerate(self._nodes):
             with self._client(node) as client:
                 for item in acknowledged[index :: len(self._nodes)]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any
 
+from commands.frame import Exit
 from commands.processes import LOG_NAME, last_lines
 from commands.session import CLIENTS, only_node
 from commands.soak.stepped_node import set_offset
@@ -142,6 +143,21 @@ class SoakNode:
                 return self._client.status()
             except CreditLedgerError:
                 return None
+
+    def is_back(self, target: int) -> bool:
+        """Tell whether the node may vote and has certified a block above `target`."""
+        status = self.ask()
+        return status is not None and status["may_vote"] and status["certified_height"] > target
+
+    def wait_for_refusal(self, seconds: float) -> bool:
+        """Tell whether the node says that it must not vote; False once it votes (rule 46)."""
+        deadline = monotonic() + seconds
+        while monotonic() < deadline and self.is_running:
+            status = self.ask()
+            if status is not None and (status["refusal"] or status["may_vote"]):
+                return bool(status["refusal"])
+            sleep(POLL_S)
+        return not self.is_running and self.exit_code == Exit.STORAGE
 
     def certified_height(self) -> int | None:
         """Return how far the node has certified blocks, None if it does not answer."""

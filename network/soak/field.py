@@ -2,13 +2,12 @@
 
 trio runs in a thread of its own; the program, which waits for processes and plain clocks, reads the
 lists and sets the fields of `Links` and `Load`. What goes wrong in the thread is shown by `failure`
-and raised at the end, so that a load that died is not taken for a quiet network.
+alone, so whoever relies on the load looks there: one that died is not a quiet network.
 """
 
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 
 import trio
 
@@ -32,19 +31,13 @@ class Field:
     def __enter__(self) -> Field:
         self._thread.start()
         self._ready.wait()
-        self._check()
+        if self._failure is not None:
+            raise self._failure
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        error: BaseException | None,
-        _: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._post(self._scope.cancel)
         self._thread.join()
-        if error is None:
-            self._check()
 
     def _post(self, action: object) -> None:
         if self._token is None or not callable(action):
@@ -58,10 +51,6 @@ class Field:
     def failure(self) -> BaseException | None:
         """What ended the thread, None while it runs."""
         return self._failure
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
     def start_load(self, load: Load) -> None:
         """Let the load begin."""
@@ -88,7 +77,7 @@ class Field:
     def _run(self) -> None:
         try:
             trio.run(self._main)
-        except BaseException as error:  # noqa: BLE001 - raised again at the end
+        except BaseException as error:  # noqa: BLE001 - shown by `failure`
             self._failure = error
         finally:
             self._ready.set()
