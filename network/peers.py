@@ -23,19 +23,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
-from ledger.errors import Code, CreditLedgerError, LocalError, Refused, RemoteError
-from network.frames import PEER_LINK, WRITE_BYTES, FrameLink, LinkLimits
+from ledger.errors import Code, CreditLedgerError, LocalError, RemoteError
+from network.frames import PEER_LINK, FrameLink, LinkLimits
+from network.peer_session import PeerCounters, PeerSession, decode_from
 from network.queues import Inbox, Outbox, QueueLimits
 from network.tls import PEER_PROTOCOL, SecureStream, TlsEndpoint
 from network.wire import (
     Hello,
     PeerFrame,
-    Ping,
-    Pong,
-    decode_peer_frame,
     encode_peer_frame,
 )
 
@@ -73,45 +72,13 @@ class PeerLimits:
             raise LocalError(Code.CONFIG_INVALID, "backoff_s must be within 0 and backoff_s_max")
 
 
-@dataclass(slots=True)
-class PeerCounters:
-    """What one peer cost and gave since the start; read by metrics."""
-
-    sessions: int = 0
-    failures: int = 0
-    frames_sent: int = 0
-    frames_received: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    dropped: int = 0
-    round_trip_ms: float | None = None
-    last_error: str = ""
-
-
-@dataclass(slots=True)
-class _Session:
-    """One live link; `error` is what ended it, if anything did."""
-
-    link: FrameLink
-    outbox: Outbox
-    scope: trio.CancelScope
-    error: CreditLedgerError | None = None
-    ping_number: int = 0
-    ping_sent: float = 0.0
-
-    def end(self, error: CreditLedgerError) -> None:
-        """Stop both directions; the first reason stays."""
-        self.error = self.error or error
-        self.scope.cancel()
-
-
 @dataclass(slots=True, eq=False)
 class _Peer:
     """One other member: where it is, its live session if there is one, who keeps dialling it."""
 
     address: PeerAddress
     counters: PeerCounters = field(default_factory=PeerCounters)
-    session: _Session | None = None
+    session: PeerSession | None = None
     penalty_until: float = 0.0
     dialling: trio.CancelScope = field(default_factory=trio.CancelScope)
 
@@ -341,13 +308,14 @@ class PeerNetwork:
     async def _session(self, peer: _Peer, secure: SecureStream) -> None:
         """Greet, then send and receive until the link ends or a newer session replaces it."""
         link = FrameLink(secure.stream, self._limits.link, peer.member)
-        session = _Session(link, Outbox(self._limits.queues), trio.CancelScope())
         counters = peer.counters
+        session = PeerSession(link, Outbox(self._limits.queues), counters)
         try:
             hello, rest = await self._greet(peer, link)
             self._install(peer, session, hello)
             with session.scope:
-                await self._exchange(peer, session, rest)
+                put = partial(self._inbox.put, peer.member)
+                await session.exchange(rest, put, self._limits.ping_s)
             if session.error is not None:
                 raise session.error
         finally:
@@ -367,7 +335,7 @@ class PeerNetwork:
             frames = await link.receive()
             if not frames:
                 raise RemoteError(peer.member, Code.CONNECTION_LOST, "closed before its hello")
-            return self._checked_hello(peer, _decode(peer.member, frames[0])), frames[1:]
+            return self._checked_hello(peer, decode_from(peer.member, frames[0])), frames[1:]
         raise RemoteError(peer.member, Code.TIMED_OUT, "no hello within the deadline")
 
     def _checked_hello(self, peer: _Peer, frame: PeerFrame) -> Hello:
@@ -385,7 +353,7 @@ class PeerNetwork:
             )
         return frame
 
-    def _install(self, peer: _Peer, session: _Session, hello: Hello) -> None:
+    def _install(self, peer: _Peer, session: PeerSession, hello: Hello) -> None:
         if self._peers.get(peer.member) is not peer:
             raise RemoteError(peer.member, Code.PEER_UNKNOWN, "was removed during its greeting")
         previous, peer.session = peer.session, session
@@ -394,52 +362,6 @@ class PeerNetwork:
             self._on_disconnect(peer.index, "replaced by a newer session")
         peer.counters.sessions += 1
         self._on_connect(peer.index, hello)
-
-    async def _exchange(self, peer: _Peer, session: _Session, rest: Sequence[bytes]) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write, peer, session)
-            nursery.start_soon(self._ping, session)
-            try:
-                await self._take_in(peer, session, rest)
-                while frames := await session.link.receive():
-                    await self._take_in(peer, session, frames)
-                raise RemoteError(peer.member, Code.CONNECTION_LOST, "closed by the peer")
-            except CreditLedgerError as error:
-                session.end(error)
-
-    async def _take_in(self, peer: _Peer, session: _Session, frames: Sequence[bytes]) -> None:
-        """Decode frames of one read, answer keep-alives, and pass on the rest."""
-        peer.counters.frames_received += len(frames)
-        items: list[tuple[PeerFrame, int]] = []
-        for data in frames:
-            frame = _decode(peer.member, data)
-            if isinstance(frame, Ping):
-                session.outbox.put(encode_peer_frame(Pong(frame.number)), is_bulk=False)
-            elif isinstance(frame, Pong):
-                if frame.number == session.ping_number:
-                    peer.counters.round_trip_ms = (trio.current_time() - session.ping_sent) * 1000
-            elif isinstance(frame, Hello):
-                raise RemoteError(peer.member, Code.PEER_PROTOCOL, "a second hello")
-            else:
-                items.append((frame, len(data)))
-        await self._inbox.put(peer.member, items)
-
-    async def _write(self, peer: _Peer, session: _Session) -> None:
-        try:
-            while True:
-                await session.outbox.wait()
-                frames = session.outbox.take(WRITE_BYTES)
-                peer.counters.frames_sent += len(frames)
-                await session.link.send(frames)
-        except CreditLedgerError as error:
-            session.end(error)
-
-    async def _ping(self, session: _Session) -> None:
-        while True:
-            await trio.sleep(self._limits.ping_s)
-            session.ping_number += 1
-            session.ping_sent = trio.current_time()
-            session.outbox.put(encode_peer_frame(Ping(session.ping_number)), is_bulk=False)
 
     def _note(self, peer: _Peer, error: CreditLedgerError) -> None:
         """Count and log a failed session; charge the peer if it was its doing."""
@@ -479,10 +401,3 @@ _BREACHES = frozenset(
         Code.PEER_PROTOCOL,
     )
 )
-
-
-def _decode(member: str, data: bytes) -> PeerFrame:
-    try:
-        return decode_peer_frame(data)
-    except Refused as error:
-        raise RemoteError(member, error.code, error.message) from None
