@@ -7,9 +7,10 @@ are the top of the tree, its 256 subtrees and the history before the snapshot.
 
 The store itself says how far one has come: a bucket of the tree is written last, when its entries
 and all that its companies consist of are there, and a bucket that stands there with the wanted hash
-is not fetched again. So a transfer goes on after a restart, and when the snapshot that it began
-with is not offered any more it goes on with the next one and fetches what has changed. What an
-interrupted or lying source left of a bucket is removed before the bucket is fetched. In memory is
+is not fetched again. Every write is synced, because all of this rests on their order, which LevelDB
+keeps in a power cut only so. A transfer goes on after a restart; and when the snapshot that it
+began with is not offered any more it goes on with the next one, and fetches what has changed. What
+a lying or interrupted source left of a bucket is removed before the bucket is fetched. In memory is
 one piece at a time, and the upper nodes.
 """
 
@@ -57,7 +58,7 @@ def fetch_top(store: Store, root: bytes) -> Generator[Query, bytes, dict[int, by
         return {}
     places = list(top_nodes())
     nodes = check_nodes((yield TopQuery()), places, {(0, 0): root})
-    store.write(_node_writes(places, nodes), sync=False)
+    _write(store, _node_writes(store, places, nodes))
     wanted: dict[int, bytes] = {}
     for place, node in nodes.items():
         if place[0] == SUBTREE_LEVEL - 1:
@@ -82,16 +83,25 @@ def fetch_subtree(store: Store, subtree: int, want: bytes) -> Fetch:
         found = check_buckets((yield BucketsQuery(tuple(asked))), asked, wanted)
         yield from _fetch_buckets(store, found)
         missing = missing[len(found) :]
-    store.write(_node_writes(places, nodes), sync=True)
+    _write(store, _node_writes(store, places, nodes))
+
+
+def _write(store: Store, writes: Writes) -> None:
+    if writes:
+        store.write(writes, sync=True)
 
 
 def _node_writes(
-    places: Sequence[tuple[int, int]], nodes: Mapping[tuple[int, int], bytes]
+    store: Store, places: Sequence[tuple[int, int]], nodes: Mapping[tuple[int, int], bytes]
 ) -> Writes:
-    return {
-        node_key(*place): compress_node(nodes[place]) if place in nodes else None
-        for place in places
-    }
+    """Return the writes that leave just these nodes at the places, which go level by level."""
+    writes: Writes = {}
+    for level in {level for level, _ in places}:
+        indices = [index for found, index in places if found == level]
+        low, high = node_key(level, indices[0]), node_key(level, indices[-1])
+        writes.update({key: None for key, _ in store.scan(low, high + b"\x00")})
+    writes.update({node_key(*place): compress_node(node) for place, node in nodes.items()})
+    return writes
 
 
 def _clear_stale(store: Store, subtree: int, wanted: Mapping[int, bytes]) -> list[int]:
@@ -104,7 +114,7 @@ def _clear_stale(store: Store, subtree: int, wanted: Mapping[int, bytes]) -> lis
         if wanted.get(index) == bucket_hash(bucket):
             held.add(index)
         else:
-            store.write({key: None}, sync=False)
+            _write(store, {key: None})
             clear_bucket(store, index)
     for index in _touched_buckets(store, buckets) - held:
         clear_bucket(store, index)
@@ -127,8 +137,7 @@ def clear_bucket(store: Store, index: int) -> None:
             _clear_company(store, company)
         writes[physical] = None
         writes[LEAF_KEYS + key_hash] = None
-    if writes:
-        store.write(writes, sync=False)
+    _write(store, writes)
 
 
 def _clear_company(store: Store, company: bytes) -> None:
@@ -139,7 +148,7 @@ def _clear_company(store: Store, company: bytes) -> None:
             # An entry that was a lie may name the place of another company's body.
             if place is not None and body is not None and _is_of(company, body):
                 writes[place.key] = None
-        store.write(writes, sync=False)
+        _write(store, writes)
 
 
 def _is_of(company: bytes, body: bytes) -> bool:
@@ -159,9 +168,9 @@ def _fetch_buckets(
             company = company_of(key)
             if company is not None:
                 companies.append(read_company_leaf(company, value))
-    store.write(writes, sync=False)
+    _write(store, writes)
     yield from _fetch_companies(store, [item for item in companies if item.count])
-    store.write({node_key(DEPTH, index): bucket for index, bucket, _ in found}, sync=False)
+    _write(store, {node_key(DEPTH, index): bucket for index, bucket, _ in found})
 
 
 def _fetch_companies(store: Store, companies: Sequence[CompanyCheck]) -> Fetch:
@@ -193,7 +202,7 @@ def _take_part(store: Store, check: CompanyCheck, part: Any) -> bool:
             if store.get(body_key) not in (None, body):
                 raise invalid("two records have one place for their body")
             writes[body_key] = body
-    store.write(writes, sync=False)
+    _write(store, writes)
     if is_whole:
         check.finish()
     return is_whole

@@ -62,9 +62,9 @@ def fetch_history(store: Store, snapshot: Header, genesis: Header) -> Generator[
             writes.update(_block_writes(block, item))
             want, height = block.header.parent_hash, height - 1
             if is_beyond_horizon(block.header, snapshot):
-                store.write(writes, sync=False)
+                store.write(writes, sync=True)
                 return block.header.height
-        store.write(writes, sync=False)
+        store.write(writes, sync=True)
         if height > 0 and len(answer) < PIECE_BYTES:
             raise invalid(f"history ends at block {height + 1} in a piece that is not full")
     if want != genesis.hash():

@@ -3,7 +3,7 @@
     config.toml    how this node runs; written last, so a home that has it was made to the end
     genesis.bin    the genesis document; its hash is the chain id
     keys/          the node's and the member's keys and certificates
-    db/            LevelDB: blocks, state, indexes
+    db/            LevelDB: blocks, state, indexes; or db2/, where the file `database` says so
     votes/         the vote log of the first node key, and its guard
     votes-KEY/     the same of each later node key, made together with the key (rules 46, 47)
     evidence/      what members signed that contradicts itself (rule 50); there once there is some
@@ -31,6 +31,7 @@ from ledger.storage.chain_store import ChainStore
 from ledger.storage.files import DiskFiles, FileSystem, file_error
 from ledger.storage.leveldb import LevelStore
 from ledger.storage.store import WriteBatch
+from ledger.storage.switchable import SwitchableStore, read_pointer
 from ledger.storage.vote_log import (
     GUARD_NAME,
     VoteLog,
@@ -70,8 +71,8 @@ class HomeLayout:
 
     @property
     def database(self) -> Path:
-        """The folder of the database."""
-        return self.folder / "db"
+        """The folder of the database: `db`, or the other one since a state was installed."""
+        return self.folder / read_pointer(self.folder)
 
     @property
     def votes(self) -> Path:
@@ -241,7 +242,7 @@ class OpenHome:
     layout: HomeLayout
     genesis: bytes
     chain_id: bytes
-    store: LevelStore
+    store: SwitchableStore
     lock: HomeLock
 
     def open_votes(self, node_public_key: bytes) -> VoteLog:
@@ -280,7 +281,7 @@ def open_home(folder: Path) -> OpenHome:
     try:
         genesis = DiskFiles().read(layout.genesis) or b""
         chain_id = tagged_hash(GENESIS_TAG, genesis)
-        store = LevelStore(layout.database, create=False)
+        store = SwitchableStore(layout.folder)
         try:
             _check_chain(ChainStore(store), folder, chain_id)
         except StorageError:

@@ -76,6 +76,7 @@ class StateTransfer:
         interval: int,
         peers: PeerNetwork,
         post: Callable[[Event], None],
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         """`validators` are those of genesis, `interval` is S."""
         self._store = store
@@ -84,6 +85,7 @@ class StateTransfer:
         self._interval = interval
         self._peers = peers
         self._post = post
+        self._answer_seconds = answer_seconds
         self._installer: Installer | None = None
         self._wanted: fx.FetchState | None = None
         self._wake = trio.Event()
@@ -132,16 +134,18 @@ class StateTransfer:
                     self.progress = ""
 
     async def _transfer(self, effect: fx.FetchState) -> None:
-        work = await self._find_target(effect)
-        if work is not None and await self._fetch_all(work):
-            await self._install(work)
-        else:
-            self._post(FetchFailed(effect.target.height))
+        """Try what is offered, the newest first, until one is installed."""
+        for work in await self._find_targets(effect):
+            log.info("state transfer begins", height=work.offer.header.height)
+            if await self._fetch_all(work):
+                await self._install(work)
+                return
+        self._post(FetchFailed(effect.target.height))
 
     # The target
 
-    async def _find_target(self, effect: fx.FetchState) -> _Work | None:
-        """Return the newest snapshot that is offered, with all who offer it."""
+    async def _find_targets(self, effect: fx.FetchState) -> list[_Work]:
+        """Return the snapshots that are offered, the newest first, each with all who offer it."""
         offers: dict[bytes, tuple[Offer, list[int]]] = {}
 
         async def ask(source: int) -> None:
@@ -156,11 +160,8 @@ class StateTransfer:
             for source in effect.sources:
                 nursery.start_soon(ask, source)
         found = [item for item in offers.values() if item[0].header.height > effect.above_height]
-        if not found:
-            return None
-        offer, sources = max(found, key=lambda item: item[0].header.height)
-        log.info("state transfer begins", height=offer.header.height, sources=len(sources))
-        return _Work(offer, sources, deque(), {})
+        found.sort(key=lambda item: item[0].header.height, reverse=True)
+        return [_Work(offer, sources, deque(), {}) for offer, sources in found]
 
     async def _ask_offers(self, source: int) -> tuple[Offer, ...]:
         data = await self._ask(source, 0, OfferQuery())
@@ -233,7 +234,7 @@ class StateTransfer:
         self._waiting[source] = (self._number, send)
         self._peers.send(source, GetState(self._number, height, encode_query(query)))
         try:
-            with trio.fail_after(ANSWER_SECONDS):
+            with trio.fail_after(self._answer_seconds):
                 data = await receive.receive()
         except trio.TooSlowError:
             text = f"sent no piece of the state of block {height} in time"

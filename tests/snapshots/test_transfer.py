@@ -9,6 +9,7 @@ from ledger.errors import Code
 from ledger.execution import execute_block
 from ledger.snapshots.serving import Snapshot
 from ledger.storage.chain_store import FATES, ChainStore
+from ledger.storage.memory import MemoryStore
 from ledger.transactions.envelope import MAX_TTL_MS
 from tests.snapshots.support import SnapshotChain, own_entries, transfer
 
@@ -92,3 +93,55 @@ def follow(chain, store, grow) -> None:
         store.write(executed.writes, sync=True)
         head = executed.header
     assert own_entries(store) == own_entries(chain.store)
+
+
+class Power(Exception):
+    """The machine stops here."""
+
+
+class FailingStore(MemoryStore):
+    """A store whose machine stops before its n-th write."""
+
+    left = 10**9
+
+    def write(self, batch, *, sync):
+        self.left -= 1
+        if self.left < 0:
+            raise Power
+        super().write(batch, sync=sync)
+
+
+def test_f53_crash_at_each_write_of_a_transfer_leaves_what_the_next_one_builds_on():
+    """Rule 41: until the last write the store is no chain; then it is the whole one."""
+    chain = grown(5)
+    answer = chain.snapshot().answer
+    counted = FailingStore()
+    transfer(chain, answer, counted)
+    truth, total = dict(counted.scan(b"", b"\xff" * 65)), 10**9 - counted.left
+    for left in range(0, total, 5):  # all of them pass too, in ten seconds
+        store = FailingStore()
+        store.left = left
+        with pytest.raises(Power):
+            transfer(chain, answer, store)
+        assert ChainStore(store).height() is None
+        store.left = 10**9
+        transfer(chain, answer, store)
+        assert dict(store.scan(b"", b"\xff" * 65)) == truth
+
+
+def test_newer_snapshot_takes_over_what_the_older_one_left_behind():
+    """Rule 41: what was changed, added or removed since is as if it had never been fetched."""
+    chain = grown(25)
+    store = FailingStore()
+    store.left = 60
+    with pytest.raises(Power):
+        transfer(chain, chain.snapshot().answer, store)
+    for _ in range(25):
+        chain.mixed_block()
+    store.left = 10**9
+    transfer(chain, chain.snapshot().answer, store)
+    fresh = transfer(chain, chain.snapshot().answer)
+    prefixes = (b"s", b"t", b"k", b"x")
+    for prefix in prefixes:
+        end = prefix + b"\xff" * 64
+        assert dict(store.scan(prefix, end)) == dict(fresh.scan(prefix, end))
