@@ -40,6 +40,19 @@ VALUES = st.recursive(
 )
 
 
+NEW_ASSET: dict[str, Any] = {
+    "company": SELLER,
+    "kind": "invoice",
+    "document_no": "INV-7",
+    "day": TODAY - 3,
+    "counterparty": BUYER,
+    "amount_fen": 5,
+    "due_day": TODAY + 3,
+    "currency": "USD",
+    "attributes": {"place": "Huizhou", "count": 3, "is_new": True},
+}
+
+
 def consent_terms(province: Province) -> dict[str, Any]:
     """Return the terms of a consent that could be granted."""
     return {
@@ -161,20 +174,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
         "consent.resume": (SELLER, {"consent": paused}),
         "consent.revoke": (SELLER, {"consent": consent}),
         **objections,
-        "asset.register": (
-            SELLER,
-            {
-                "company": SELLER,
-                "kind": "invoice",
-                "document_no": "INV-7",
-                "day": TODAY - 3,
-                "counterparty": BUYER,
-                "amount_fen": 5,
-                "due_day": TODAY + 3,
-                "currency": "USD",
-                "attributes": {"place": "Huizhou", "count": 3, "is_new": True},
-            },
-        ),
+        "asset.register": (SELLER, NEW_ASSET),
         "asset.confirm": (BUYER, {"asset": loose}),
         "asset.withdraw": (SELLER, {"asset": loose}),
         "asset.pledge": ("ICBC", pledged | {"amount_fen": 1}),
