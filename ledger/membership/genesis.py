@@ -23,6 +23,7 @@ from ledger.membership.limits import (
     MAX_CHANGE_WINDOW,
     MAX_MEMBERS,
     MAX_VALIDATORS,
+    MIN_CHANGE_WINDOW,
     MIN_VALIDATORS,
 )
 from ledger.membership.members import COUNTER, REGISTRAR, Member, Node, Role
@@ -230,5 +231,7 @@ def _settings(reading: Reading) -> Mapping[str, int | str | bool | bytes]:
     if SNAPSHOT_BLOCKS in value:
         settings.integer(SNAPSHOT_BLOCKS, minimum=1, maximum=SNAPSHOT_BLOCKS_MAX)
     if CHANGE_WINDOW_SETTING in value:
-        settings.integer(CHANGE_WINDOW_SETTING, minimum=1, maximum=MAX_CHANGE_WINDOW)
+        settings.integer(
+            CHANGE_WINDOW_SETTING, minimum=MIN_CHANGE_WINDOW, maximum=MAX_CHANGE_WINDOW
+        )
     return dict(value)

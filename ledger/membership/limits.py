@@ -8,10 +8,11 @@ MAX_MEMBERS = 1_000
 MAX_REVOKED_KEYS = 64
 
 # L: a change that is executed at g is active from g + L + 1 at the earliest, so that no height that
-# a replica may have accepted by then changes its members (rule 2). The window of every replica must
-# not be above it. Genesis may set another under this name.
+# a replica may have accepted by then changes its members (rule 2). The window of no replica is above
+# it. Genesis may set another under this name; a pipeline of two batches wants two.
 CHANGE_WINDOW_SETTING = "member_change_window"
 CHANGE_WINDOW = 32
+MIN_CHANGE_WINDOW = 2
 MAX_CHANGE_WINDOW = 10_000
 
 MS_A_DAY = 86_400_000
@@ -22,5 +23,8 @@ MAX_NOTE = 512
 READY_BLOCKS = 1_000  # how far below the head the block of a `member.ready` may be
 READY_MS = MS_A_DAY  # chain time for which a `member.ready` counts
 
-if not 1 <= CHANGE_WINDOW <= MAX_CHANGE_WINDOW or not MIN_VALIDATORS < MAX_VALIDATORS < MAX_MEMBERS:
+if not (
+    MIN_CHANGE_WINDOW <= CHANGE_WINDOW <= MAX_CHANGE_WINDOW
+    and MIN_VALIDATORS < MAX_VALIDATORS < MAX_MEMBERS
+):
     raise ValueError("the limits of membership contradict each other")

@@ -15,7 +15,8 @@ from consensus.epochs import EpochView
 from ledger.chain.epochs import EpochSet
 from ledger.chain.header import Header
 from ledger.errors import Code, LocalError
-from ledger.membership.epoch_state import get_epoch_set
+from ledger.membership.epoch_state import get_change_window, get_epoch_set
+from ledger.membership.limits import CHANGE_WINDOW
 from ledger.membership.members import Member, get_members
 from ledger.state.overlay import Overlay
 from ledger.state.tables import EPOCHS, MEMBERS
@@ -28,11 +29,15 @@ _PREFIXES = (MEMBERS.prefix, EPOCHS.prefix)
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Members by id, and the epoch of the height after `header`'s."""
+    """Members by id, and the epoch of the height after `header`'s.
+
+    `change_window` is how many heights a change of the validators waits at least (rule 2).
+    """
 
     header: Header
     epochs: EpochSet
     members: Mapping[str, Member]
+    change_window: int = CHANGE_WINDOW
 
     @property
     def view(self) -> EpochView:
@@ -69,7 +74,7 @@ def read_membership(store: Store) -> Membership:
         raise LocalError(Code.HOME_INCOMPLETE, "the store holds no genesis block")
     state = Overlay(store)
     members = {member.id: member for member in get_members(state)}
-    return Membership(header, get_epoch_set(state), members)
+    return Membership(header, get_epoch_set(state), members, get_change_window(state))
 
 
 class MembershipWatch:

@@ -49,7 +49,7 @@ class QueryRunner:
 def resolve_caller(state: Overlay, client: ClientIdentity) -> Party:
     """Return for whom a client asks."""
     member = get_member(state, client.member)
-    if member is None:
+    if member is None or member.is_removed:
         raise Refused(Code.PEER_UNKNOWN, f"{client.member} is no member")
     if COUNTER in member.capabilities and _is_company(client.name):
         return Party(client.name, None, None, is_company=True)

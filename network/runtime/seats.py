@@ -173,6 +173,7 @@ class Seats:
     def _seat(self, epoch: int, members: tuple[bytes, ...]) -> None:
         """Make the machine of an epoch and hand it to the loop."""
         parts = self._parts
+        parts.roster.learn(parts.history.validators(epoch))
         numbers = parts.roster.enter(members, parts.membership.current)
         own = parts.roster.own_index
         parts.peers.set_peers(parts.roster.own_address(), parts.roster.addresses())
@@ -181,7 +182,10 @@ class Seats:
         previous = parts.history.previous(epoch)
         index = own if own < len(members) else OBSERVER
         config = production(parts.chain_id, epoch, members, index, previous)
-        config = replace(config, far_blocks=parts.far_blocks)
+        # No height that is accepted may lie beyond what a change of members waits for (rule 2).
+        window = min(config.limits.window, parts.membership.current.change_window)
+        limits = replace(config.limits, window=window)
+        config = replace(config, far_blocks=parts.far_blocks, limits=limits)
         ballot = self._find_ballot(config)
         if ballot is None:
             config = replace(config, index=OBSERVER)
