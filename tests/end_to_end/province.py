@@ -46,11 +46,11 @@ class Province:
     clients: dict[tuple[str, str | None], SyncClient] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, net: Path) -> Province:
+    def start(cls, net: Path, consortium: Path = local_network.DEMO_CONSORTIUM) -> Province:
         """Make and start the network."""
         network = local_network.make(
             net,
-            consortium=local_network.DEMO_CONSORTIUM,
+            consortium=consortium,
             nodes=4,
             seed=17,
             as_of=None,
