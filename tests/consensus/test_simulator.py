@@ -10,12 +10,14 @@ from consensus.effects import Evidence
 from consensus.messages import Prepare
 from tests.consensus.harness import Maker
 from tests.simulator.checkers import Checkers, ViolationError
-from tests.simulator.draw import KINDS
+from tests.simulator.draw import KINDS, draw_schedule
 from tests.simulator.keys import FastKeyring, verifier_of
-from tests.simulator.main import main, run_chunk
+from tests.simulator.main import Request, main, run_chunk, run_requests
 from tests.simulator.mixes import BENIGN
 from tests.simulator.model_ledger import Body, ModelLedger
+from tests.simulator.shrink import play, shrink
 from tests.simulator.simulation import Options, Simulation
+from tests.simulator.summary import summary_lines
 
 LYING = frozenset({"byzantine", "twins", "disk", "crash", "reorder"})
 
@@ -49,6 +51,39 @@ def test_without_faults_the_view_stays_until_its_primary_crashes():  # rules 27 
 def test_real_signatures_change_nothing():
     outcome = run_chunk([3], 4, frozenset(KINDS), is_real=True)
     assert outcome.failures == []
+
+
+def test_f11_real_ledger_executes_and_refuses_alike_everywhere():
+    request = Request(
+        4, frozenset({"crash", "byzantine", "loss", "partition"}), is_real_ledger=True
+    )
+    outcome = run_requests(range(3, 6), request)
+    assert outcome.failures == []  # state roots, and stores entry by entry, are equal
+    kinds = [name for name in outcome.counts if name.startswith("kinds: ")]
+    assert sum(name.endswith("executed") for name in kinds) >= 2
+    assert outcome.counts["kinds: loan.apply refused"] > 0
+
+
+def test_mixes_reach_what_they_are_for():
+    outcome = run_requests(range(60, 66), Request())
+    assert outcome.failures == []
+    assert outcome.counts["evidence found"] > 0
+    assert outcome.counts["acts: seconds of service"] > 0
+    lines = "\n".join(summary_lines(outcome.counts, frozenset(KINDS)))
+    assert "never: " in lines
+    assert "lies told: " in lines
+
+
+def test_inserted_bug_is_shrunk_to_a_crash_and_a_request(monkeypatch):
+    monkeypatch.setattr("consensus.replica.recover", lambda *arguments: None)
+    drawn = draw_schedule(3, Options(nodes=4, faults=frozenset({"crash", "clog", "delay"})))
+    shrunk, failure, _ = shrink(drawn)
+    assert len(drawn.steps) > 30
+    assert len(shrunk.steps) <= 5
+    assert {step.verb for step in shrunk.steps} >= {"crash", "submit"}
+    assert play(shrunk).kind == failure.kind
+    monkeypatch.undo()
+    assert play(shrunk) is None
 
 
 def test_same_seed_same_run():

@@ -34,6 +34,11 @@ class Pending:
     attempts: int = 0
 
 
+def make_model_body(name: str, size: int, expires_at_ms: int) -> Body:
+    """Return the transaction of a name for the model ledger."""
+    return Body(blake2b(name.encode(), digest_size=32).digest(), size, expires_at_ms)
+
+
 class Clients:
     """All clients of one run; `nodes[i].submit(hash)` takes their transactions."""
 
@@ -45,14 +50,19 @@ class Clients:
         self._bodies = bodies
         self.pending: dict[bytes, Pending] = {}
         self._names: dict[bytes, str] = {}
+        self._bodies_of_names: dict[str, Body] = {}
+        self.make = make_model_body
         self.submitted = 0
         self.acknowledged = 0
 
     def create(self, name: str, home: int, size: int, expires_at_ms: int) -> Body:
-        """Make a new transaction; its hash is that of its name."""
+        """Make a new transaction; its hash is that of its name, or the ledger makes it."""
         self.submitted += 1
-        digest = blake2b(name.encode(), digest_size=32).digest()
-        body = Body(digest, size, expires_at_ms)
+        body = self._bodies_of_names.get(name)
+        if body is None:
+            body = self.make(name, size, expires_at_ms)
+        digest = body.hash
+        self._bodies_of_names[name] = body
         self._names[digest] = name
         self._bodies[digest] = body
         self.pending[digest] = Pending(body, home)

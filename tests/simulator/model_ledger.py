@@ -36,6 +36,7 @@ class ModelBlock:
     transactions: tuple[bytes, ...]
     results: bytes
     block_hash: bytes
+    batch_time_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class ModelLedger:
             transactions,
             bytes(results),
             tagged_hash(b"simulator/block", *parts),
+            time_ms,
         )
         self.blocks.append(block)
         self.sync_certificates()
@@ -115,7 +117,7 @@ class ModelLedger:
         self.index, self.seen = {}, set()
         self.members = self.members.at_genesis()
         for block in kept:
-            self.execute(block.time_ms, block.batch_digest, block.transactions)
+            self.execute(block.batch_time_ms, block.batch_digest, block.transactions)
 
     def get_best_certificate(self) -> Certificate | None:
         """Return the highest durable certificate."""

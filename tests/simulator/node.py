@@ -554,7 +554,7 @@ class SimNode:
         if not self.is_up:
             return
         self.bodies.update(block.transactions)
-        made = self._append(block.time_ms, block.batch_digest, block.transactions)
+        made = self._append(block.batch_time_ms, block.batch_digest, block.transactions)
         if made.block_hash != block.block_hash:
             raise ViolationError(f"member {self.index} installs block {block.height} otherwise")
         self.handle(

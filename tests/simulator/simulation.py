@@ -22,7 +22,7 @@ from ledger.errors import Refused
 from tests.simulator.acts import Acts
 from tests.simulator.byzantine import Conspiracy, Liar
 from tests.simulator.checkers import Checkers, ViolationError
-from tests.simulator.clients import RETRY_NS, Clients
+from tests.simulator.clients import RETRY_NS, Clients, make_model_body
 from tests.simulator.dice import dice
 from tests.simulator.draw import LONG_TTL_MS, Options, draw_schedule
 from tests.simulator.faults import Director
@@ -35,6 +35,7 @@ from tests.simulator.model_ledger import Body, ModelBlock, ModelLedger
 from tests.simulator.model_members import Change, ModelMembers
 from tests.simulator.network import Network
 from tests.simulator.node import SimNode
+from tests.simulator.real_ledger import RealLedger, Workload, body_of
 from tests.simulator.schedule import Schedule
 from tests.simulator.scheduler import NS_PER_MS, Scheduler
 from tests.simulator.twins import Twins, TwinWorld
@@ -80,6 +81,7 @@ class Simulation:
         is_real = self.schedule.is_set("real-signatures")
         keys = self.total + (SPARE_KEYS if self.schedule.has("change") else 0)
         self._keyring: Keyring = RealKeyring(keys) if is_real else FastKeyring(keys)
+        self._workload = Workload() if self.schedule.is_set("real-ledger") else None
         self._trace = blake2b(digest_size=16)
         self._known: dict[int, tuple[Any, bool]] = {}
         self.liars: dict[int, Liar] = {}
@@ -93,6 +95,7 @@ class Simulation:
         self.fault_bound = self.nodes[0].config.fault_bound
         self.conspiracy = Conspiracy(registry=self.bodies)
         self.clients = Clients(self.scheduler, self.nodes, self.bodies)
+        self.clients.make = self._make_real_body
         self.end_of_faults_ns = self.schedule.calm_after_ms * NS_PER_MS
         self._recovery_ns = self._bound_ns = 0
         self._corrupt()
@@ -115,7 +118,17 @@ class Simulation:
     def _make_ledger(self) -> ModelLedger:
         genesis = self.make_config(0)
         members = ModelMembers(genesis.members, genesis.limits.window)
+        if self._workload:
+            return RealLedger(
+                self.bodies, GENESIS_TIME_MS, members=members, workload=self._workload
+            )
         return ModelLedger(self.bodies, GENESIS_TIME_MS, members=members)
+
+    def _make_real_body(self, name: str, size: int, expires_at_ms: int) -> Body:
+        """Sign a real transaction; what it is follows from its name, `size` does not count."""
+        if self._workload is None:
+            return make_model_body(name, size, expires_at_ms)
+        return body_of(self._workload.make(name, expires_at_ms))
 
     def make_config(
         self,
@@ -126,7 +139,8 @@ class Simulation:
     ) -> ReplicaConfig:
         """Return the configuration of one place in an epoch; of genesis if no members are given."""
         keys = members or self._keyring.public_keys[: self.size]
-        config = minimal(CHAIN_ID, epoch, keys, index, previous)
+        chain_id = self._workload.chain_id if self._workload else CHAIN_ID
+        config = minimal(chain_id, epoch, keys, index, previous)
         if not self.schedule.is_set("tight"):
             return config
         timers = replace(config.timers, request_max_ns=TIGHT_MAX_NS, idle_ns=TIGHT_IDLE_NS)
@@ -245,6 +259,9 @@ class Simulation:
         self.checkers.check_end(chains, self.clients.submitted)
         for node in honest:
             self.invariants.check_end(node)
+        stores = [node.ledger for node in honest if isinstance(node.ledger, RealLedger)]
+        if len({ledger.fingerprint() for ledger in stores}) > 1:
+            raise ViolationError("honest members with one state root hold different entries")
 
     def describe(self) -> str:
         """Return who is where, for the text of a violation."""
@@ -282,6 +299,9 @@ class Simulation:
             counts[f"lies: {name}"] = number
         for why in self.faulty.values():
             counts[f"faulty members: {why}"] += 1
+        if self._workload:
+            kinds = self._workload.kinds.items()
+            counts.update({name: count for name, count in kinds if name.startswith("kinds")})
 
     # What nodes, plan and clients call
 
