@@ -34,6 +34,7 @@ from network.runtime.membership import MembershipWatch
 from network.runtime.mempool import Mempool
 from network.runtime.own_votes import ANCHOR_KEY
 from network.runtime.shelf import SnapshotShelf
+from network.runtime.threads import run_in_thread
 from network.runtime.transfer import StateTransfer
 from network.wire import GetBodies
 
@@ -160,7 +161,7 @@ class BlockKeeper:
         With `expected` (a certified header) a result that differs is never stored: this node has
         diverged, and stops (rule 21).
         """
-        executed, is_changed = await trio.to_thread.run_sync(
+        executed, is_changed = await run_in_thread(
             self._execute, batch, transactions, digests, expected
         )
         self.head = executed.header

@@ -21,6 +21,7 @@ from consensus.wire import encode_message
 from ledger.errors import Code, CreditLedgerError, LocalError
 from ledger.storage.vote_log import VoteLog
 from network.runtime.mempool import Mempool
+from network.runtime.threads import run_in_thread
 from network.runtime.timers import TimerService
 from network.runtime.trace import Trace
 
@@ -147,7 +148,7 @@ class Performer:
             effects, self._queue = self._queue, []
             entries = self._entries(effects)
             if entries:
-                await trio.to_thread.run_sync(self._get_vote_log().append, entries)
+                await run_in_thread(self._get_vote_log().append, entries)
                 self.sync_count += 1
                 if self._trace is not None:
                     records = [item.record for item in effects if isinstance(item, fx.Persist)]
@@ -213,7 +214,7 @@ class Performer:
                 self._get_epochs().show(to, epoch)
             case fx.PruneVotes(stable_height=height):
                 if self._log_bytes > PRUNE_LOG_BYTES and self._vote_log is not None:
-                    await trio.to_thread.run_sync(self._prune, height)
+                    await run_in_thread(self._prune, height)
 
     def _send(self, to: int, message: Message) -> None:
         data = encode_message(message)

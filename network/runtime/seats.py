@@ -40,6 +40,7 @@ from network.runtime.membership import Membership, MembershipWatch
 from network.runtime.mempool import Mempool
 from network.runtime.performer import Performer
 from network.runtime.roster import Roster
+from network.runtime.threads import run_in_thread
 from network.runtime.timers import TimerService
 from network.runtime.trace import Trace, TracedMachine
 from network.runtime.voter import Ballot, Voter
@@ -144,7 +145,7 @@ class Seats:
         observer has been led to, which then goes on towards it (rule 41).
         """
         if effect.epoch > self.config.epoch:
-            await trio.to_thread.run_sync(self._parts.keeper.flush)
+            await run_in_thread(self._parts.keeper.flush)
             await self._change(effect.epoch, effect.members)
         else:
             await self._change(self.config.epoch, self.config.members)

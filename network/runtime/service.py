@@ -27,6 +27,7 @@ from network.runtime.door import RETRY_AFTER_MS, Door
 from network.runtime.history import EpochHistory
 from network.runtime.ingress import chunked
 from network.runtime.mempool import Mempool
+from network.runtime.threads import is_thread_refused
 from network.wire import Bodies, BodiesPurpose, Busy, Request
 
 QUERIES_AT_ONCE = 4
@@ -187,9 +188,14 @@ class Service:
     async def _run_query(
         self, client: ClientIdentity, name: str, params: Mapping[str, Any]
     ) -> Value:
-        return await trio.to_thread.run_sync(
-            self._parts.run_query, client, name, params, limiter=self._query_limiter
-        )
+        try:
+            return await trio.to_thread.run_sync(
+                self._parts.run_query, client, name, params, limiter=self._query_limiter
+            )
+        except RuntimeError as error:
+            if not is_thread_refused(error):
+                raise
+            raise Busy(RETRY_AFTER_MS, "the node has no thread to spare, try again later") from None
 
     async def _watch(self, client: ClientIdentity, request: Request) -> Value:
         stream = _typed(request, "stream", str)

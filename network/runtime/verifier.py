@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import trio
 
 from ledger.keys import verify_many
+from network.runtime.threads import run_in_thread
 
 SignatureItem = tuple[bytes, bytes, bytes]
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class ChunkWorker(Generic[T, R]):
 
     async def _run_chunk(self, jobs: list[_Job[T, R]]) -> None:
         together = [item for job in jobs for item in job.items]
-        results = await trio.to_thread.run_sync(self._check, together)
+        results = await run_in_thread(self._check, together)
         self.checked_count += len(together)
         position = 0
         for job in jobs:

@@ -39,6 +39,7 @@ from network.runtime.own_votes import (
     vote_in,
 )
 from network.runtime.performer import describe, split_entries
+from network.runtime.threads import run_in_thread
 from network.wire import GetVotes, KnownVotes
 
 ASK_SECONDS = 1.0
@@ -190,9 +191,7 @@ class Voter:
 
     async def answer(self, number: int, frame: GetVotes) -> None:
         """Show a member what it has signed: the furthest that came in, and the last certified."""
-        certified = await trio.to_thread.run_sync(
-            certified_vote, self._chain, self._history, frame.key
-        )
+        certified = await run_in_thread(certified_vote, self._chain, self._history, frame.key)
         shown: list[SignedMessage] = self.heard.of(frame.key)
         if certified is not None:
             shown.append(certified)

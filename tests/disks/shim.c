@@ -6,8 +6,8 @@
  *   DISKS_LOG      operations are appended to this file, in the order in which they were done
  *   DISKS_PLAN     lines "OPERATION GLOB FIRST COUNT ACTION [NUMBER]"; read again when it changes
  *
- * OPERATION is create, write, truncate, sync, rename, unlink, folder (sync of a folder), open, or
- * any (all but open). GLOB is matched against the path below the folder. The matching operations
+ * OPERATION is create, write, truncate, sync, rename, unlink, folder (sync of a folder), open,
+ * thread (the start of one; its path is "-"), or any (all that change a file). GLOB is matched against the path below the folder. The matching operations
  * FIRST .. FIRST+COUNT-1, from 1, counted for each line by itself, meet the ACTION:
  *
  *   fail E        do nothing, return the error number E
@@ -41,11 +41,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum operation { CREATE = 1, WRITE, TRUNCATE, SYNC, RENAME, UNLINK, FOLDER, OPEN };
+enum operation { CREATE = 1, WRITE, TRUNCATE, SYNC, RENAME, UNLINK, FOLDER, OPEN, THREAD };
 enum action { NONE, FAIL, KILL, KILLAFTER, TEAR, SHORT, LIE, MISDIRECT, STALL };
 
 static const char *const operation_names[] = {"any",    "create", "write",  "truncate", "sync",
-                                              "rename", "unlink", "folder", "open"};
+                                              "rename", "unlink", "folder", "open", "thread"};
 static const char *const action_names[] = {"none",  "fail", "kill",      "killafter", "tear",
                                            "short", "lie",  "misdirect", "stall"};
 
@@ -101,6 +101,7 @@ DEFINE_REAL(ftruncate)
 DEFINE_REAL(rename)
 DEFINE_REAL(unlink)
 DEFINE_REAL(unlinkat)
+DEFINE_REAL(pthread_create)
 
 __attribute__((constructor)) static void start(void) {
   const char *wanted = getenv("DISKS_FOLDER");
@@ -158,7 +159,7 @@ static void read_plan(void) {
     if (sscanf(line, "%31s %255s %ld %ld %31s %ld", operation, rule->glob, &rule->first,
                &rule->count, action, &rule->number) < 5)
       continue;
-    rule->operation = index_of(operation, operation_names, 9);
+    rule->operation = index_of(operation, operation_names, 10);
     rule->action = index_of(action, action_names, 9);
     rule_count++;
   }
@@ -171,7 +172,7 @@ static struct rule *met(int operation, const char *path) {
   read_plan();
   for (int i = 0; i < rule_count; i++) {
     struct rule *rule = &rules[i];
-    int is_kind = rule->operation == operation || (rule->operation == 0 && operation != OPEN);
+    int is_kind = rule->operation == operation || (rule->operation == 0 && operation < OPEN);
     if (!is_kind || fnmatch(rule->glob, path, 0) != 0) continue;
     rule->seen++;
     if (found == NULL && rule->seen >= rule->first && rule->seen < rule->first + rule->count)
@@ -433,4 +434,14 @@ int remove(const char *name) {
   struct stat info;
   if (lstat(name, &info) == 0 && S_ISDIR(info.st_mode)) return rmdir(name);
   return unlink(name);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*work)(void *),
+                   void *argument) {
+  struct rule *rule = NULL;
+  ssize_t result = 0;
+  pthread_mutex_lock(&lock);
+  int is_refused = folder_bytes != 0 && before(THREAD, "-", &rule, 0, &result);
+  pthread_mutex_unlock(&lock);
+  return is_refused ? EAGAIN : REAL(pthread_create)(thread, attributes, work, argument);
 }

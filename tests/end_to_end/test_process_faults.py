@@ -1,0 +1,330 @@
+"""F41 to F44, F47 to F49, F54, F55, F61 with real node processes: what a machine does to one node.
+
+Each test ends with all nodes in agreement on a new block (`Province.check_well`). Files, threads
+and disks fail through the library of `tests/disks/shim.c`, limits through those of the system.
+Long stops are shortened here; the soak has them whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from time import monotonic
+
+import pytest
+
+from commands import local_network
+from commands.processes import Process, last_lines, send_signal
+from consensus.log import AcceptedRecord, PreparedRecord, VoteRecord, decode_record
+from ledger.errors import Code
+from ledger.keys import SigningKey
+from ledger.storage.files import DiskFiles
+from ledger.storage.home import HomeLayout
+from ledger.storage.vote_log import inspect_vote_log
+from network.certificates import load_key
+from network.methods import FateStatus
+from network.runtime.performer import split_entries
+from network.runtime.settings import NODE_KEY_FILE
+from tests.disks.preload import EVER, Rule, environment, failing_sync, full_disk, write_plan
+from tests.end_to_end.province import MEMBERS, Province
+
+SEED = 20260101
+KILLS = 2
+SERVICE_S = 60
+STOPPED_BLOCKS = 6
+STALL_MS = 10_000
+
+
+@dataclass(slots=True)
+class Sabotage:
+    """One node that runs under the library, with a plan that may change."""
+
+    province: Province
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def plan(self) -> Path:
+        """The plan file."""
+        return self.folder / "plan"
+
+    def start(self, member: str, *rules: Rule, env: Mapping[str, str] | None = None) -> Process:
+        """Start a member's node again under the library, and wait until it answers."""
+        self.stop(member)
+        write_plan(self.plan, *rules)
+        with self.monkeypatch.context() as patch:
+            variables = environment(self.province.home(member), plan=self.plan)
+            for name, value in {**variables, **(env or {})}.items():
+                patch.setenv(name, value)
+            self.province.restart(member)
+        return self.province.network.node(member).process
+
+    def stop(self, member: str) -> None:
+        """Stop a member's node in the ordinary way."""
+        assert send_signal(self.province.network.node(member).process, signal.SIGTERM, 20)
+
+    def do(self, *rules: Rule) -> None:
+        """Change the plan of the running node."""
+        write_plan(self.plan, *rules)
+
+    def end(self) -> None:
+        """Start every node that does not run, and every sabotaged one without the library."""
+        for entry in self.province.network.nodes:
+            if not entry.is_running:
+                self.province.restart(entry.member)
+
+
+@pytest.fixture
+def sabotage(
+    province: Province, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Sabotage]:
+    """Sabotage of one node at a time; afterwards all nodes run and agree."""
+    work = Sabotage(province, tmp_path, monkeypatch)
+    yield work
+    work.end()
+    province.check_well()
+
+
+def other(member: str) -> str:
+    """Return a member whose node is not this one's."""
+    return next(item for item in MEMBERS if item != member)
+
+
+def bind(province: Province, node: str) -> int:
+    """Have a new company bound through one node; return the height of its certified block."""
+    receipt = province.client("D01", node).submit_kind("company.bind", province.new_company()[2])
+    assert receipt.result[0] == Code.OK
+    return receipt.header.height
+
+
+def primary_of(province: Province, node: str) -> str:
+    """Return the member whose node is the primary, as one node sees it."""
+    found = province.client("D18", node).status()["primary"]
+    assert isinstance(found, str)
+    return found
+
+
+def ended(process: Process) -> None:
+    """Wait for the end of a process."""
+    assert send_signal(process, signal.SIGCONT, SERVICE_S), "the node still runs"
+
+
+def vote_records(home: Path) -> list[VoteRecord]:
+    """Return the votes that a home's log holds, as they stand in the files."""
+    layout = HomeLayout(home)
+    key = SigningKey(load_key(home / NODE_KEY_FILE, None)).public_key
+    report = inspect_vote_log(layout.votes_of(key), DiskFiles())
+    report.raise_if_lost()
+    return [decode_record(item) for item in split_entries(report.records)[0]]
+
+
+def check_votes_once(records: list[VoteRecord]) -> None:
+    """Check that no view and height has two digests accepted or prepared (rules 8 and 44)."""
+    accepted: dict[tuple[int, int, int], bytes] = {}
+    for record in records:
+        if isinstance(record, AcceptedRecord):
+            vote = record.pre_prepare
+            place = (vote.epoch, vote.view, vote.batch.height)
+            assert accepted.setdefault(place, vote.digest) == vote.digest
+        elif isinstance(record, PreparedRecord):
+            proof = record.proof
+            place = (record.epoch, proof.view, proof.height)
+            assert accepted.get(place, proof.digest) == proof.digest
+
+
+def test_f41_killed_at_an_operation_a_node_gives_the_same_votes_again(sabotage: Sabotage) -> None:
+    """SIGKILL before the nth file operation: in the middle of votes and of blocks."""
+    province, dice = sabotage.province, Random(SEED)
+    member = MEMBERS[0]
+    before: list[VoteRecord] = []
+    for _ in range(KILLS):
+        process = sabotage.start(member, Rule("any", "[dv]*", "kill", first=dice.randint(20, 90)))
+        while process.is_running:
+            bind(province, other(member))
+        records = vote_records(province.home(member))
+        assert records[: len(before)] == before
+        before = records
+    province.restart(member)
+    bind(province, member)
+    sabotage.stop(member)
+    after = vote_records(province.home(member))
+    assert after[: len(before)] == before
+    assert len(after) > len(before)
+    check_votes_once(after)
+    for node in MEMBERS[1:]:
+        assert province.client("D18", node).status()["evidence"] == 0
+
+
+@pytest.mark.parametrize("is_primary", [True, False], ids=["primary", "backup"])
+def test_f42_stopped_node_is_done_without_and_comes_back(
+    sabotage: Sabotage, is_primary: bool
+) -> None:
+    province = sabotage.province
+    primary = primary_of(province, MEMBERS[0])
+    stopped = primary if is_primary else other(primary)
+    node = next(item for item in MEMBERS if item not in (primary, stopped))
+    process = province.network.node(stopped).process
+    send_signal(process, signal.SIGSTOP, 0)
+    try:
+        heights = [bind(province, node) for _ in range(STOPPED_BLOCKS)]
+        now = primary_of(province, node)
+        assert (now != stopped) if is_primary else (now == primary)
+    finally:
+        send_signal(process, signal.SIGCONT, 0)
+    assert province.block_hash(stopped, heights[-1]) == province.block_hash(node, heights[-1])
+
+
+def environments() -> list[dict[str, str]]:
+    """Return an environment for each member, no two alike."""
+    return [
+        {"PYTHONHASHSEED": "0", "TZ": "Asia/Shanghai", "LC_ALL": "C"},
+        {"PYTHONHASHSEED": "1", "TZ": "America/St_Johns", "LC_ALL": "tr_TR.UTF-8"},
+        {"PYTHONHASHSEED": "4294967295", "PYTHONOPTIMIZE": "2", "PYTHONINTMAXSTRDIGITS": "640"},
+        {"PYTHONHASHSEED": "random", "PYTHONUTF8": "0", "LANG": "zh_CN.GB18030", "TZ": ":nowhere"},
+    ]
+
+
+def test_f43_f49_rolling_restart_into_different_environments_loses_nothing(
+    sabotage: Sabotage,
+) -> None:
+    """One block is asked for while each node is away; in the end all have every one of them."""
+    province = sabotage.province
+    receipts = []
+    for member, variables in zip(MEMBERS, environments(), strict=True):
+        sabotage.stop(member)
+        client = province.client("D01", other(member))
+        body = province.new_company()[2]
+        receipts.append(client.submit_kind("company.bind", body))
+        sabotage.start(member, env=variables)
+        receipts.append(province.send("D01", "company.bind", province.new_company()[2]))
+    ids = [receipt.transaction_id for receipt in receipts]
+    for member in MEMBERS:
+        province.block_hash(member, receipts[-1].header.height)
+        fates = province.client("D18", member).fate(ids)
+        assert {fate.status for fate in fates} == {FateStatus.COMMITTED}
+        for receipt in receipts:
+            found = province.block_hash(member, receipt.header.height)
+            assert found == receipt.header.hash(), f"{member} has another state root"
+
+
+def test_f44_all_killed_at_once_serve_again_within_a_minute(sabotage: Sabotage) -> None:
+    province = sabotage.province
+    receipt = province.send("D01", "company.bind", province.new_company()[2])
+    network = province.network
+    for signal_wait in (0, 20):
+        for member in MEMBERS:
+            send_signal(network.node(member).process, signal.SIGKILL, signal_wait)
+    began = monotonic()
+    local_network.start(network, MEMBERS)
+    again = province.send("D01", "company.bind", province.new_company()[2])
+    assert monotonic() - began < SERVICE_S
+    for member in MEMBERS:
+        province.block_hash(member, again.header.height)
+        assert province.block_hash(member, receipt.header.height) == receipt.header.hash()
+
+
+def test_f47_node_without_memory_stops_and_nothing_is_lost(sabotage: Sabotage) -> None:
+    """The limit is its present size: what it asks for from now on it does not get."""
+    province, member = sabotage.province, MEMBERS[3]
+    sabotage.stop(member)
+    province.restart(member)
+    process = province.network.node(member).process
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
+    size = pages * os.sysconf("SC_PAGE_SIZE")
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+    heights = [bind(province, other(member)) for _ in range(STOPPED_BLOCKS)]
+    assert heights == sorted(set(heights))
+    if process.is_running:
+        sabotage.stop(member)
+    province.restart(member)
+    assert province.block_hash(member, heights[-1]) == province.block_hash(
+        other(member), heights[-1]
+    )
+
+
+def test_f48_node_without_descriptors_sheds_clients_and_goes_on_voting(sabotage: Sabotage) -> None:
+    """With two nodes less three are a quorum only if the starved one votes."""
+    province, member = sabotage.province, MEMBERS[1]
+    process = province.network.node(member).process
+    province.block_hash(member, bind(province, MEMBERS[0]))
+    held = len(os.listdir(f"/proc/{process.pid}/fd"))
+    old = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (held + 4, old[1]))
+    absent = province.network.node(MEMBERS[3]).process
+    with ExitStack() as stack:
+        stack.callback(resource.prlimit, process.pid, resource.RLIMIT_NOFILE, old)
+        for _ in range(20):
+            stack.enter_context(province.plain_socket(member))
+        send_signal(absent, signal.SIGSTOP, 0)
+        stack.callback(send_signal, absent, signal.SIGCONT, 0)
+        heights = [bind(province, MEMBERS[0]) for _ in range(STOPPED_BLOCKS)]
+        assert process.is_running
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, old)
+    assert province.block_hash(member, heights[-1]) == province.block_hash(MEMBERS[0], heights[-1])
+
+
+def test_f48_node_that_can_start_no_thread_goes_on_voting(sabotage: Sabotage) -> None:
+    province, member = sabotage.province, MEMBERS[1]
+    process = sabotage.start(member)
+    province.block_hash(member, bind(province, MEMBERS[0]))
+    sabotage.do(Rule("thread", "-", "fail", errno.EAGAIN, 1, EVER))
+    absent = province.network.node(MEMBERS[3]).process
+    send_signal(absent, signal.SIGSTOP, 0)
+    try:
+        for _ in range(STOPPED_BLOCKS):
+            bind(province, MEMBERS[0])
+        assert process.is_running, last_lines(province.home(member))
+    finally:
+        send_signal(absent, signal.SIGCONT, 0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        (failing_sync("votes/*"), Code.STORE_IO),
+        (full_disk("db/*.log"), Code.DISK_FULL),
+    ],
+    ids=["sync of votes", "room for blocks"],
+)
+def test_f54_f55_node_with_a_failing_disk_stops_with_its_number(
+    sabotage: Sabotage, rule: Rule, code: Code
+) -> None:
+    province, member = sabotage.province, MEMBERS[2]
+    process = sabotage.start(member)
+    sabotage.do(rule)
+    height = bind(province, other(member))
+    ended(process)
+    assert f"error E{int(code)}: " in last_lines(province.home(member), 1)
+    sabotage.do()
+    province.restart(member)
+    assert province.block_hash(member, height) == province.block_hash(other(member), height)
+
+
+def test_f61_primary_whose_disk_stalls_is_deposed_and_returns(sabotage: Sabotage) -> None:
+    """Each of its syncs takes ten seconds; the others are served well before the first is done."""
+    province = sabotage.province
+    order = province.genesis.validators
+    first = primary_of(province, MEMBERS[0])
+    member = order[(order.index(first) + 1) % len(order)]
+    process = sabotage.start(member)
+    node = next(item for item in MEMBERS if item not in (first, member))
+    stopped = province.network.node(first).process
+    send_signal(stopped, signal.SIGSTOP, 0)
+    bind(province, node)
+    send_signal(stopped, signal.SIGCONT, 0)
+    assert primary_of(province, node) == member
+    sabotage.do(Rule("sync", "*", "stall", STALL_MS, 1, EVER))
+    began = monotonic()
+    height = bind(province, node)
+    assert (monotonic() - began) * 1000 < STALL_MS
+    assert primary_of(province, node) != member
+    sabotage.do()
+    assert province.block_hash(member, height) == province.block_hash(node, height)
+    assert process.is_running
