@@ -1,0 +1,149 @@
+"""F45: two real processes run with one node's keys, one of them on a clone of its home.
+
+Neither can see the other's lock. The program as it is finds out: a block certified with its vote,
+which it has not given, or a vote that the others know and its log does not; then that home votes no
+more (rule 46). Two that have had this taken out go on, and each proposes for itself when its turn
+comes: two batches for one height, signed with one key. The others go on, agree, keep the
+contradiction, and hand it to an auditor who needs no network to name the signer (rule 50).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from commands import local_network
+from commands.frame import Exit
+from commands.processes import find_free_ports
+from ledger.membership.genesis import parse_genesis
+from network.client import ClientPolicy, SyncClient
+from network.methods import WatchStream
+from tests.end_to_end.province import BASE_PORT, Province
+
+TWIN = "D02"
+OTHERS = ("D01", "D18", "icbc-gd")
+ROUNDS = 60
+HOLD_MS = 500
+FAR = 2**62
+POLICY = ClientPolicy(connect_s=1, answer_s=2, receipt_poll_s=1)
+
+
+@pytest.fixture
+def province(tmp_path: Path) -> Iterator[Province]:
+    """A network made and not yet started: what one key signs twice stays in its evidence."""
+    network = local_network.make(
+        tmp_path / "net",
+        consortium=local_network.DEMO_CONSORTIUM,
+        nodes=4,
+        seed=45,
+        as_of=None,
+        base_port=BASE_PORT,
+    )
+    made = Province(network.folder, parse_genesis((network.folder / "genesis.bin").read_bytes()))
+    yield made
+    made.stop()
+
+
+def test_f45_clone_of_a_home_finds_out_and_votes_no_more(province: Province) -> None:
+    with twins(province, "node"):
+        told = wait_for_refusal(province)
+    assert "E6204" in told
+    assert "another process uses the same key" in told or "does not remember" in told
+    for node in OTHERS:
+        assert province.client("D18", node).query("evidence.list")["evidence"] == ()
+
+
+def test_f45_clones_that_vote_on_are_named_offline(province: Province, tmp_path: Path) -> None:
+    with twins(province, "tests.end_to_end.forgetful_node"):
+        piece = wait_for_evidence(province)
+        check_proven(province, piece, tmp_path)
+    receipt = province.client("D01", "D01").submit_kind(
+        "company.bind", province.new_company()[2], wait_ms=30_000
+    )
+    hashes = {province.block_hash(member, receipt.header.height) for member in OTHERS}
+    assert hashes == {receipt.header.hash()}
+
+
+@contextmanager
+def twins(province: Province, program: str) -> Iterator[None]:
+    """Clone the home of the first primary whole, run `program` on both homes, and the others."""
+    home = province.home(TWIN)
+    clone = home.with_name("clone")
+    shutil.copytree(home, clone)
+    port = find_free_ports(2, BASE_PORT + 20)
+    config = (clone / "config.toml").read_text()
+    config = re.sub("^listen = .*$", f'listen = "127.0.0.1:{port}"', config, flags=re.M)
+    config = re.sub("^metrics = .*$", f'metrics = "127.0.0.1:{port + 1}"', config, flags=re.M)
+    (clone / "config.toml").write_text(config)
+    processes = [start(folder, program) for folder in (home, clone)]
+    try:
+        local_network.start(province.network, OTHERS)
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(20)
+
+
+def start(home: Path, program: str) -> subprocess.Popen[bytes]:
+    """Run a program on a home, its output in the home's log."""
+    with (home / "log").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603  our own interpreter, our own module
+            [sys.executable, "-m", program, "run", "--home", str(home)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=Path(__file__).parents[2],
+        )
+
+
+def wait_for_refusal(province: Province) -> str:
+    """Put load on the network until one of the twins says that it votes no more."""
+    logs = [province.home(TWIN).with_name(name) / "log" for name in (TWIN, "clone")]
+    with SyncClient(province.profile("D01", "D01"), POLICY) as client:
+        for _ in range(ROUNDS):
+            client.submit(client.sign("company.bind", province.new_company()[2]))
+            client.watch(WatchStream.BLOCKS, FAR, limit=1, wait_ms=HOLD_MS)
+            for line in [line for log in logs for line in log.read_text().splitlines()]:
+                if '"error": 6204' in line:
+                    return f"E6204 {line}"
+    raise AssertionError(f"neither twin noticed the other in {ROUNDS} rounds")
+
+
+def wait_for_evidence(province: Province) -> tuple[str, bytes]:
+    """Put load on the network until a node holds evidence; return the node and the piece's id.
+
+    Both twins lead view 0, so each proposes; as backups both would say the same.
+    """
+    for number in range(ROUNDS):
+        asked = OTHERS[number % len(OTHERS)]
+        with SyncClient(province.profile("D01", asked), POLICY) as client:
+            client.submit(client.sign("company.bind", province.new_company()[2]))
+            client.watch(WatchStream.BLOCKS, FAR, limit=1, wait_ms=HOLD_MS)
+        for node in OTHERS:
+            pieces = province.client("D18", node).query("evidence.list")["evidence"]
+            if pieces:
+                assert {piece["member"] for piece in pieces} == {TWIN}
+                return node, pieces[0]["id"]
+    raise AssertionError(f"nobody met a contradiction of {TWIN} in {ROUNDS} rounds")
+
+
+def check_proven(province: Province, piece: tuple[str, bytes], folder: Path) -> None:
+    """Export the piece, and judge the file with nothing but genesis."""
+    node, name = piece
+    command = ("evidence", "export", name.hex(), "--out", folder, "--via", node, "--as", "D18")
+    exported = province.command(*command)
+    assert exported.exit_code == Exit.OK, exported.output
+    anchor = folder / "anchor.bin"
+    shutil.copy(province.net / "genesis.bin", anchor)
+    shown = province.command("evidence", "verify", exported.output.strip(), "--trust", anchor)
+    assert shown.exit_code == Exit.OK, shown.output
+    assert shown.output.startswith(f"PROVEN\n  member    {TWIN} (")
