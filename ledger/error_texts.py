@@ -178,8 +178,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "yet active: one at a time. Approve again after the height that the message names.",
     Code.MEMBER_STATE: "The change does not fit what the member is now: a validator, an observer, "
     "without a node, or removed. `members.list` shows it.",
-    Code.PROPOSAL_LIMIT: "The member has as many open proposals as it may have. Withdraw one, or "
-    "wait until one expires.",
+    Code.PROPOSAL_LIMIT: "The member has as many open proposals as it may have, or made several in "
+    "one block. Withdraw one, or wait until one expires; else send it again.",
     Code.NOT_READY: "The observer has not shown lately that its node follows the chain. Let its "
     "node catch up and send `member ready`, then approve again.",
     Code.READY_BLOCK: "The block that `member ready` names is not this chain's, or too old. Let "

@@ -40,6 +40,7 @@ from ledger.membership.epoch_state import (
 from ledger.membership.limits import (
     MAX_NOTE,
     MAX_OPEN_PROPOSALS,
+    MAX_PROPOSALS_A_BLOCK,
     MAX_PROPOSAL_MS,
     READY_BLOCKS,
     READY_MS,
@@ -77,6 +78,7 @@ def handle_propose(context: Context) -> Value:
     fields.done()
     _check_member(context)
     _check_expiry(context, expires_ms)
+    _check_rate(context)
     state = context.state
     drop_expired(state, context.time_ms)
     _check_room(context)
@@ -182,6 +184,17 @@ def _check_expiry(context: Context, expires_ms: int) -> None:
             f"field expires_ms: got {expires_ms}, want after the block's time {context.time_ms}, "
             f"at most {latest}",
         )
+
+
+def _check_rate(context: Context) -> None:
+    judged = context.notes.proposals
+    count = judged.get(context.sender.id, 0)
+    if count >= MAX_PROPOSALS_A_BLOCK:
+        raise Rejected(
+            Code.PROPOSAL_LIMIT,
+            f"{context.sender.id} has made {count} proposals in this block: send it again",
+        )
+    judged[context.sender.id] = count + 1
 
 
 def _check_room(context: Context) -> None:

@@ -8,8 +8,8 @@ MAX_MEMBERS = 1_000
 MAX_REVOKED_KEYS = 64
 
 # L: a change that is executed at g is active from g + L + 1 at the earliest, so that no height that
-# a replica may have accepted by then changes its members (rule 2). The window of no replica is above
-# it. Genesis may set another under this name; a pipeline of two batches wants two.
+# a replica may have accepted by then changes its members (rule 2). No replica has a larger window.
+# Genesis may set another under this name; a pipeline of two batches wants two.
 CHANGE_WINDOW_SETTING = "member_change_window"
 CHANGE_WINDOW = 32
 MIN_CHANGE_WINDOW = 2
@@ -18,6 +18,9 @@ MAX_CHANGE_WINDOW = 10_000
 MS_A_DAY = 86_400_000
 MAX_PROPOSAL_MS = 30 * MS_A_DAY
 MAX_OPEN_PROPOSALS = 8  # of one proposer
+# Of one proposer, rejected ones included: every member's keys are looked at for each, 4 ms where
+# there are 1,000 members.
+MAX_PROPOSALS_A_BLOCK = 4
 MAX_NOTE = 512
 
 READY_BLOCKS = 1_000  # how far below the head the block of a `member.ready` may be

@@ -14,6 +14,8 @@ Setting: TypeAlias = int | str | bool | bytes
 # whose genesis document does not set it has no snapshots, and folds in the leaves of companies.
 SNAPSHOT_BLOCKS = "snapshot_blocks"
 SNAPSHOT_BLOCKS_MAX = 1_000_000
+# What a new network gets whose consortium file says nothing.
+SNAPSHOT_BLOCKS_DEFAULT = 1_000
 
 # Keys that begin with "~" are the ledger's own: no setting has such a name.
 _CHAIN_KEY = b"~chain"

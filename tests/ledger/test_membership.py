@@ -360,6 +360,20 @@ def test_open_proposals_of_one_member_are_bounded() -> None:
     assert len(chain.query("proposals.list", is_open=True)["proposals"]) == 1
 
 
+def test_proposals_of_one_member_in_a_block_are_bounded_rejected_ones_too() -> None:
+    chain = Governance()
+    body = {
+        "change": chain.change("add_observer", "ICBC", key="D01"),
+        "expires_ms": chain.head.time_ms + DAY_MS,
+    }
+    flood = [chain.sign("PAB", "member.propose", body) for _ in range(6)]
+    honest = chain.change("set_address", "D02", address="d02.test:9")
+    good = chain.sign("D01", "member.propose", body | {"change": honest})
+    codes = [code for code, _ in chain.block(*flood, good).results]
+    assert codes == [Code.KEY_IN_USE] * 4 + [Code.PROPOSAL_LIMIT] * 2 + [Code.OK]
+    assert chain.propose("PAB", "set_address", "D20", address="d20.test:9")[0] == Code.OK
+
+
 @pytest.mark.parametrize(
     ("kind", "member", "code"),
     [
