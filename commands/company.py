@@ -60,6 +60,44 @@ def show(
         show_answer(f"company {company}", answer)
 
 
+@command.command("profile", example="creditledger company profile 91441300MA4DEMO01X --as D18")
+@click.argument("company", type=COMPANY)
+@click.option("--all", "is_all", is_flag=True, help="Also categories of which nothing is known.")
+@_LOOK
+@_PURPOSE
+@identity_option
+@json_option
+@click.pass_context
+def profile(
+    context: click.Context,
+    company: str,
+    is_all: bool,
+    categories: tuple[str, ...],
+    purpose: str,
+    identity: str,
+    as_json: bool,
+) -> None:
+    """Show everything known of COMPANY that the caller may see, by dimension.
+
+    Freshness is told by each category's cadence; complete is the share of the last year for which
+    the source attests that nothing is missing.
+    """
+    with open_session(context, identity) as session:
+        params = _looked(session, company, categories, purpose)
+        answer = session.query("company.profile", company=company, **params)
+    if as_json:
+        show_json(answer)
+        return
+    columns = ("schema", "name", "record_count", "last_day", "freshness", "complete_bp")
+    for dimension, lines in answer["dimensions"].items():
+        shown = [line for line in lines if is_all or line["freshness"] != "none"]
+        if shown:
+            show_rows(dimension, shown, columns)
+    say(f"log of {answer['log_size']} records, root {answer['log_root'].hex()[:16]}…")
+    if answer["withheld"]:
+        say(f"withheld without an authorisation: {', '.join(answer['withheld'])}")
+
+
 def _looked(
     session: Session, company: str, categories: tuple[str, ...], purpose: str
 ) -> dict[str, str]:

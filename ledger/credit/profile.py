@@ -1,14 +1,111 @@
-"""What rules know of a company: the record features of a schema, on a day, in one state."""
+"""What is known of a company: its features, and its profile by dimension.
+
+A profile lists every category of the catalogue, by dimension: how many records the caller may see,
+how fresh they are for the category's cadence, and for how much of the last year their source
+attests that nothing is missing. What the caller may not see is named as withheld, so that an empty
+line is never taken for a clean one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any
 
-from ledger.credit.windows_state import CompanyWindows
-from ledger.membership.context import RuleBook
+from ledger.credit.access import may_read
+from ledger.credit.access_log import read_access_id
+from ledger.credit.company import check_company_code
+from ledger.credit.windows_state import CompanyWindows, Coverage, get_all_coverage
+from ledger.encoding import Value
+from ledger.membership.catalogue import Category
+from ledger.membership.context import Query, QueryContext, RuleBook
 from ledger.rules.schema import FeatureSource, Schema
 from ledger.rules.units import FactValue
 from ledger.state.overlay import Overlay
+from ledger.state.tables import CATEGORIES
+from ledger.transactions.fields import Fields
+
+YEAR_DAYS = 365
+_BP = 10_000
+# The longest that the latest record or attestation may lie back: a period and its usual delay.
+FRESH_DAYS: Mapping[str, int] = {
+    "daily": 7,
+    "weekly": 14,
+    "monthly": 45,
+    "quarterly": 120,
+    "yearly": 550,
+    "event": 45,
+}
+
+
+class Freshness(StrEnum):
+    """How recent what is known of a category is."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    NONE = "none"  # nothing was ever supplied
+
+
+def compute_freshness(coverage: Coverage | None, cadence: str, day: int) -> Freshness:
+    """Return how fresh a record schema's coverage is on `day` for its category's cadence."""
+    last = None if coverage is None else coverage.last_attested()
+    if last is None:
+        return Freshness.NONE
+    return Freshness.FRESH if day - last <= FRESH_DAYS.get(cadence, 45) else Freshness.STALE
+
+
+def compute_completeness_bp(coverage: Coverage | None, day: int) -> int:
+    """Return the share of the last year that the source attests, in basis points."""
+    intervals = () if coverage is None else coverage.intervals
+    first = day - YEAR_DAYS + 1
+    days = sum(max(0, min(high, day) - max(low, first) + 1) for low, high in intervals)
+    return days * _BP // YEAR_DAYS
+
+
+def query_profile(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`company.profile` {company, access?}: everything readable, by dimension (DOMAIN.md)."""
+    fields = Fields(params)
+    company = fields.text("company")
+    check_company_code(context.state, company)
+    access_id = read_access_id(fields)
+    fields.done()
+    coverages = dict(get_all_coverage(context.state, company.encode()))
+    dimensions: dict[str, list[Value]] = {}
+    withheld: list[Value] = []
+    for category_id, _ in context.state.scan(CATEGORIES, b""):
+        category = context.rules.category(category_id.decode())
+        if not may_read(context, company, category, access_id):
+            withheld.append(category.id)
+            continue
+        lines = dimensions.setdefault(category.dimension or "other", [])
+        lines += _describe_category(category, coverages, context.day)
+    log = context.state.company_log(company)
+    return {
+        "company": company,
+        "as_of": context.day,
+        "log_size": log.size,
+        "log_root": log.root(),
+        "dimensions": dimensions,
+        "withheld": withheld,
+    }
+
+
+def _describe_category(
+    category: Category, coverages: Mapping[str, Coverage], day: int
+) -> Iterator[dict[str, Value]]:
+    """Yield a line for each record schema: one without any record still says so."""
+    for schema in category.latest().values():
+        coverage = coverages.get(schema.full_name)
+        yield {
+            "schema": schema.full_name,
+            "name": category.name,
+            "cadence": category.cadence,
+            "is_negative": category.is_negative,
+            "record_count": 0 if coverage is None else coverage.record_count,
+            "last_day": None if coverage is None else coverage.last_day,
+            "freshness": str(compute_freshness(coverage, category.cadence, day)),
+            "complete_bp": compute_completeness_bp(coverage, day),
+        }
 
 
 def compute_features(
@@ -31,3 +128,6 @@ def compute_features(
         if name in schema.features and schema.features[name].source is FeatureSource.RECORDS
     ]
     return schema.compute(day, CompanyWindows(state, company), wanted)
+
+
+QUERIES: Mapping[str, Query] = {"company.profile": query_profile}

@@ -14,6 +14,7 @@ from ledger.credit.access import Basis, find_read_basis, may_read
 from ledger.credit.access_log import read_access_id
 from ledger.credit.company import check_company_code
 from ledger.credit.objections import Mark, get_marks
+from ledger.credit.profile import QUERIES as PROFILE_QUERIES
 from ledger.credit.profile import compute_features
 from ledger.credit.records import PlacedRecord, get_records
 from ledger.credit.rulebook import KINDS
@@ -124,8 +125,11 @@ def _describe(context: QueryContext, placed: PlacedRecord, mark: Mark | None) ->
     entry = placed.entry
     data = context.chain.body(entry.height, entry.position, entry.index)
     record = None if data is None else decode_record(data)
+    # Bodies of corrected records do not come along with a snapshot (rule 41); any may be erased.
+    code = Code.NOT_HELD if data is None else Code.OK
     return {
         "number": entry.seq,
+        "code": int(code),
         "day": placed.day,
         "digest": entry.digest,
         "status": entry.status.name,
@@ -264,6 +268,7 @@ def query_state_proof(context: QueryContext, params: Mapping[str, Any]) -> Value
 
 
 QUERIES: Mapping[str, Query] = {
+    **PROFILE_QUERIES,
     "company.show": query_company_show,
     "company.records": query_company_records,
     "company.features": query_company_features,
