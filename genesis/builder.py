@@ -32,6 +32,7 @@ from ledger.encoding import encode
 from ledger.errors import Code, Refused
 from ledger.execution import execute_genesis
 from ledger.membership.genesis import Genesis, parse_genesis
+from ledger.membership.settings import SNAPSHOT_BLOCKS, SNAPSHOT_BLOCKS_DEFAULT
 
 FORMAT = "creditledger/genesis/1"
 CONSORTIUM_FORMAT = "creditledger/consortium/1"
@@ -298,6 +299,7 @@ def _settings(place: str, consortium: Mapping[str, Any]) -> dict[str, Any]:
         if type(value) not in (int, str, bool):
             raise _bad(place, f"settings.{name}: want text, a whole number or true or false")
         result[name] = _hex(place, f"settings.{name}", value) if name in _BYTES_SETTINGS else value
+    result.setdefault(SNAPSHOT_BLOCKS, SNAPSHOT_BLOCKS_DEFAULT)
     return result
 
 

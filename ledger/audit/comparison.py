@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from ledger.audit.report import Finding, FoundError
 from ledger.encoding import decode
 from ledger.errors import Refused
+from ledger.state.leaf_keys import LEAF_KEYS
 from ledger.state.tables import ALL_TABLES, COMPANY_KEY_BYTES, Scope
 from ledger.storage.chain_store import BODIES, FATES, META
 from ledger.storage.store import Reader
 
-_COMPARED = (META, FATES, b"s", b"t", BODIES)
+_COMPARED = (META, FATES, b"s", b"t", LEAF_KEYS, BODIES)
 _LAST = b"\xff" * 64
 Entry = tuple[bytes, bytes]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ledger.audit.leveldb_files import FormatError, batch_entries
+from ledger.state.leaf_keys import LEAF_KEYS
 from ledger.state.tables import ALL_TABLES
 from ledger.storage.chain_store import (
     BODIES,
@@ -36,6 +37,7 @@ _OTHERS = {
     b"nV": "this node's own fact about its votes",
     **{table.prefix: f"state ({table.name})" for table in ALL_TABLES},
     _TREE: "state tree",
+    LEAF_KEYS: "keys of the state tree's leaves",
 }
 _CLASSES = dict(sorted((_BY_HEIGHT | _OTHERS).items()))
 
@@ -89,7 +91,7 @@ def describe_range(low: bytes | None, high: bytes | None) -> str:
 
 
 def _prefix(key: bytes) -> bytes:
-    return key[:1] if key[:1] in (BODIES, _TREE) else key[:2]
+    return key[:1] if key[:1] in (BODIES, _TREE, LEAF_KEYS) else key[:2]
 
 
 def _height(key: bytes, prefix: bytes) -> int:

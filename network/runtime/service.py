@@ -19,6 +19,7 @@ from ledger.chain.receipt import build_receipt
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused
 from ledger.storage.chain_store import ChainStore
+from ledger.transactions.envelope import transaction_from_parts
 from network import methods as m
 from network.certificates import ClientIdentity
 from network.peers import PeerNetwork
@@ -141,11 +142,27 @@ class Service:
         known = self._parts.chain.fate(transaction_id)
         if known is not None:
             height, position, code = known
+            if code == Code.EXPIRED and not self._is_first(height, position):
+                return m.Fate(transaction_id, m.FateStatus.UNKNOWN)
             status = m.FateStatus.EXPIRED if code == Code.EXPIRED else m.FateStatus.COMMITTED
             return m.Fate(transaction_id, status, code, height, position)
         if self._parts.mempool.is_pending(transaction_id):
             return m.Fate(transaction_id, m.FateStatus.PENDING)
         return m.Fate(transaction_id, m.FateStatus.UNKNOWN)
+
+    def _is_first(self, height: int, position: int) -> bool:
+        """Tell whether what expired there cannot have been executed before this chain's snapshot.
+
+        A node that began at one knows the ids of the last MAX_TTL before it, no earlier ones.
+        """
+        base = self._parts.chain.base()
+        header = None if base is None else self._parts.chain.header(base[0])
+        block = self._parts.chain.block(height)
+        if header is None or block is None:
+            return base is None
+        stored = block.transactions[position]
+        expires_at_ms = transaction_from_parts(stored.unsigned, stored.signature, ()).expires_at_ms
+        return expires_at_ms > header.time_ms
 
     async def _receipt(self, _client: ClientIdentity, request: Request) -> Value:
         transaction_id = _typed(request, "id", bytes)
