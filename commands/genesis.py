@@ -81,10 +81,17 @@ def show(document: Path, as_json: bool) -> None:
         },
     )
     rows = [
-        [m["id"], m["role"], m["node"] or "-", ", ".join(m["capabilities"]), m["name"]]
+        [
+            m["id"],
+            m["role"],
+            m["node"] or "-",
+            "-" if m["node"] is None else "votes" if m["id"] in genesis.validators else "observes",
+            ", ".join(m["capabilities"]),
+            m["name"],
+        ]
         for m in facts["members"]
     ]
-    show_table("", ["member", "role", "node", "may", "name"], rows)
+    show_table("", ["member", "role", "node", "its part", "may", "name"], rows)
 
 
 @command.command("verify", example="creditledger genesis verify genesis.bin --chain-id 5f3a…")

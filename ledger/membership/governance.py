@@ -40,8 +40,8 @@ from ledger.membership.epoch_state import (
 from ledger.membership.limits import (
     MAX_NOTE,
     MAX_OPEN_PROPOSALS,
-    MAX_PROPOSALS_A_BLOCK,
     MAX_PROPOSAL_MS,
+    MAX_PROPOSALS_A_BLOCK,
     READY_BLOCKS,
     READY_MS,
 )

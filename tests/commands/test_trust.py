@@ -15,7 +15,9 @@ from consensus.effects import Evidence
 from consensus.evidence import encode_evidence, evidence_hash, make_evidence
 from consensus.messages import PREPARE_KIND, Prepare, vote_input
 from ledger.chain.epochs import decode_change, encode_changes
+from ledger.storage.chain_store import certificate_writes
 from tests.audit.chain import GovernedChain, governed_chain, node_key, receipt_of, write_home
+from tests.ledger_harness import company_code
 
 CHAIN = governed_chain()
 HEAD = CHAIN.head.height
@@ -134,3 +136,23 @@ def test_two_anchors_of_one_kind_are_one_too_many(folder: Path) -> None:
     result = _run("verify", folder / "late.receipt", *late, *late)
     assert result.exit_code == Exit.USAGE
     assert "one of its kind was given already" in result.output
+
+
+def test_f40_fork_in_a_later_epoch_names_its_signers(folder: Path) -> None:
+    """F40 across epochs: members of epoch 1 certified two blocks; ICBC, who came later, is named."""
+    homes = []
+    for number in (1, 2):
+        chain = GovernedChain()
+        chain.observe("ICBC")
+        chain.decide("D01", "promote", "ICBC")
+        chain.settle()
+        block = chain.block(chain.bind(company_code(number)), is_certified=False)
+        votes = chain.certify(block.header, (1, 2, 3, 4))
+        chain.store.write(certificate_writes(votes), sync=True)
+        homes.append(write_home(chain, folder / f"home-{number}"))
+    result = _run("evidence", "compare", *homes, "--trust", folder / "genesis.bin")
+    assert result.exit_code == Exit.REFUSED
+    assert "FORKED at block" in result.output
+    for name in ("D02", "D20", "D18", "ICBC"):
+        assert f"{name} (member {name})" in result.output
+    assert "D01 (member D01)" not in result.output

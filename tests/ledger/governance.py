@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ledger.encoding import encode
 from ledger.errors import Code
+from ledger.execution import execute_genesis
 from ledger.keys import SigningKey
 from ledger.membership.epoch_state import get_epoch_entry
+from ledger.membership.genesis import parse_genesis
 from ledger.membership.members import Member, get_member, get_validators
 from ledger.membership.possession import KeyRole, prove_possession
 from ledger.queries import QUERIES
+from ledger.storage.memory import MemoryStore
 from tests.ledger_harness import DAY_MS, Harness, key_of
 
 WINDOW = 4
@@ -31,6 +35,15 @@ class Governance(Harness):
 
     def __init__(self, window: int = WINDOW, **named: Any) -> None:
         super().__init__(settings={"member_change_window": window}, **named)
+
+    def start(self, document: Mapping[str, Any]) -> None:
+        """Begin anew from another genesis document."""
+        self.genesis = parse_genesis(encode(document))
+        result = execute_genesis(self.genesis)
+        self.store = MemoryStore()
+        self.store.write(result.writes, sync=True)
+        self.head = result.header
+        self.genesis_root = result.header.state_root
 
     def change(self, kind: str, member: str, **fields: Any) -> dict[str, Any]:
         """Return a change's map; keys are named and proven by the fields' `key`."""

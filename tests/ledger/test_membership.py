@@ -13,9 +13,11 @@ import pytest
 from consensus.config import production
 from ledger.chain.batch import Batch
 from ledger.chain.epochs import EpochSet
-from ledger.errors import Code, StorageError
+from ledger.encoding import encode
+from ledger.errors import Code, Refused, StorageError
 from ledger.execution import execute_block, execute_genesis
 from ledger.membership.epoch_state import get_epoch_entry, get_epoch_set
+from ledger.membership.genesis import parse_genesis
 from ledger.membership.limits import CHANGE_WINDOW, MAX_OPEN_PROPOSALS, MAX_VALIDATORS
 from ledger.membership.possession import KeyRole, prove_possession
 from ledger.membership.proposals import TRANSITIONS, Act, ProposalState
@@ -23,7 +25,7 @@ from ledger.state.tables import MEMBERS, SETTINGS
 from ledger.storage.chain_store import HEADERS, height_key
 from ledger.storage.memory import MemoryStore
 from tests.ledger.governance import WINDOW, Governance, certificate_of
-from tests.ledger_harness import DAY_MS, HOUR_MS, company_code, key_of
+from tests.ledger_harness import DAY_MS, HOUR_MS, company_code, genesis_document, key_of
 
 FOUR = ["D01", "D02", "D20", "D18"]
 
@@ -536,6 +538,34 @@ def test_null_block_at_the_switch() -> None:
     executed = execute_block(chain.store, chain.head, batch, [])
     assert executed.epochs == EpochSet(1, pending.validators)
     assert executed.header.epoch == 0
+
+
+def test_node_that_genesis_gives_no_vote_is_an_observer_from_the_start() -> None:
+    document = genesis_document()
+    node = {"public_key": key_of("node:ICBC").public_key, "address": "icbc.test:7001"}
+    members = tuple(
+        item | {"node": node} if item["id"] == "ICBC" else item for item in document["members"]
+    )
+    settings = {"member_change_window": WINDOW}
+    chain = Governance()
+    chain.start(document | {"members": members, "settings": settings})
+    assert chain.names() == FOUR
+    standing = {item["id"]: item["standing"] for item in chain.query("members.list")}
+    assert (standing["ICBC"], standing["D02"], standing["PAB"]) == (
+        "observer",
+        "validator",
+        "member",
+    )
+    chain.ready("ICBC", "node:ICBC")
+    assert chain.decide("D01", "promote", "ICBC")[1]["state"] == "pending"
+
+
+@pytest.mark.parametrize("window", [0, 1, 10_001, "4", True])
+def test_window_of_changes_is_checked_in_genesis(window: object) -> None:
+    settings = {"member_change_window": window}
+    with pytest.raises(Refused, match="member_change_window") as caught:
+        parse_genesis(encode(genesis_document(settings=settings)))
+    assert caught.value.code is Code.GENESIS_MALFORMED
 
 
 def test_states_of_a_proposal() -> None:
