@@ -139,7 +139,7 @@ def test_two_anchors_of_one_kind_are_one_too_many(folder: Path) -> None:
 
 
 def test_f40_fork_in_a_later_epoch_names_its_signers(folder: Path) -> None:
-    """F40 across epochs: members of epoch 1 certified two blocks; ICBC, who came later, is named."""
+    """F40 across epochs: members of epoch 1 certified two blocks; ICBC, new then, is named."""
     homes = []
     for number in (1, 2):
         chain = GovernedChain()
