@@ -177,9 +177,10 @@ class Node:
         self._gateway = Gateway(
             chain_id=genesis.chain_id,
             member=settings.member,
-            members=len(genesis.members),
+            members=len(self._membership.current.members),
             handler=self._service.handle,
         )
+        self._membership.listen(lambda now: self._gateway.serve_members(len(now.members)))
         self._listener = Listener(self._renewal.endpoint, self._peers.serve, self._gateway.serve)
         self.report = Report(self._report_parts(), self._clock.wall_ms)
 

@@ -51,10 +51,15 @@ class Shares:
     """Places for a number of members: none can take more than its part (see above)."""
 
     def __init__(self, total: int, members: int) -> None:
-        self.member_most = max(2, total // max(1, members))
-        self.client_most = max(1, self.member_most // 2)
+        self._total = total
+        self.divide(members)
         self._members: Counter[str] = Counter()
         self._clients: Counter[ClientIdentity] = Counter()
+
+    def divide(self, members: int) -> None:
+        """Give each of so many members its equal part from now on."""
+        self.member_most = max(2, self._total // max(1, members))
+        self.client_most = max(1, self.member_most // 2)
 
     def __len__(self) -> int:
         return self._members.total()
@@ -114,6 +119,11 @@ class Gateway:
         self._requests = Shares(self._limits.requests, members)
         self._waiting = Shares(self._limits.waiting, members)
         self.counters = GatewayCounters()
+
+    def serve_members(self, members: int) -> None:
+        """Divide the places among so many members from now on; what is taken stays taken."""
+        for shares in (self._connections, self._requests, self._waiting):
+            shares.divide(members)
 
     @property
     def connected(self) -> int:

@@ -56,9 +56,14 @@ class Roster:
         }
 
     def update(self, membership: Membership) -> None:
-        """Take in who has a node now, and where; observers may come and go within an epoch."""
+        """Take in who has a node now, and where; observers may come and go within an epoch.
+
+        A validator that the last block of the epoch removes stays where it is until the next one:
+        its vote on that block may be needed.
+        """
         nodes = {item.id: item.node for item in membership.members.values() if item.node}
-        self._addresses = {name: node.address for name, node in nodes.items()}
+        kept = {name: at for name, at in self._addresses.items() if name in self.validators}
+        self._addresses = {**kept, **{name: node.address for name, node in nodes.items()}}
         for name in [name for name in self._numbers if name not in nodes]:
             if name not in self.validators and name != self.own:
                 del self._numbers[name]

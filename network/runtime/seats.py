@@ -46,6 +46,9 @@ from network.runtime.trace import Trace, TracedMachine
 from network.runtime.voter import Ballot, Voter
 from network.wire import Votes
 
+FAREWELL_SECONDS = 10.0
+FLUSH_SECONDS = 0.5
+
 Machine: TypeAlias = Replica | Observer
 
 log = structlog.get_logger()
@@ -83,12 +86,14 @@ class Seats:
         self._parts = parts
         self._lock = trio.Lock()
         self._wake = trio.Event()
+        self._has_ended = trio.Event()
         self.removed: LocalError | None = None
         self.machine: Machine
         self.config: ReplicaConfig
         self.changes_count = 0
         parts.membership.listen(self._on_membership)
         self._seat(*self._find_epoch())
+        self._look_for_removal(parts.membership.current)
 
     @property
     def replica(self) -> Replica | None:
@@ -114,10 +119,22 @@ class Seats:
             await self._wake.wait()
             self._wake = trio.Event()
             if self.removed is not None:
+                await self._finish_epoch()
                 raise self.removed
             may_vote = self._find_ballot(self.config) is not None
             if may_vote != (self.replica is not None):
                 await self._change(self.config.epoch, self.config.members)
+
+    async def _finish_epoch(self) -> None:
+        """Give the last votes before a removed validator's node ends.
+
+        The block that removes it is still its epoch's to certify; without its vote the others may
+        lack a quorum. They cut the links when they have gone on.
+        """
+        if self.replica is not None:
+            with trio.move_on_after(FAREWELL_SECONDS):
+                await self._has_ended.wait()
+            await trio.sleep(FLUSH_SECONDS)
 
     def reconsider(self) -> None:
         """Look again whether this node plays the right part."""
@@ -125,16 +142,20 @@ class Seats:
 
     def _on_membership(self, membership: Membership) -> None:
         parts = self._parts
-        own = parts.roster.own
-        if membership.is_removed(own):
-            self.removed = LocalError(
-                Code.NODE_REMOVED,
-                f"member {own} was removed by block {membership.header.height}: this node ends "
-                "here, its home can be audited",
-            )
+        self._look_for_removal(membership)
         parts.roster.update(membership)
         parts.peers.set_peers(parts.roster.own_address(), parts.roster.addresses())
         self.reconsider()
+
+    def _look_for_removal(self, membership: Membership) -> None:
+        own = self._parts.roster.own
+        if membership.is_removed(own):
+            self.removed = LocalError(
+                Code.NODE_REMOVED,
+                f"member {own} was removed by block {membership.header.height} or before: this "
+                "node ends here, its home can be audited",
+            )
+            self.reconsider()
 
     # From epoch to epoch
 
@@ -144,7 +165,9 @@ class Seats:
         After a state was installed it may be the same epoch again; or an earlier one than this
         observer has been led to, which then goes on towards it (rule 41).
         """
-        if effect.epoch > self.config.epoch:
+        if self.removed is not None:
+            self._has_ended.set()
+        elif effect.epoch > self.config.epoch:
             await run_in_thread(self._parts.keeper.flush)
             await self._change(effect.epoch, effect.members)
         else:

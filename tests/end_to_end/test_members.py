@@ -193,13 +193,17 @@ def test_f82_a_node_joins_follows_and_is_promoted_without_a_restart(members: Mem
     assert members.status(JOINER)["index"] == 4
 
 
-def test_f84_the_primary_is_removed_and_its_node_stops(members: Members) -> None:
+def test_f84_f86_the_primary_is_removed_while_another_node_dies(members: Members) -> None:
     primary = members.validators.pop(0)
     assert members.status("D18")["primary"] == primary
     size = len(members.validators)
     proposal = members.propose(members.validators[0], {"kind": "remove", "member": primary})
     members.approve(proposal, members.validators[1:])
     assert size == 4
+    # While the change is pending a node dies: it finds all of it or nothing in its home (F86).
+    members.kill("icbc-gd")
+    members.start("icbc-gd")
+    wait_for_answer(members, "icbc-gd")
     members.wait_epoch(2)
     process = members.province.network.node(primary).process
     assert send_signal(process, signal.SIGCONT, 20)  # it ends by itself

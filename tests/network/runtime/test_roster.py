@@ -74,6 +74,16 @@ def test_the_next_epoch_gives_new_numbers_and_says_which_were_which() -> None:
     assert roster.validators == ("c", "b", "a", "z")
 
 
+def test_rule_2_a_validator_removed_by_the_last_block_stays_to_certify_it() -> None:
+    roster = Roster("a", {})
+    roster.enter(keys("dcba"), membership(*FOUR, member("z", 7010)))
+    after = membership(*FOUR[:3], member("z", 7010), voters="cbaz")
+    roster.update(after)
+    assert PeerAddress(0, "d", "10.0.0.1", 7003) in roster.addresses()
+    roster.enter(keys("cbaz"), after)
+    assert "d" not in {address.member for address in roster.addresses()}
+
+
 def test_a_node_that_is_not_in_the_chain_yet_has_a_number_of_its_own() -> None:
     roster = Roster("new", {"d": ("10.9.9.9", 1)})
     roster.enter(keys("dcba"), membership(*FOUR))
