@@ -17,7 +17,7 @@ from tests.twins_protocol.explore import (
 from tests.twins_protocol.main import main
 from tests.twins_protocol.world import SPLITS, World, side
 
-EVERY = 499
+EVERY = 1999
 
 
 def fingerprint(world):
@@ -32,7 +32,7 @@ def test_f38_sample_of_the_twins_schedules():
         views.add(world.highest_view)
         with_evidence += bool(world.counts["evidence"])
     assert max(views) >= 4
-    assert with_evidence > 80
+    assert with_evidence > 20
 
 
 def test_f38_all_schedules_are_there_once():
