@@ -217,7 +217,7 @@ class Invariants:
     def _check_unfit(self, member: Member, message: Any, effects: list[Effect]) -> None:
         """Rule 17: a primary that proposes what is invalid is left at once."""
         if not isinstance(message, PrePrepare) or any(
-            isinstance(effect, fx.ReportDrop | fx.ReportViewChange | fx.SetTimer)
+            isinstance(effect, fx.ReportDrop | fx.ReportViewChange | fx.SetTimer | fx.FetchRequests)
             for effect in effects
         ):
             return

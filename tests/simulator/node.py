@@ -315,8 +315,15 @@ class SimNode:
     def _handle_body(self, digest: bytes, origin: int, is_local: bool) -> None:
         if digest in self.ledger.seen or not self.is_voter:
             return
-        body = self.ledger.bodies[digest]
         self.bodies.add(digest)
+        self._announce(digest, origin, is_local)
+
+    def _announce_executed(self, life: int, digest: bytes) -> None:
+        if life == self._life:
+            self._announce(digest, self.config.index, is_local=False)
+
+    def _announce(self, digest: bytes, origin: int, is_local: bool) -> None:
+        body = self.ledger.bodies[digest]
         request = Request(digest, body.size, body.expires_at_ms, origin)
         self.handle(RequestReceived(request, is_local))
 
@@ -441,6 +448,9 @@ class SimNode:
 
     def _perform_fetch_requests(self, effect: fx.FetchRequests) -> None:
         self.world.count("fetches of bodies")
+        for digest in effect.hashes:
+            if digest in self.ledger.seen:  # in an own block: after a start the replica forgot it
+                self.world.scheduler.after(0, self._announce_executed, self._life, digest)
         for member in effect.sources:
             node = self.roster.node_of(member)
             self.world.transmit(self.index, node, ("want bodies", effect.hashes))
