@@ -4,7 +4,7 @@
     drained  a − 1 is executed or installed here; the next members are known
     over     a − 1 is stable too: `EnterEpoch`, and nothing after it
 
-Who is in another epoch is told the way, a few times a second at most: one that is behind gets the
+Who is in another epoch is told the way, now and then at most: one that is behind gets the
 certificate of its epoch's last block, one that is ahead gets a STATUS and answers the same way.
 Votes of a later epoch that come early are dropped; STATUS brings them again (rule 28).
 """
@@ -20,7 +20,7 @@ from consensus.messages import Message, Status
 from consensus.state import Phase, State
 from ledger.errors import Code, LocalError
 
-ANSWERS_PER_PERIOD = 8
+ANSWERS_PER_PERIOD = 2  # an answer may hold many certificates (F69)
 
 
 class EpochEnd:

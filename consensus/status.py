@@ -100,7 +100,9 @@ class StatusExchange:
             self._send_stable(sender)
         for height in message.uncertified[: state.config.limits.window]:
             certificate = checkpoints.certificates.get(height)
-            if certificate is not None and height != state.stable_height:
+            if certificate is None or certificate.epoch != state.config.epoch:
+                continue
+            if height != state.stable_height:
                 state.send(sender, StableCertificate(state.config.epoch, certificate))
 
     def _send_stable(self, to: int) -> None:

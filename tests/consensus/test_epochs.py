@@ -339,7 +339,7 @@ def test_message_of_an_earlier_epoch_is_answered_with_the_way_out():  # rule 2
     effects = bench.receive(old.view_change(1, 2), old.prepare(0, old.batch(ACTIVE), 2))
     assert reasons(effects) == ["message of another epoch"] * 2
     assert of_kind(effects, fx.ShowEpochs) == [fx.ShowEpochs(2, 0)]  # once in a while
-    bench.wait(200)
+    bench.wait(500)
     assert len(of_kind(bench.receive(status(), sender=2), fx.ShowEpochs)) == 1
 
 
@@ -402,6 +402,18 @@ def test_f84_removed_primary_leads_to_the_end_and_the_next_member_goes_on():
 def test_own_place_is_a_members_or_an_observers(index):
     with pytest.raises(LocalError, match=f"own index {index} of 4 members"):
         replace(make_config(4, OBSERVER), index=index)
+
+
+def test_certificate_of_the_old_epoch_is_not_shown_as_one_of_the_new():  # rule 2
+    bench = first_of_next()
+    batch = bench.make.batch(ACTIVE)
+    bench.commit_height(batch)
+    block_hash = block_hash_of(ACTIVE, bench.make.digest(batch))
+    bench.receive(*(bench.make.checkpoint(ACTIVE, block_hash, by) for by in (0, 2, 3)))
+    assert bench.replica.stable_height == ACTIVE
+    asked = replace(status(stable=ACTIVE, uncertified=(LAST,)), epoch=1)
+    effects = bench.receive(asked, sender=2)
+    assert said(effects, StableCertificate) == []
 
 
 # Observers, as a validator sees them: peers from n upward

@@ -11,6 +11,8 @@ from consensus import effects as fx
 from consensus.events import BatchExecuted, Timer
 from consensus.floor import CAUSE
 from tests.consensus.harness import WALL_MS, Bench, block_hash_of, of_kind
+from tests.simulator.schedule import parse_schedule
+from tests.simulator.simulation import Simulation
 
 STEP_MS = 100
 
@@ -118,3 +120,18 @@ def test_f28_primary_itself_and_members_on_their_way_do_not_count():
         bench.wait(1000)
         bench.fire(Timer.STATUS)
     assert CAUSE not in [item.cause for item in of_kind(bench.effects, fx.ReportViewChange)]
+
+
+@pytest.mark.parametrize("base_ms", [0, 100, 150])
+def test_f28_working_primary_is_kept_under_a_flood_on_slow_links(base_ms):
+    story = [
+        "nodes 4",
+        "seed 3",
+        "calm-after 7000",
+        f"at 0 base {base_ms}",
+        "at 300 flood 1 every 10 for 6000",
+        "at 310 flood 2 every 20 for 6000",
+    ]
+    result = Simulation(0, schedule=parse_schedule(story)).run()
+    assert not any(name.startswith("view changes") for name in result.counts)
+    assert len(result.nodes[0].ledger.index) > 60
