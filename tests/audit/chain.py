@@ -64,9 +64,9 @@ class GovernedChain(Governance, CertifiedChain):
 
 
 def node_key(member: str, public_key: bytes) -> SigningKey:
-    """Return the key of a member's node, the first or the second."""
-    keys = (key_of(f"node:{member}{suffix}") for suffix in ("", ".2"))
-    return next(key for key in keys if key.public_key == public_key)
+    """Return the key of a member's node: its first, its second, or one of those of no name."""
+    names = [f"node:{member}", f"node:{member}.2", *(f"key{number}" for number in range(6))]
+    return next(key for key in map(key_of, names) if key.public_key == public_key)
 
 
 def governed_chain() -> GovernedChain:

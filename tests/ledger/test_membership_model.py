@@ -220,8 +220,9 @@ ACTS = st.one_of(
 class Pair:
     """The ledger and the model, taken through the same acts."""
 
-    def __init__(self) -> None:
-        self.chain, self.model = Governance(), Model()
+    def __init__(self, chain: Governance | None = None) -> None:
+        self.chain = Governance() if chain is None else chain
+        self.model = Model()
         self.ids: list[bytes] = []
 
     def take(self, act: tuple[Any, ...]) -> None:
