@@ -48,7 +48,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "ledger.execution": _AREAS | {"ledger.lending"},
     "ledger.queries": _AREAS | {"ledger.lending"},
     "ledger.snapshots": _CHAIN | {"ledger.storage", "ledger.state"},
-    "ledger.audit": _TOP,
+    "ledger.audit": _TOP | {"ledger.snapshots"},
     "consensus": _BASE | {"ledger.chain"},
     "network": _LEDGER | {"consensus"},
     "genesis": _LEDGER | {"network"},

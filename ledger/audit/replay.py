@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ledger.audit import diagnosis
+from ledger.audit.begun import judge_begun
 from ledger.audit.comparison import compare_stores
 from ledger.audit.epochs import ReplayedEpochs
 from ledger.audit.files import check_files, check_genesis_file
@@ -153,6 +154,10 @@ def _judge(
     report.trusted = None if anchors.trusted is None else anchors.trusted.header.height
     replay = _Replay(stored, replayed, anchors, report, verifier)
     try:
+        base = ChainStore(stored).base()
+        if base is not None:
+            judge_begun(stored, replayed, anchors, report, base)
+            return
         replay.run(progress)
     except FoundError as error:
         report.verdict = Verdict.INVALID

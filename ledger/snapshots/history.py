@@ -93,12 +93,12 @@ def _read_block(item: object, want: bytes) -> StoredBlock:
     verify_transaction_hashes(block)
     verify_results(block)
     for stored in transactions:
-        if stored.attachment_count != _signed_count(stored):
+        if stored.attachment_count != signed_count(stored):
             raise invalid(f"count of bodies in block {header.height} is not what was signed")
     return block
 
 
-def _signed_count(stored: StoredTransaction) -> int:
+def signed_count(stored: StoredTransaction) -> int:
     """Return how many bodies the sender signed; hashes do not cover the stored count."""
     transaction = transaction_from_parts(stored.unsigned, stored.signature, ())
     count = transaction.body.get("count") if transaction.kind == SUBMIT_KIND else 0
