@@ -20,6 +20,7 @@ from consensus.config import ReplicaConfig
 from consensus.events import Request
 
 REFUSED_MAX = 10_000
+QUEUE_SLACK = 64  # hashes of what is ordered already that a queue may hold beside the others
 # A member that runs ahead of this node may fill its places anew before this node has executed.
 PLACES_SLACK = 2
 
@@ -34,6 +35,7 @@ class RequestPool:
     def __init__(self, config: ReplicaConfig) -> None:
         self._limits = config.limits
         self._queues: list[deque[bytes]] = [deque() for _ in range(config.size)]
+        self._longest = [QUEUE_SLACK] * config.size
         self._used = [0] * config.size
         self._owners: dict[bytes, tuple[int, ...]] = {}
         self._turn = 0
@@ -83,8 +85,16 @@ class RequestPool:
         self._used[origin] += cost
         if digest not in self.in_batch:
             self.ready.add(digest)
-            self._queues[origin].append(digest)
+            self._queue(digest, origin)
         return True
+
+    def _queue(self, digest: bytes, member: int) -> None:
+        """Put a hash into a member's queue; what a backup never takes from it is cleared away."""
+        queue = self._queues[member]
+        queue.append(digest)
+        if len(queue) > self._longest[member]:
+            self._queues[member] = deque(item for item in queue if item in self.ready)
+            self._longest[member] = 2 * len(self._queues[member]) + QUEUE_SLACK
 
     def _add_owner(self, request: Request, member: int) -> None:
         """Let a second member that relays a request serve it from its own places too."""
@@ -95,7 +105,7 @@ class RequestPool:
         self._owners[request.hash] = (*owners, member)
         self._used[member] += cost
         if request.hash in self.ready:
-            self._queues[member].append(request.hash)
+            self._queue(request.hash, member)
 
     def _remove(self, digest: bytes) -> None:
         request = self.pending.pop(digest, None)
@@ -240,7 +250,7 @@ class RequestPool:
         self._queues = [deque() for _ in self._queues]
         for digest in self.pending:
             for member in self._owners[digest]:
-                self._queues[member].append(digest)
+                self._queue(digest, member)
         self.watched = {}
         self.watched_places = 0
         self.served_ns = 0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from consensus import effects as fx
 from consensus.events import Request, RequestReceived, Timer
-from consensus.requests import PLACES_SLACK, RequestPool
+from consensus.requests import PLACES_SLACK, QUEUE_SLACK, RequestPool
 from tests.consensus.harness import EXPIRES_MS, WALL_MS, Bench, make_config, of_kind, tx
 
 
@@ -180,3 +180,15 @@ def test_body_behind_an_own_vote_is_kept_though_all_places_are_taken():  # rule 
         fx.ForgetRequests((tx(99),))
     ]
     assert of_kind(again.add_bodies(1, origin=3), fx.ForgetRequests) == []
+
+
+def test_queues_of_a_backup_do_not_grow_with_what_others_order():  # rule 48
+    pool = pool_with()
+    for number in range(3000):
+        assert pool.add(request(number, 2), is_local=False)
+        pool.mark_in_batch((tx(number),), number + 1, 0)
+        pool.process_executed((tx(number),), number + 1)
+    assert max(len(queue) for queue in pool._queues) <= QUEUE_SLACK
+    for number in range(3000, 3010):
+        assert pool.add(request(number, 2), is_local=False)
+    assert pool.take(WALL_MS) == [tx(3000), tx(3001), tx(3002)]
