@@ -95,18 +95,36 @@ def join(
     "rejoin", cls=Command, example="creditledger member rejoin --home /var/lib/cl --as D02"
 )
 @_home_option
+@click.option("--member", "member_folder", type=_PATH, help="Its member.key folder (see below).")
 @_as_option
 @_password_option
 @json_option
 @click.pass_context
 def rejoin(
-    context: click.Context, home: Path, identity: str, password_file: Path | None, as_json: bool
+    context: click.Context,
+    home: Path,
+    member_folder: Path | None,
+    identity: str,
+    password_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Let a node that must not vote under its key re-enter: a new key, and the proposal for it.
 
     For a home that was restored, wiped or rolled back (E6201 to E6205). The node goes on as an
-    observer and votes under the new key when enough members have approved it.
+    observer and votes under the new key when enough members have approved it. A home out of a
+    backup has no TLS certificate: --member issues one.
     """
+    from commands.node_home import add_certificate, has_certificate
+    from network.certificates import LEAF_DAYS
+    from network.runtime.settings import load_settings
+
+    if not has_certificate(home):
+        if member_folder is None:
+            raise LocalError(
+                Code.INPUT_USAGE, f"{home} holds no TLS certificate: name the member's key folder"
+            )
+        member, password = load_settings(home).member, old_password(password_file)
+        add_certificate(home, member, member_folder, LEAF_DAYS, password)
     _rotate_node(context, home, identity, password_file, as_json, "re-entry under a new key")
 
 

@@ -105,6 +105,11 @@ def add_certificate(
     return path, now + timedelta(days=days)
 
 
+def has_certificate(home: Path) -> bool:
+    """Tell whether a home holds a TLS certificate."""
+    return any(HomeLayout(home).keys.glob("tls*.crt"))
+
+
 def make_member_key(
     out: Path, member: str, chain_id: bytes, password: bytes | None
 ) -> tuple[NewKey, bytes]:

@@ -88,6 +88,10 @@ class HomeLayout:
         """The folder of the vote log of a node key that came after the first."""
         return self.folder / f"votes-{node_public_key.hex()[:16]}"
 
+    def node_keys(self) -> tuple[Path, ...]:
+        """The files of the node's keys, of which the chain says which is in force."""
+        return tuple(sorted(self.keys.glob("node*.key")))
+
     def vote_folders(self) -> tuple[Path, ...]:
         """The folders of all vote logs that are there."""
         found = (self.votes, *sorted(self.folder.glob("votes-*")))
@@ -113,7 +117,7 @@ class HomeLayout:
         return (
             (self.config, "config.toml"),
             (self.genesis, "genesis.bin"),
-            (self.keys / NODE_KEY, f"keys/{NODE_KEY}"),
+            (next(iter(self.node_keys()), self.keys / NODE_KEY), f"keys/{NODE_KEY}"),
             (self.database / "CURRENT", "the database db/"),
         )
 

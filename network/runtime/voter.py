@@ -43,7 +43,6 @@ from network.runtime.threads import run_in_thread
 from network.wire import GetVotes, KnownVotes
 
 ASK_SECONDS = 1.0
-_KEYS = "node*.key"
 
 log = structlog.get_logger()
 
@@ -144,8 +143,7 @@ class Voter:
         return Ballot(signer, votes, records, bodies, Remembered.of(records, *self._began))
 
     def _find_key(self, public_key: bytes) -> SigningKey:
-        folder = self._home.layout.keys
-        for path in sorted(folder.glob(_KEYS)):
+        for path in self._home.layout.node_keys():
             key = SigningKey(load_key(path, self._password))
             if key.public_key == public_key:
                 return key
