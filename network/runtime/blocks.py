@@ -30,6 +30,7 @@ from ledger.transactions.envelope import Transaction
 from network.peers import PeerNetwork
 from network.runtime.catch_up import CatchUp
 from network.runtime.door import Door
+from network.runtime.executed import ExecutedBodies
 from network.runtime.membership import MembershipWatch
 from network.runtime.mempool import Mempool
 from network.runtime.own_votes import ANCHOR_KEY
@@ -98,6 +99,8 @@ class BlockKeeper:
         self._certified = trio.Event()
         last = chain.last_certificate()
         self.head = head
+        self._bodies = ExecutedBodies(chain)
+        mempool.bind(self._bodies.get)
         self.certified_height = 0 if last is None else last.height
         self.alert_height = 0  # of the last block executed here that raised an alert
         self.transactions_count = 0
@@ -130,7 +133,7 @@ class BlockKeeper:
             self._executed.set()
 
     async def _execute_ordered(self, effect: fx.Execute) -> None:
-        held = [self._mempool.get(item) for item in effect.batch.transactions]
+        held = [self._mempool.find(item) for item in effect.batch.transactions]
         found = [item for item in held if item is not None]
         if len(found) != len(held):
             raise LocalError(Code.INTERNAL, f"a body of block {effect.batch.height} is not held")
@@ -165,6 +168,7 @@ class BlockKeeper:
             self._execute, batch, transactions, digests, expected
         )
         self.head = executed.header
+        self._bodies.add(batch.height, batch.transactions)
         if is_changed:
             self._membership.tell()
         self.blocks_count += 1
@@ -252,7 +256,7 @@ class BlockKeeper:
         """Announce the bodies that are held, ask other members for the rest."""
         missing = []
         for signed_hash in effect.hashes:
-            held = self._mempool.get(signed_hash)
+            held = self._mempool.find(signed_hash)
             if held is None:
                 # What is being checked is announced soon; the replica asks again if it fails.
                 if not self._door.is_in_check(signed_hash):
@@ -262,6 +266,7 @@ class BlockKeeper:
         sources = [source for source in effect.sources if source in self._peers.connected]
         if not missing or not sources:
             return
+        self._door.expect(missing)
         source = sources[self._asked % len(sources)]
         self._asked += 1
         for start in range(0, len(missing), ASK_HASHES):

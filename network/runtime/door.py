@@ -9,7 +9,7 @@ BUSY when its places are taken; another member's surplus is dropped and fetched 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,6 +25,7 @@ from network.runtime.mempool import Held, Mempool
 from network.runtime.verifier import ChunkWorker
 
 RETRY_AFTER_MS = 50
+EXPECTED_MAX = 10_000
 # What execution costs beside its bytes, as a size (rule 22 counts places by size).
 _ENVELOPE_BYTES = 64
 
@@ -88,6 +89,7 @@ class Door:
         self._places_in_check = 0
         self._worker: ChunkWorker[Transaction, Verdict] = ChunkWorker(check_thoroughly)
         self._in_check: set[bytes] = set()
+        self._expected: OrderedDict[bytes, None] = OrderedDict()
         self._hashes_in_check: Counter[bytes] = Counter()
         self.refused_count = 0
         self.busy_count = 0
@@ -212,8 +214,8 @@ class Door:
         """Tell the replica of a body that is held."""
         size = len(held.wire) + _ENVELOPE_BYTES
         expires_at_ms = held.transaction.expires_at_ms
-        # Its member may have left the epoch while it was checked.
-        place = origin if origin < self._size else self._own
+        # Its member may have left the epoch while it was checked, or it is out of the own chain.
+        place = origin if 0 <= origin < self._size else self._own
         request = Request(signed_hash, size, expires_at_ms, place)
         self._post(RequestReceived(request, is_local))
 
@@ -264,9 +266,17 @@ class Door:
             if origin not in (self._own, held.origin):
                 self.announce(held, signed_hash, origin, is_local=False)
             return Accepted(transaction.id)
-        if self._chain.fate(transaction.id) is not None:
+        is_expected = self._expected.pop(signed_hash, 0) is None
+        if self._chain.fate(transaction.id) is not None and not is_expected:
             return Accepted(transaction.id)
         return None
+
+    def expect(self, hashes: Sequence[bytes]) -> None:
+        """Take these bodies in though they may be executed: a proposal waits for them (rule 20)."""
+        for signed_hash in hashes:
+            self._expected[signed_hash] = None
+        while len(self._expected) > EXPECTED_MAX:
+            self._expected.popitem(last=False)
 
     def _settle(
         self, item: _Candidate, verdict: Verdict, origin: int, *, is_local: bool

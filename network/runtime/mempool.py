@@ -9,7 +9,7 @@ told BUSY; each other member has a share of its own, so that one of them cannot 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ledger.transactions.envelope import Transaction
@@ -45,6 +45,15 @@ class Mempool:
         self._counts: dict[int, int] = {}
         self._bytes: dict[int, int] = {}
         self._refused: OrderedDict[bytes, tuple[int, str]] = OrderedDict()
+        self._find_executed: Callable[[bytes], Held | None] = self._held.get
+
+    def bind(self, find_executed: Callable[[bytes], Held | None]) -> None:
+        """Say where the bodies are that the last blocks hold."""
+        self._find_executed = find_executed
+
+    def find(self, signed_hash: bytes) -> Held | None:
+        """Return a body that waits, or one of the last blocks: a proposal may hold it again."""
+        return self._held.get(signed_hash) or self._find_executed(signed_hash)
 
     def __len__(self) -> int:
         return len(self._held)
