@@ -262,7 +262,7 @@ class Ingress:
         wires: list[bytes] = []
         left = ANSWER_BYTES_MAX
         for signed_hash in dict.fromkeys(hashes):
-            held = self._mempool.get(signed_hash)
+            held = self._mempool.find(signed_hash)
             if held is not None and len(held.wire) <= left:
                 wires.append(held.wire)
                 left -= len(held.wire)
