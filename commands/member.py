@@ -26,14 +26,18 @@ from commands.session import (
     any_identity,
     net_of,
     open_session,
+    profile_folder,
     report,
     trusted_genesis,
 )
 from commands.trust import follow_chain
-from commands.values import moment
+from commands.values import moment, now_ms
 from ledger.chain.epochs import encode_changes
 from ledger.errors import Code, LocalError
+from ledger.membership.members import Member
 from ledger.membership.possession import KeyRole, prove_possession
+from ledger.membership.queries import PROVEN_MAX
+from network.profile import ANCHORS_FILE, save_anchors
 
 if TYPE_CHECKING:
     from network.methods import Head
@@ -259,6 +263,43 @@ def prove(
         show_json({"public_key": key.public_key, "proof": proof})
     else:
         say(f"--public-key {key.public_key.hex()} --proof {proof.hex()}")
+
+
+@command.command("trust", example="creditledger member trust --as D02")
+@identity_option
+@json_option
+@click.pass_context
+def trust(context: click.Context, identity: str, as_json: bool) -> None:
+    """Take the members' certificates as they are now into the profile, each proven.
+
+    After members have come, or have rotated their keys, a profile that knows only genesis cannot
+    talk to their nodes; every proof is verified from genesis on before anything is written.
+    """
+    with open_session(context, identity) as session:
+        members = _proven_members(session)
+        chain_id = session.client.profile.chain_id
+    anchors = {item.id: b"" if item.is_removed else item.certificate for item in members}
+    folder = profile_folder(net_of(context), identity)
+    save_anchors(folder, chain_id, anchors)
+    if as_json:
+        show_json({"members": sorted(name for name, der in anchors.items() if der)})
+    else:
+        count = sum(1 for der in anchors.values() if der)
+        say(f"{count} members proven; {folder / ANCHORS_FILE}")
+
+
+def _proven_members(session: Session) -> list[Member]:
+    from network.members import verify_members
+
+    follower, _ = follow_chain(session)
+    clock_ms = now_ms() + session.client.profile.genesis.clock_offset_ms
+    names = [str(item["id"]) for item in session.query("members.list")]
+    found: list[Member] = []
+    for at in range(0, len(names), PROVEN_MAX):
+        wanted = names[at : at + PROVEN_MAX]
+        answer = session.query("members.proven", members=tuple(wanted))
+        found += verify_members(answer, wanted, follower, clock_ms)
+    return found
 
 
 @command.command("epochs", example="creditledger member epochs --out epochs.bin")

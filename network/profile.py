@@ -15,7 +15,9 @@ they are asked: the own department's first. Paths are relative to the folder.
     member = "tax"
     address = "127.0.0.1:7101"
 
-Anchors, validators and the chain id come from the genesis document alone, whose hash is the chain.
+Validators and the chain id come from the genesis document alone, whose hash is the chain. Anchors
+of TLS come from there too, and from `anchors.bin` where members have come or rotated their keys
+since: `member trust` writes it from what the network proves (`network.members`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from typing import Any
 
 from ledger.chain.certificate import weak_quorum
 from ledger.chain.receipt import Validators
+from ledger.encoding import decode, encode
 from ledger.errors import Code, LocalError, Refused
 from ledger.keys import SigningKey
 from ledger.membership.genesis import Genesis, parse_genesis
@@ -35,6 +38,8 @@ from network.certificates import load_key, public_key_of
 from network.tls import Anchors, TlsEndpoint
 
 CONFIG_FILE = "client.toml"
+ANCHORS_FILE = "anchors.bin"
+ANCHORS_FORMAT = "creditledger/anchors/1"
 _KEYS = {
     "member",
     "sender",
@@ -101,7 +106,7 @@ class Profile:
             name = _text(path, config, "signing_key")
             signing = SigningKey(load_key(folder / name, password))
         tls = TlsEndpoint(
-            anchors_of(genesis),
+            {**anchors_of(genesis), **load_anchors(folder, genesis.chain_id)},
             folder / _text(path, config, "tls_certificate"),
             folder / _text(path, config, "tls_key"),
             password,
@@ -121,6 +126,37 @@ def anchors_of(genesis: Genesis) -> Anchors:
                 Code.GENESIS_INVALID, f"certificate of {member.id} is not of its public key"
             )
     return {member.id: (member.certificate,) for member in genesis.members}
+
+
+def save_anchors(folder: Path, chain_id: bytes, anchors: Mapping[str, bytes]) -> None:
+    """Keep the certificates (DER) of members as they are now; an empty one: removed since."""
+    data = encode({"format": ANCHORS_FORMAT, "chain_id": chain_id, "members": dict(anchors)})
+    temporary = folder / f"{ANCHORS_FILE}.new"
+    temporary.write_bytes(data)
+    temporary.replace(folder / ANCHORS_FILE)
+
+
+def load_anchors(folder: Path, chain_id: bytes) -> dict[str, tuple[bytes, ...]]:
+    """Return the certificates that were kept, none of a removed member; empty without a file.
+
+    Raises `LocalError` (7003) for a file that is of another chain or not of its form.
+    """
+    path = folder / ANCHORS_FILE
+    kept: dict[str, tuple[bytes, ...]] = {}
+    if not path.exists():
+        return kept
+    try:
+        value = decode(path.read_bytes())
+        members = value["members"]
+        is_ours = value["format"] == ANCHORS_FORMAT and value["chain_id"] == chain_id
+        kept = {str(name): (bytes(der),) if der else () for name, der in members.items()}
+    except (Refused, KeyError, TypeError, AttributeError):
+        is_ours = False
+    if not is_ours:
+        raise LocalError(
+            Code.CONFIG_INVALID, f"{path} is not of this chain: remove it, then member trust"
+        )
+    return kept
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -29,11 +29,14 @@ from ledger.membership.proposals import (
     get_proposals_below,
     get_ready,
 )
-from ledger.state.overlay import Overlay
+from ledger.state.overlay import Overlay, leaf_key
+from ledger.state.tables import MEMBERS
+from ledger.state.tree import StateTree
 from ledger.transactions.fields import Fields
 
 PROPOSALS_MAX = 256
 CHANGES_MAX = 256
+PROVEN_MAX = 32
 
 
 def get_epoch_changes(
@@ -102,6 +105,34 @@ def _ready_ms(state: Overlay, member: Member) -> int | None:
     if ready is None or member.node is None or ready.node_key != member.node.public_key:
         return None
     return ready.time_ms
+
+
+def query_members_proven(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`members.proven` {members}: entries of at most 32 members, each with its proof.
+
+    The proofs lead to the state root of `header`, which `certificate` certifies. Raises `Rejected`
+    (5105) in the moment in which the head has no certificate yet.
+    """
+    fields = Fields(params)
+    wanted = fields.texts("members", maximum=PROVEN_MAX)
+    fields.done()
+    head = context.chain.head()
+    certificate = None if head is None else context.chain.certificate(head.height)
+    if head is None or certificate is None:
+        raise Rejected(Code.NOT_SYNCED, "the last block has no certificate yet: ask again")
+    reader = context.state.base
+    tree = StateTree(reader, head.state_root)
+    return {
+        "header": head.encoded(),
+        "certificate": certificate.encoded(),
+        "members": tuple(
+            (
+                reader.get(MEMBERS.prefix + name.encode()),
+                tree.prove(leaf_key(MEMBERS, name.encode())).encoded(),
+            )
+            for name in wanted
+        ),
+    }
 
 
 def query_proposals_list(context: QueryContext, params: Mapping[str, Any]) -> Value:
@@ -203,6 +234,7 @@ def query_epochs_changes(context: QueryContext, params: Mapping[str, Any]) -> Va
 
 QUERIES: Mapping[str, Query] = {
     "members.list": query_members_list,
+    "members.proven": query_members_proven,
     "proposals.list": query_proposals_list,
     "proposals.show": query_proposals_show,
     "epochs.current": query_epochs_current,

@@ -20,9 +20,11 @@ from commands.cli import cli
 from commands.frame import Exit
 from commands.session import Outcome
 from ledger.chain.epochs import Validators, decode_changes, follow_epochs
+from ledger.membership.genesis import Genesis
 from ledger.queries import QUERIES
 from network.certificates import make_member_certificate, save_certificate, save_key
 from network.methods import Head
+from network.profile import load_anchors
 from tests.audit.chain import GovernedChain
 from tests.ledger.governance import WINDOW
 from tests.ledger_harness import key_of
@@ -37,6 +39,7 @@ class FakeProfile:
     chain_id: bytes
     validators: Validators
     member: str
+    genesis: Genesis
 
 
 class FakeSession:
@@ -45,7 +48,7 @@ class FakeSession:
     def __init__(self, chain: GovernedChain, identity: str) -> None:
         self.chain, self.identity = chain, identity
         genesis = chain.genesis
-        self.profile = FakeProfile(genesis.chain_id, genesis.validator_keys(), identity)
+        self.profile = FakeProfile(genesis.chain_id, genesis.validator_keys(), identity, genesis)
 
     @property
     def client(self) -> FakeSession:
@@ -230,6 +233,18 @@ def test_withdrawn_by_its_proposer_alone(chain: GovernedChain) -> None:
     assert "proposal 1 is withdrawn" in _done("withdraw", "1", "--as", "D18")
     assert "is withdrawn, want open" in _run("approve", "1", "--as", "D01").output
     assert chain.names() == ["D01", "D02", "D20", "D18"]
+
+
+def test_certificates_of_the_members_are_taken_proven(
+    chain: GovernedChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member_commands, "now_ms", lambda: chain.head.time_ms)
+    monkeypatch.setattr(member_commands, "profile_folder", lambda *_: tmp_path)
+    chain.decide("D01", "rotate_key", "D02", key="D02.2")
+    assert "7 members proven" in _done("trust", "--as", "D18")
+    anchors = load_anchors(tmp_path, chain.genesis.chain_id)
+    assert anchors["D02"] == (chain.member("D02").certificate,)
+    assert len(anchors) == 7
 
 
 def test_epochs_are_verified_and_written_for_work_offline(
