@@ -157,6 +157,14 @@ def test_f24_locks_over_several_views():
     replay("f24-locks-over-views")
 
 
+def test_f25_member_that_was_away_too_long():
+    replay("f25-lagging-member")
+
+
+def test_f26_source_that_lies():
+    replay("f26-lying-source")
+
+
 def test_f27_wrong_checkpoints():
     replay("f27-wrong-checkpoints")
 

@@ -75,6 +75,7 @@ class Liar:
         self.usurped_view = 0
         self._patience = rng.randint(20, 600)
         self.flooded = 0
+        self.opened: NewView | None = None
         self.last_time_ms = 0
         self.refused: set[bytes] = set()
         unknown = [name for name in line.behaviours if name not in BEHAVIOURS]
@@ -97,6 +98,8 @@ class Liar:
     def transform(self, to: int, payload: Any) -> list[Any]:
         """Return what is sent to `to` in place of `payload`."""
         sent, lies = [payload], self._conspiracy.lies
+        if type(payload) is ViewChange and payload.signer == self.config.index:
+            self._remember(payload)
         for name in self.behaviours:
             before, sent = sent, []
             for item in before:
@@ -121,8 +124,11 @@ class Liar:
             return payload
         if type(payload) is PrePrepare:
             self.last_time_ms = payload.batch.time_ms or 0
-        self._heard.setdefault(type(payload), deque(maxlen=HEARD_MAX)).append(payload)
+        self._remember(payload)
         return payload
+
+    def _remember(self, payload: Any) -> None:
+        self._heard.setdefault(type(payload), deque(maxlen=HEARD_MAX)).append(payload)
 
     def known_bodies(self) -> list[Body]:
         """Return the last transactions whose bodies came in."""

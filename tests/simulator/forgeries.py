@@ -255,6 +255,20 @@ def answer_with_another_batch(liar: Liar, to: int, payload: Any) -> list[Any]:
     return [replace(payload, batch=replace(payload.batch, time_ms=later_ms))]
 
 
+def send_wrong_blocks(liar: Liar, to: int, payload: Any) -> list[Any]:
+    """Answer who fetches blocks with altered, missing or misplaced ones (F26)."""
+    if type(payload) is not tuple or payload[0] != "blocks" or not payload[1]:
+        return [payload]
+    blocks, way = list(payload[1]), liar.rng.randrange(3)
+    if way == 0:
+        blocks[-1] = replace(blocks[-1], results=b"\x01" + blocks[-1].results)
+    elif way == 1:
+        blocks = blocks[:-1]
+    else:
+        blocks[0] = replace(blocks[0], parent_hash=OTHER_BATCH)
+    return [("blocks", blocks, *payload[2:])]
+
+
 def flood(liar: Liar, to: int, payload: Any) -> list[Any]:
     """Send votes for views that will never come, without end (F70)."""
     if type(payload) is not Commit:
@@ -301,18 +315,25 @@ def order_slowly(liar: Liar, to: int, payload: Any) -> list[Any]:
 
 
 def open_twice(liar: Liar, to: int, payload: Any) -> list[Any]:
-    """Open one view by two true NEW-VIEWs that name other VIEW-CHANGEs (F19)."""
-    if type(payload) is not NewView or payload.signer != liar.config.index:
+    """Open one view by two true NEW-VIEWs that name other VIEW-CHANGEs (F19).
+
+    The second one follows when another VIEW-CHANGE than those of the first has come in.
+    """
+    if type(payload) is NewView and payload.signer == liar.config.index:
+        liar.opened = payload
+    opened = liar.opened
+    if opened is None or to not in liar.half:
         return [payload]
-    if to not in liar.half:
+    changes = {item.signer: item for item in liar.heard_of(ViewChange) if item.view == opened.view}
+    named = dict(opened.view_changes)
+    chosen = {signer: item for signer, item in changes.items() if signer not in named}
+    if not chosen:
         return [payload]
-    changes = {item.signer: item for item in liar.heard_of(ViewChange) if item.view == payload.view}
-    named = dict(payload.view_changes)
-    others = {signer: item for signer, item in changes.items() if signer not in named}
-    kept = {signer: item for signer, item in changes.items() if signer in named}
-    for signer in sorted(kept)[len(others) :]:
-        others[signer] = kept[signer]
-    return _open(liar, payload.view, others) or [payload]
+    for signer in sorted(named)[len(chosen) :]:
+        if signer in changes:
+            chosen[signer] = changes[signer]
+    second = _open(liar, opened.view, chosen)
+    return [*second, payload] if second else [payload]
 
 
 FORGERIES: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
@@ -330,6 +351,7 @@ FORGERIES: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
     "propose refused": propose_refused,
     "propose unfit": propose_unfit,
     "run ahead": run_ahead,
+    "send wrong blocks": send_wrong_blocks,
     "skip a height": skip_a_height,
     "shorten proofs": shorten_proofs,
     "show two view changes": show_two_view_changes,

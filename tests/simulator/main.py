@@ -151,7 +151,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--real-ledger", action="store_true", help="execute and store real blocks")
     parser.add_argument("--story", action="store_true", help="print the schedule of --seed")
     parser.add_argument("--no-shrink", action="store_true", help="do not shrink what fails")
-    parser.add_argument("--scenario", type=Path, help="replay a scenario file instead")
+    parser.add_argument("--scenario", type=Path, nargs="+", help="replay scenario files instead")
     parser.add_argument("--rewrite", action="store_true", help="write what came of --scenario")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     arguments = parser.parse_args(argv)
@@ -220,13 +220,18 @@ def write_found(seed: int, options: Options, folder: Path) -> Path | None:
     return path
 
 
-def _replay(path: Path, is_rewritten: bool) -> int:
-    if is_rewritten:
-        runner.rewrite(path)
-        return 0
-    came = runner.play(runner.load(path))
-    print("\n".join(came))
-    return 0 if came == runner.load(path).told else 1
+def _replay(paths: Sequence[Path], is_rewritten: bool) -> int:
+    """Play scenario files; say which end otherwise than they tell, or write them anew."""
+    failed = 0
+    for path in paths:
+        scenario = runner.load(path)
+        came = runner.play(scenario)
+        if is_rewritten:
+            runner.rewrite(path)
+        is_told = is_rewritten or came == scenario.told
+        failed += not is_told
+        print(f"{path.stem}: {'as told' if is_told else 'otherwise'}", *came, sep="\n    ")
+    return 1 if failed else 0
 
 
 def main(argv: Sequence[str]) -> int:
