@@ -6,27 +6,47 @@ bounds add up to no more than the whole: so no member can take another's place, 
 Above a bound the answer is BUSY with a delay, and nothing has been taken. Requests that wait
 (`receipt`, `watch`) have places of their own. A client that does not read its answers is read no
 further. Bytes that are no request get one response with their error number, under id 0; then the
-link is closed.
+link is closed. What costs a check and no correct client sends, a wrong signature before all, is
+borne up to an allowance, of each client and four times that of each member; then the sender is not
+read until it has waited that out (F68).
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 
 from ledger.encoding import Value
 from ledger.errors import Code, CreditLedgerError, LocalError, Refused, RemoteError
+from network.allowance import AllowanceLimits, Allowances
 from network.certificates import ClientIdentity
 from network.frames import CLIENT_LINK, WRITE_BYTES, FrameLink, LinkLimits
-from network.methods import HELLO, METHODS, WAITING_METHODS
+from network.methods import HELLO, METHODS, SUBMIT_MANY, WAITING_METHODS
 from network.tls import SecureStream
 from network.wire import Busy, Request, Response, decode_request
 
 log = logging.getLogger(__name__)
+
+# What no correct client sends, since it could have known better without asking.
+_BAD = frozenset(
+    (
+        Code.ENCODING_TYPE,
+        Code.ENCODING_RANGE,
+        Code.ENCODING_DEPTH,
+        Code.ENCODING_SIZE,
+        Code.ENCODING_MALFORMED,
+        Code.ENCODING_NOT_CANONICAL,
+        Code.SIGNATURE_INVALID,
+        Code.ENVELOPE_MALFORMED,
+        Code.ATTACHMENT_MISMATCH,
+    )
+)
+MEMBER_FACTOR = 4
 
 Handler = Callable[[ClientIdentity, Request], Awaitable[Value]]
 
@@ -41,6 +61,7 @@ class GatewayLimits:
     waiting: int = 16_384
     answers_bytes: int = 8 * 1024 * 1024  # unread by one client before it is read no further
     retry_after_ms: int = 50
+    bad_items: AllowanceLimits = field(default_factory=AllowanceLimits)  # of one client
 
     def __post_init__(self) -> None:
         if min(self.connections, self.requests, self.waiting, self.answers_bytes) < 1:
@@ -92,6 +113,7 @@ class GatewayCounters:
     busy: int = 0
     errors: int = 0
     malformed: int = 0
+    barred: int = 0
 
 
 class Gateway:
@@ -118,6 +140,11 @@ class Gateway:
         self._connections = Shares(self._limits.connections, members)
         self._requests = Shares(self._limits.requests, members)
         self._waiting = Shares(self._limits.waiting, members)
+        bad = self._limits.bad_items
+        self._of_clients = Allowances(bad)
+        self._of_members = Allowances(
+            AllowanceLimits(bad.burst * MEMBER_FACTOR, bad.rate * MEMBER_FACTOR)
+        )
         self.counters = GatewayCounters()
 
     def serve_members(self, members: int) -> None:
@@ -181,7 +208,10 @@ class Gateway:
         """Return the encoded response to a request that has its place."""
         self.counters.requests += 1
         try:
-            response = Response(request.id, await self._value(client, request))
+            value = await self._value(client, request)
+            if request.method == SUBMIT_MANY:
+                self._charge(client, _count_bad(value))
+            response = Response(request.id, value)
             data = response.encoded()
             most = self._limits.link.max_frame_bytes
             if len(data) > most:
@@ -190,6 +220,7 @@ class Gateway:
                 )
         except CreditLedgerError as error:
             self.counters.errors += 1
+            self._charge(client, int(error.code in _BAD))
             delay = error.retry_after_ms if isinstance(error, Busy) else 0
             return Response(request.id, None, error.code, error.message, delay).encoded()
         except (MemoryError, OSError):
@@ -200,6 +231,23 @@ class Gateway:
             text = "the node failed to answer; its log says why"
             return Response(request.id, None, Code.INTERNAL, text).encoded()
         return data
+
+    def _charge(self, client: ClientIdentity, count: int) -> None:
+        """Take bad items off the allowance of a client and its member."""
+        if not count:
+            return
+        now = trio.current_time()
+        is_barred = self._of_clients.charge(client, count, now)
+        if self._of_members.charge(client.member, count, now) or is_barred:
+            self.counters.barred += 1
+            log.warning("client %s is not read for %.0f s", client, self.barred_s(client))
+
+    def barred_s(self, client: ClientIdentity) -> float:
+        """Return for how many seconds nothing more of a client is read; 0 if it is served."""
+        now = trio.current_time()
+        return max(
+            self._of_clients.barred_s(client, now), self._of_members.barred_s(client.member, now)
+        )
 
     async def _value(self, client: ClientIdentity, request: Request) -> Value:
         if request.method not in METHODS:
@@ -232,7 +280,7 @@ class _Connection:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, nursery.cancel_scope)
             try:
-                while frames := await self._link.receive():
+                while frames := await self._receive():
                     await self._take_in(nursery, frames)
             except (Refused, RemoteError) as error:
                 refusal = error
@@ -241,6 +289,13 @@ class _Connection:
             raise self._error
         if refusal is not None:
             await self._gateway.refuse(self._link, refusal)
+
+    async def _receive(self) -> list[bytes]:
+        """Return the next frames, once the client is not barred; meanwhile TCP holds it back."""
+        frames = await self._link.receive()
+        while (seconds := self._gateway.barred_s(self._client)) > 0:
+            await trio.sleep(seconds)
+        return frames
 
     async def _take_in(self, nursery: trio.Nursery, frames: Sequence[bytes]) -> None:
         for data in frames:
@@ -284,3 +339,9 @@ class _Connection:
             size += len(data)
             taken.append(data)
         return taken
+
+
+def _count_bad(value: Any) -> int:
+    """Return how many items of a `submit_many` answer are refusals of what is bad."""
+    items = value.get("items") if isinstance(value, Mapping) else None
+    return sum(item[1] in _BAD for item in items) if isinstance(items, tuple) else 0

@@ -20,6 +20,7 @@ from ledger.errors import CreditLedgerError
 from ledger.keys import SigningKey
 from ledger.transactions.envelope import Transaction, sign_transaction
 from network import methods
+from network.client import open_client
 from network.connection import NodeError, open_connection
 from network.profile import NodeAddress, Profile
 
@@ -27,6 +28,7 @@ CONNECTIONS = 4
 AT_ONCE = 32
 AGAIN_S = 0.2
 ANSWER_S = 5.0
+TTL_MS = 3_600_000
 
 
 @dataclass(slots=True)
@@ -40,14 +42,15 @@ class Flood:
 
     async def run(self) -> None:
         """Flood every node of the profile, until cancelled."""
-        example = self._example()
+        async with open_client(self.profile) as client:
+            example = self._example((await client.head()).clock_ms + TTL_MS)
         async with trio.open_nursery() as nursery:
             for node in self.profile.nodes:
                 for number in range(CONNECTIONS):
                     random = Random(f"{self.seed}/{node.member}/{number}")  # noqa: S311
                     nursery.start_soon(self._keep, node, random, example)
 
-    def _example(self) -> Transaction:
+    def _example(self, expires_at_ms: int) -> Transaction:
         """Return a transaction that is right but for its signature."""
         profile = self.profile
         return sign_transaction(
@@ -55,7 +58,7 @@ class Flood:
             chain_id=profile.chain_id,
             sender=profile.sender,
             nonce=bytes(16),
-            expires_at_ms=2**40,
+            expires_at_ms=expires_at_ms,
             kind="records.submit",
             body={"category": "C040", "count": 1},
         )

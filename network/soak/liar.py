@@ -47,6 +47,19 @@ BODY_BYTES = 300
 
 
 @dataclass(slots=True)
+class _Said:
+    """One link, on which two tasks speak, one at a time."""
+
+    link: FrameLink
+    lock: trio.Lock = field(default_factory=trio.Lock)
+
+    async def send(self, frames: Sequence[bytes]) -> None:
+        """Send frames, whole."""
+        async with self.lock:
+            await self.link.send(frames)
+
+
+@dataclass(slots=True)
 class Liar:
     """One lying member; `told` counts what it has sent, by kind."""
 
@@ -85,29 +98,30 @@ class Liar:
             link = FrameLink(secure.stream, PEER_LINK, peer.member)
             hello = Hello(self.chain_id, self.own.member, os.urandom(16), 0)
             await link.send([encode_peer_frame(hello)])
+            said = _Said(link)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._listen, link, peer)
-                await self._talk(link, random)
+                nursery.start_soon(self._listen, said, peer)
+                await self._talk(said, random)
         except* (CreditLedgerError, OSError) as group:
             raise ConnectionError(str(group.exceptions[0])) from None
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _listen(self, link: FrameLink, peer: PeerAddress) -> None:
+    async def _listen(self, said: _Said, peer: PeerAddress) -> None:
         """Read what comes, and contradict itself about every proposal."""
-        while frames := await link.receive():
+        while frames := await said.link.receive():
             for data in frames:
                 frame = decode_peer_frame(data)
                 if isinstance(frame, Votes):
-                    await self._hear(link, peer, decode_message(frame.message))
+                    await self._hear(said, peer, decode_message(frame.message))
         raise ConnectionError("closed by the peer")
 
-    async def _hear(self, link: FrameLink, peer: PeerAddress, message: m.Message) -> None:
+    async def _hear(self, said: _Said, peer: PeerAddress, message: m.Message) -> None:
         if not isinstance(message, m.PrePrepare):
             return
         self._view, self._height = message.view, message.batch.height
         other = bytes([peer.index % 2 + 1]) * 32
-        await link.send(
+        await said.send(
             [
                 self._vote(m.Prepare, self._view, self._height, other),
                 self._vote(m.Commit, self._view, self._height, other),
@@ -116,7 +130,7 @@ class Liar:
         )
         self.told["contradicting votes"] += 3
 
-    async def _talk(self, link: FrameLink, random: Random) -> None:
+    async def _talk(self, said: _Said, random: Random) -> None:
         pause_s = 1 / self.frames_per_s
         acts: list[tuple[str, Callable[[Random], bytes]]] = [
             ("statuses", self._status),
@@ -131,7 +145,7 @@ class Liar:
             name, act = random.choice(acts)
             if random.random() < BREACH_SHARE:
                 name, act = random.choice((("forged votes", _forged), ("garbage", _garbage)))
-            await link.send([act(random)])
+            await said.send([act(random)])
             self.told[name] += 1
             due = max(due + pause_s, trio.current_time() - 1)
             await trio.sleep_until(due)

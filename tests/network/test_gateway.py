@@ -12,16 +12,18 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from ledger.encoding import Value, encode
 from ledger.errors import Code, LocalError, Refused, RemoteError
+from network.allowance import AllowanceLimits
 from network.certificates import ClientIdentity
 from network.connection import Connection, NodeError, open_connection
 from network.frames import CLIENT_LINK, FrameLink
-from network.gateway import Gateway, GatewayLimits, Shares
+from network.gateway import MEMBER_FACTOR, Gateway, GatewayLimits, Shares
 from network.listener import Listener
 from network.profile import NodeAddress
 from network.tls import CLIENT_PROTOCOL, SecureStream
 from network.wire import Busy, Request, Response, decode_response
 from tests.network.support import CHAIN, Consortium, Wire, run
 
+BAD = AllowanceLimits(burst=50, rate=10)
 NODE = NodeAddress("tax", "10.0.0.1", 7000)
 
 
@@ -37,6 +39,11 @@ class Service:
         name = request.params.get("name")
         if name == "refuse":
             raise Refused(Code.NOT_FOUND, "no such thing")
+        if name == "forged":
+            raise Refused(Code.SIGNATURE_INVALID, "signature does not verify")
+        if request.method == "submit_many":
+            bad = (None, int(Code.SIGNATURE_INVALID), "signature does not verify")
+            return {"items": (bad,) * len(request.params["txs"]), "retry_after_ms": 0}
         if name == "busy":
             raise Busy(70, "queue is full")
         if name == "break":
@@ -392,3 +399,39 @@ def test_shares_add_up_to_no_more_than_the_whole() -> None:
     shares.give_back(clients[0])
     assert not shares.take(clients[4])  # of another member
     assert shares.take(clients[0])
+
+
+def test_f68_client_that_sends_wrong_signatures_is_barred_and_nobody_else(
+    consortium: Consortium,
+) -> None:
+    """Its requests wait unread until it has waited out what it cost; then it is served again."""
+
+    async def scenario(served: Served) -> None:
+        bad, good = await served.connect(), await served.connect("tax")
+        for _ in range(int(BAD.burst) // 10):
+            await bad.call("submit_many", {"txs": (b"x",) * 10}, 5)
+        start = trio.current_time()
+        await bad.call("query", {"name": "echo", "params": {}}, 5)
+        assert trio.current_time() == start
+        await error_of(bad, "query", name="forged")
+        assert served.gateway.counters.barred == 1
+        with pytest.raises(RemoteError) as late:
+            await bad.call("query", {"name": "echo", "params": {}}, 0.05)
+        assert late.value.code is Code.TIMED_OUT
+        await good.call("query", {"name": "echo", "params": {}}, 5)
+        await bad.call("query", {"name": "echo", "params": {}}, 5)
+        assert trio.current_time() - start >= 1 / BAD.rate
+
+    play(consortium, scenario, GatewayLimits(bad_items=BAD), MockClock(autojump_threshold=0))
+
+
+def test_f68_member_is_barred_when_its_clients_share_the_work(consortium: Consortium) -> None:
+    async def scenario(served: Served) -> None:
+        for number in range(MEMBER_FACTOR + 1):
+            client = await served.connect(name=f"c{number}")
+            await client.call("submit_many", {"txs": (b"x",) * int(BAD.burst)}, 5)
+        fresh = ClientIdentity("transport", "one more")
+        assert served.gateway.barred_s(fresh) > 0
+        assert served.gateway.barred_s(ClientIdentity("tax", "c0")) == 0
+
+    play(consortium, scenario, GatewayLimits(bad_items=BAD))
