@@ -10,6 +10,9 @@ the table in `consensus.state`; the steps of a height are the table in `consensu
 (rule 44): the view is that of the last VIEW-CHANGE sent or NEW-VIEW entered, accepted proposals of
 that view give back the same PREPARE, prepared certificates the same COMMIT, executed blocks the
 same CHECKPOINT, because the same bytes are signed alike.
+
+A replica lives in one epoch (rule 2). When its last block is executed and stable the replica is
+over; `EnterEpoch` asks the shell for the next one. A node without a vote has an `Observer` instead.
 """
 
 from __future__ import annotations

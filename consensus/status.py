@@ -132,10 +132,11 @@ class StatusExchange:
 
     def show_observers(self) -> None:
         """Show observers a new stable height: W members by turns, some times a second at most."""
-        state, config = self._state, self._state.config
-        now_ns, height = state.now.monotonic_ns, state.stable_height
-        pause_ns = config.timers.status_ns // ANSWERS_PER_PERIOD
-        if height <= self._shown_height or now_ns - self._shown_ns < pause_ns:
+        state, height = self._state, self._state.stable_height
+        if height <= self._shown_height:
+            return
+        config, now_ns = state.config, state.now.monotonic_ns
+        if now_ns - self._shown_ns < config.timers.status_ns // ANSWERS_PER_PERIOD:
             return
         self._shown_height, self._shown_ns = height, now_ns
         if (height + state.index) % config.size < config.weak_quorum:
