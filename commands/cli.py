@@ -39,6 +39,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "evidence": ("commands.evidence", "what members signed that contradicts itself"),
     "audit": ("commands.audit", "replay a chain offline and judge it"),
     "backup": ("commands.backup", "copy a node's home so that it is whole"),
+    "repair": ("commands.repair", "build a damaged home's database anew"),
 }
 
 

@@ -36,8 +36,8 @@ _EVERYTHING = "which tables belong to the database: all of it must be copied ane
 _FILTER_LOSS = "nothing: a filter that speeds up reads"
 _PADDING_LOSS = "nothing: padding that is never read"
 REPAIR = (
-    "stop the node, copy db/ of another node of this chain, keep votes/ and keys/, start again; "
-    "if votes/ is damaged, rejoin under a new key"
+    "stop the node, creditledger repair --home HOME, with --from for copies of others' homes "
+    "where they are damaged too, start again; if votes/ is damaged, rejoin under a new key"
 )
 
 

@@ -312,5 +312,5 @@ def _check_chain(chain: ChainStore, folder: Path, chain_id: bytes) -> None:
         raise StorageError(
             Code.STORE_CORRUPT,
             f"database of {folder} has lost block {missing}, though it holds later ones: "
-            "audit it, or copy another",
+            "audit it, then creditledger repair",
         )

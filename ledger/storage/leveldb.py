@@ -152,6 +152,19 @@ class LevelStore(_LevelReader):
             self._handle.close()
 
 
+def salvage(path: Path) -> LevelStore:
+    """Open what is left of a database that `LevelStore` refuses; its files are changed.
+
+    A manifest is made of the tables and logs that are there. Nothing of it is whole for certain:
+    whoever reads it must prove what he takes. Raise `StorageError` (6001, 6002).
+    """
+    try:
+        plyvel.repair_db(os.fspath(path))
+    except (plyvel.Error, OSError) as error:
+        raise storage_error(error, path) from None
+    return LevelStore(path, create=False)
+
+
 def storage_error(error: Exception, path: Path) -> StorageError:
     """Return the numbered error for what the database or the system said about `path`."""
     detail = error.args[0] if error.args else ""
@@ -164,6 +177,7 @@ def storage_error(error: Exception, path: Path) -> StorageError:
         )
     if isinstance(error, plyvel.CorruptionError) or text.startswith("Corruption"):
         return StorageError(
-            Code.STORE_CORRUPT, f"database {path} is damaged: {text}; audit it, or copy another"
+            Code.STORE_CORRUPT,
+            f"database {path} is damaged: {text}; audit it, then creditledger repair",
         )
     return StorageError(Code.STORE_IO, f"database {path}: {text}")

@@ -280,7 +280,15 @@ class CatchUp:
         self._peers.send(member, Blocks(tuple(items), self._head().height))
 
     def _read_parts(self, request: GetBlocks) -> list[BlockParts]:
+        """Return the blocks up to one that is not here, or is damaged: others may have it (F62)."""
         items: list[BlockParts] = []
+        try:
+            self._append_parts(request, items)
+        except CreditLedgerError as error:
+            log.error("a stored block is damaged", error=int(error.code), text=error.message)
+        return items
+
+    def _append_parts(self, request: GetBlocks, items: list[BlockParts]) -> None:
         size = 0
         base = self._chain.base()
         for height in range(request.first, request.last + 1):
@@ -301,7 +309,6 @@ class CatchUp:
                     b"" if certificate is None else certificate.encoded(),
                 )
             )
-        return items
 
     def _head(self) -> Header:
         return self._get_installer().head

@@ -145,7 +145,7 @@ class Laboratory:
 def crash_states(
     start: Tree, operations: Iterable[Operation], *, stride: int, has_holes: bool
 ) -> Iterator[Moment]:
-    """Yield the states after each `stride`th operation, with its index and what had been promised."""
+    """Yield the states after each `stride`th operation, with its index and the promises."""
     disk, promises = Disk(start), Promises()
     for index, operation in enumerate(operations):
         disk.apply(operation)

@@ -1,4 +1,4 @@
-"""F41 to F44, F47 to F49, F54, F55, F61 with real node processes: what a machine does to one node.
+"""F41 to F44, F47 to F49, F54, F55, F61, F62 with real processes: what a machine does to a node.
 
 Each test ends with all nodes in agreement on a new block (`Province.check_well`). Files, threads
 and disks fail through the library of `tests/disks/shim.c`, limits through those of the system.
@@ -21,12 +21,15 @@ from time import monotonic
 import pytest
 
 from commands import local_network
+from commands.frame import Exit
 from commands.processes import Process, last_lines, send_signal
 from consensus.log import AcceptedRecord, PreparedRecord, VoteRecord, decode_record
 from ledger.errors import Code
 from ledger.keys import SigningKey
+from ledger.storage.chain_store import TRANSACTIONS, height_key
 from ledger.storage.files import DiskFiles
 from ledger.storage.home import HomeLayout
+from ledger.storage.leveldb import LevelStore
 from ledger.storage.vote_log import inspect_vote_log
 from network.certificates import load_key
 from network.methods import FateStatus
@@ -328,3 +331,42 @@ def test_f61_primary_whose_disk_stalls_is_deposed_and_returns(sabotage: Sabotage
     sabotage.do()
     assert province.block_hash(member, height) == province.block_hash(node, height)
     assert process.is_running
+
+
+def test_f62_nodes_damaged_in_different_blocks_repair_each_other(
+    sabotage: Sabotage, tmp_path: Path
+) -> None:
+    """Two from the copies of all, one by what it can still read and its peers at the next start."""
+    province = sabotage.province
+    receipts = [
+        province.send("D01", "company.bind", province.new_company()[2]) for _ in range(len(MEMBERS))
+    ]
+    for member in MEMBERS:
+        sabotage.stop(member)
+    copies = []
+    for member, receipt in zip(MEMBERS[:3], receipts[1:], strict=True):
+        lose_block(province.home(member), receipt.header.height)
+    for member in MEMBERS:
+        copy = tmp_path / member
+        told = province.command("backup", "--home", province.home(member), "--out", copy)
+        assert told.exit_code == Exit.OK, told.stderr
+        copies.append(copy)
+    others = [word for copy in copies for word in ("--from", copy)]
+    for member, words in zip(MEMBERS, ([], others, others, others), strict=True):
+        told = province.command("repair", "--home", province.home(member), *words)
+        assert told.exit_code == Exit.OK, told.output
+        assert "database rebuilt to block " in told.output
+    local_network.start(province.network, MEMBERS)
+    height = province.check_well()
+    for member in MEMBERS:
+        province.block_hash(member, height)
+        for receipt in receipts:
+            found = province.block_hash(member, receipt.header.height)
+            assert found == receipt.header.hash()
+
+
+def lose_block(home: Path, height: int) -> None:
+    """Take the transactions of a block out of the database of a node that does not run."""
+    store = LevelStore(HomeLayout(home).database, create=False)
+    store.write({height_key(TRANSACTIONS, height): None}, sync=True)
+    store.close()
