@@ -65,6 +65,7 @@ _NOT_FOUND = frozenset(
 # What to do about an error, where its text alone does not say it.
 _HINTS: Mapping[Code, str] = {
     Code.CONNECT_FAILED: "is the node up? see: creditledger devnet status",
+    Code.TLS_REFUSED: "has a member's key rotated? creditledger member trust takes the new one",
     Code.TIMED_OUT: "see what the node waits for: creditledger status",
     Code.BUSY: "try again in a moment, or through another node",
     Code.NOT_SYNCED: "the node is catching up; ask another, or wait",
