@@ -205,10 +205,16 @@ class Door:
                 self._settle(candidate, Verdict(digests), self._own, is_local=False)
 
     def announce_all(self) -> None:
-        """Tell a replica that begins of every body that is held; those of clients come first."""
+        """Tell a replica that begins of every body that is held; those of clients come first.
+
+        What a block of the own chain holds is found there, and is not to be ordered again.
+        """
         held = sorted(self._mempool.items(), key=lambda item: item[1].origin != self._own)
+        done = [key for key, item in held if self._chain.fate(item.transaction.id) is not None]
+        self._mempool.remove(done)
         for signed_hash, item in held:
-            self.announce(item, signed_hash, item.origin, is_local=item.origin == self._own)
+            if signed_hash in self._mempool:
+                self.announce(item, signed_hash, item.origin, is_local=item.origin == self._own)
 
     def announce(self, held: Held, signed_hash: bytes, origin: int, *, is_local: bool) -> None:
         """Tell the replica of a body that is held."""

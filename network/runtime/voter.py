@@ -43,6 +43,7 @@ from network.runtime.threads import run_in_thread
 from network.wire import GetVotes, KnownVotes
 
 ASK_SECONDS = 1.0
+ANSWER_SECONDS = 0.2
 
 log = structlog.get_logger()
 
@@ -87,6 +88,7 @@ class Voter:
         self._validators = 0
         self._needed = 0
         self._answered: set[int] = set()
+        self._shown_at: dict[int, float] = {}
         self._voted_height: Callable[[], int] | None = None
         self.heard = HeardVotes()
 
@@ -188,7 +190,14 @@ class Voter:
                     self._peers.send(number, GetVotes(self._key))
 
     async def answer(self, number: int, frame: GetVotes) -> None:
-        """Show a member what it has signed: the furthest that came in, and the last certified."""
+        """Show a member what it has signed: the furthest that came in, and the last certified.
+
+        Looking costs more than asking, so one that asks too often is not answered (F69).
+        """
+        now = trio.current_time()
+        if now - self._shown_at.get(number, -ANSWER_SECONDS) < ANSWER_SECONDS:
+            return
+        self._shown_at[number] = now
         certified = await run_in_thread(certified_vote, self._chain, self._history, frame.key)
         shown: list[SignedMessage] = self.heard.of(frame.key)
         if certified is not None:

@@ -275,3 +275,38 @@ def test_what_is_being_checked_is_known_until_it_fails():
     assert not bench.door.is_in_check(refused)
     bench.receive(broken)
     assert bench.door.is_known(refused, OTHER)
+
+
+def test_rule_2_the_next_replica_is_told_of_what_is_held_clients_first() -> None:
+    bench = Bench()
+    ours, theirs, done = make(nonce=1), make(nonce=2), make(nonce=3)
+    bench.receive(theirs.encoded())
+    bench.submit(ours.encoded())
+    bench.receive(done.encoded())
+    bench.store.write({FATES + done.id: encode((1, 0, 0))}, sync=False)
+    bench.events.clear()
+    bench.mempool.renumber({OWN: 0, PEER: 2}, own=0)
+    bench.door.enter(0, 4, 1024, lambda: 1000)
+    bench.door.announce_all()
+    told = [event for event in bench.events if isinstance(event, RequestReceived)]
+    assert [(event.request.hash, event.request.origin, event.is_local) for event in told] == [
+        (ours.signed_hash, 0, True),
+        (theirs.signed_hash, 2, False),
+    ]
+    assert done.signed_hash not in bench.mempool
+
+
+def test_a_node_that_only_follows_takes_nothing() -> None:
+    bench = Bench()
+    bench.door.enter(4, 4, 1024, None)
+    (answer,) = bench.submit(make().encoded())
+    assert answer.code == Code.NOT_ORDERING
+    assert bench.events == []
+
+
+def test_rule_2_a_body_whose_member_left_while_it_was_checked_goes_by_the_own_number() -> None:
+    bench = Bench()
+    bench.receive(make().encoded(), origin=7)
+    (event,) = bench.events
+    assert isinstance(event, RequestReceived)
+    assert event.request.origin == OWN

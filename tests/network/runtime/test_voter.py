@@ -252,6 +252,7 @@ def test_members_are_shown_what_they_have_signed(
 
     async def ask() -> None:
         await voter.answer(1, GetVotes(other.public_key))
+        await voter.answer(1, GetVotes(other.public_key))  # too soon to be answered again
         await voter.answer(2, GetVotes(KEY.public_key))
 
     trio.run(ask)
