@@ -18,7 +18,9 @@ from network.wire import (
     BodiesPurpose,
     GetBlocks,
     GetBodies,
+    GetVotes,
     Hello,
+    KnownVotes,
     Offer,
     Ping,
     Pong,
@@ -40,6 +42,8 @@ FRAMES = [
     Blocks((BlockParts(b"h", None, (), b"c"), BlockParts(b"h", 9, (b"t",), b"c")), 12),
     Ping(1),
     Pong(2**63 - 1),
+    GetVotes(HASH),
+    KnownVotes(HASH, (b"vote", b"")),
 ]
 
 
@@ -82,6 +86,12 @@ def test_frame_survives_the_wire(frame: wire.PeerFrame) -> None:
         (5, ((b"h", None, (1,), b"c"),), 1),
         (6, 2**63),
         (6, b"1"),
+        (20, HASH[:31]),
+        (20, "key"),
+        (21, HASH),
+        (21, HASH, ("text",)),
+        (21, HASH, (b"x",) * 9),
+        (21, HASH[:31], ()),
     ],
 )
 def test_value_that_is_no_frame_is_refused(value: Any) -> None:
