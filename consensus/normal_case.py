@@ -162,12 +162,10 @@ class NormalCase:
             slot.missing = set(missing)
             pool.wait_for(missing, slot.height)
         if slot.missing:
-            self._fetch_bodies(slot)
+            wanted = tuple(sorted(slot.missing))
+            self._state.emit(FetchRequests(wanted, self._state.others))
         else:
             self._accept(slot, message)
-
-    def _fetch_bodies(self, slot: Slot) -> None:
-        self._state.emit(FetchRequests(tuple(sorted(slot.missing)), self._state.others))
 
     def on_body(self, digest: bytes) -> None:
         """Go on with the proposals that waited for this body."""
