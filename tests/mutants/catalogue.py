@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.catalogue_epochs import EPOCHS
 from tests.mutants.catalogue_records import RECORDS
 from tests.mutants.catalogue_service import SERVICE
 from tests.mutants.catalogue_views import VIEWS
@@ -9,4 +10,4 @@ from tests.mutants.catalogue_votes import VOTES
 from tests.mutants.mutant import Mutant
 
 ORIGINAL = Mutant("original", (), (), "nothing")
-MUTANTS = {mutant.name: mutant for mutant in (*VOTES, *VIEWS, *RECORDS, *SERVICE)}
+MUTANTS = {mutant.name: mutant for mutant in (*VOTES, *VIEWS, *RECORDS, *SERVICE, *EPOCHS)}

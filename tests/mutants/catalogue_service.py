@@ -225,7 +225,7 @@ RESENDING = (
         [20],
         (
             "consensus.normal_case",
-            "self._state.emit(FetchRequests(tuple(sorted(slot.missing)), self._state.others))",
+            "self._state.emit(FetchRequests(wanted, self._state.others))",
             "slot.missing = set(slot.missing)",
         ),
         "not done within the bound (rule 20)",

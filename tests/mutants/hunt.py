@@ -1,8 +1,8 @@
 """Runs the simulator seed by seed on one mutant, in a process of its own, until a seed kills it.
 
-The mix of faults and the number of members of a seed follow from the seed alone, so that calm runs,
-benign faults and liars take turns. A run that takes too much processor time counts as killed: it
-does not end.
+The seed that has killed it before comes first, then those of the mutant's mix, then all others
+(`directed` says what a seed is made of). Beside the simulator's checkers the reference model judges
+every vote. A run that takes too much processor time counts as killed: it does not end.
 """
 
 from __future__ import annotations
@@ -27,21 +27,25 @@ def _on_alarm(number: int, frame: FrameType | None) -> None:
     raise EndlessError(f"no end after {SEED_CPU_SECONDS} s of processor time")
 
 
-def hunt(name: str, first: int, last: int) -> dict[str, object]:
+def hunt(name: str, first: int, last: int, known: int | None = None) -> dict[str, object]:
     """Return what killed the mutant: `seed` and `how`, or `seed` None; and the time it took."""
     mutant = ORIGINAL if name == ORIGINAL.name else MUTANTS[name]
     install(mutant)
-    from tests.simulator.main import BROKEN  # after the mutant is in place
-    from tests.simulator.mixes import options_of
+    from tests.mutants.directed import hunting_options, order_seeds  # after the mutant is in place
+    from tests.reference.model import BreachError
+    from tests.reference.recorder import Recorder
+    from tests.simulator.main import BROKEN
     from tests.simulator.simulation import Simulation
 
     signal.signal(signal.SIGVTALRM, _on_alarm)
     started = time.perf_counter()
-    for seed in range(first, last + 1):
+    for seed in order_seeds(first, last, name, known):
         signal.setitimer(signal.ITIMER_VIRTUAL, SEED_CPU_SECONDS)
         try:
-            Simulation(seed, options_of(seed)).run()
-        except (*BROKEN, EndlessError, ArithmeticError, RecursionError) as error:
+            simulation = Simulation(seed, hunting_options(seed))
+            Recorder(simulation)
+            simulation.run()
+        except (*BROKEN, BreachError, EndlessError, ArithmeticError, RecursionError) as error:
             how = f"{type(error).__name__}: {error}"
             seconds = time.perf_counter() - started
             return {"name": name, "seed": seed, "how": how, "seconds": seconds}
@@ -51,4 +55,5 @@ def hunt(name: str, first: int, last: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(hunt(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
+    _known = int(sys.argv[4]) if len(sys.argv) > 4 else None
+    print(json.dumps(hunt(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), _known)))

@@ -1,7 +1,8 @@
 """`scripts/mutants`: which seed of the simulator kills each mutant, and which checker sees it.
 
-Each mutant is hunted in a process of its own, `--jobs` of them at once. The last line counts; exit
-code 1 tells that one survived.
+Each mutant is hunted in a process of its own, `--jobs` of them at once. The seed that killed it the
+last time (`known_seeds.json`, written by `--record`) is tried first: a simulator that has changed
+may need another one. The last line counts; exit code 1 tells that one survived.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from tests.mutants.catalogue import MUTANTS, ORIGINAL
@@ -21,11 +23,20 @@ from tests.simulator.main import get_commit
 
 SEEDS = 1000
 HOW_SHOWN = 110
+KNOWN_SEEDS = Path(__file__).with_name("known_seeds.json")
 
 
-def hunt_apart(name: str, first: int, last: int) -> dict[str, Any]:
+def load_known() -> dict[str, int]:
+    """Return the seed that has killed each mutant before."""
+    known: dict[str, int] = json.loads(KNOWN_SEEDS.read_text(encoding="ascii"))
+    return known
+
+
+def hunt_apart(name: str, first: int, last: int, known: int | None = None) -> dict[str, Any]:
     """Return what `hunt` says of a mutant, from a process of its own."""
     command = [sys.executable, "-m", "tests.mutants.hunt", name, str(first), str(last)]
+    if known is not None and first <= known <= last:
+        command.append(str(known))
     done = subprocess.run(  # noqa: S603
         command, capture_output=True, text=True, check=False, cwd=ROOT
     )
@@ -47,6 +58,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds for each, from 0 up")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     parser.add_argument("--list", action="store_true", help="list the mutants and the rules")
+    parser.add_argument("--fresh", action="store_true", help="try the seeds in order, none first")
+    parser.add_argument("--record", action="store_true", help="remember the seeds that kill")
     parser.add_argument(
         "--original", action="store_true", help="run the seeds on the unchanged code instead"
     )
@@ -63,17 +76,29 @@ def _print_list() -> None:
         print(f"{mutant.name:<42} rule {rules:<10} {mutant.killed_by}")
 
 
-def _hunt_all(names: Sequence[str], seeds: int, jobs: int) -> list[dict[str, Any]]:
+def _hunt_all(
+    names: Sequence[str], seeds: int, jobs: int, known: Mapping[str, int], *, is_recording: bool
+) -> list[dict[str, Any]]:
     answers = []
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(hunt_apart, name, 0, seeds - 1) for name in names]
+        futures = [pool.submit(hunt_apart, name, 0, seeds - 1, known.get(name)) for name in names]
         for future in futures:
             answer = future.result()
             answers.append(answer)
             fate = "SURVIVED" if answer["seed"] is None else f"seed {answer['seed']}"
-            how = str(answer["how"])[:HOW_SHOWN]
+            how = repr(answer["how"])[1 : HOW_SHOWN + 1]
             print(f"{answer['name']:<42} {fate:<9} {answer['seconds']:6.1f} s  {how}", flush=True)
+            if is_recording and answer["seed"] is not None:
+                _record(answer)
     return answers
+
+
+def _record(answer: Mapping[str, Any]) -> None:
+    """Remember a seed that kills; forget mutants that are in the catalogue no more."""
+    found = load_known() | {answer["name"]: answer["seed"]}
+    kept = {name: seed for name, seed in found.items() if name in MUTANTS}
+    text = json.dumps(kept, indent=0, sort_keys=True)
+    KNOWN_SEEDS.write_text(text + "\n", encoding="ascii")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -87,7 +112,10 @@ def main(argv: Sequence[str]) -> int:
         f"{len(names)} mutants, seeds 0..{arguments.seeds - 1}, commit {get_commit()}", flush=True
     )
     started = time.perf_counter()
-    answers = _hunt_all(names, arguments.seeds, arguments.jobs)
+    known = {} if arguments.fresh else load_known()
+    answers = _hunt_all(
+        names, arguments.seeds, arguments.jobs, known, is_recording=arguments.record
+    )
     survivors = [answer["name"] for answer in answers if answer["seed"] is None]
     print(
         f"{len(names) - len(survivors)} killed, {len(survivors)} survived, in "

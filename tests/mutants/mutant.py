@@ -50,7 +50,12 @@ class Mutant:
     killed_by: str
 
 
-def one(name: str, rules: Sequence[int], place: tuple[str, str, str], killed_by: str) -> Mutant:
+def one(
+    name: str,
+    rules: Sequence[int],
+    place: tuple[str, str, str],
+    killed_by: str,
+) -> Mutant:
     """Return a mutant of one edit: (module, old, new)."""
     return Mutant(name, tuple(rules), (Edit(*place),), killed_by)
 

@@ -5,30 +5,44 @@ from __future__ import annotations
 import pytest
 
 from tests.mutants.catalogue import MUTANTS, ORIGINAL
+from tests.mutants.catalogue_epochs import EPOCHS
 from tests.mutants.catalogue_records import RECORDS
 from tests.mutants.catalogue_service import SERVICE
 from tests.mutants.catalogue_views import VIEWS
 from tests.mutants.catalogue_votes import VOTES
-from tests.mutants.main import hunt_apart, main
+from tests.mutants.directed import mix_of, order_seeds
+from tests.mutants.main import SEEDS, hunt_apart, load_known, main
 from tests.mutants.mutant import Edit, MutantError, compute_source, install, one
 
 SAMPLE = (
-    ("quorum-of-2f+1", 1, "rule"),
-    ("committed-with-q-1", 0, "before it is committed"),
-    ("votes-of-past-views-counted", 0, "rule"),
-    ("weak-quorum-of-f", 0, "joins view 1 on 1"),
-    ("proposal-before-its-record", 0, "before it is durable"),
-    ("restart-forgets-the-view", 0, "it left that"),
-    ("taken-requests-stay-ready", 0, "orders a transaction twice"),
-    ("no-empty-batch", 0, "chain time stands still"),
+    "quorum-of-2f+1",
+    "committed-with-q-1",
+    "votes-of-past-views-counted",
+    "weak-quorum-of-f",
+    "proposal-before-its-record",
+    "restart-forgets-the-view",
+    "taken-requests-stay-ready",
+    "window-beyond-the-epoch",
 )
 
 
-@pytest.mark.parametrize(("name", "seed", "how"), SAMPLE)
-def test_known_seed_kills_mutant(name, seed, how):
+@pytest.mark.parametrize("name", SAMPLE)
+def test_known_seed_kills_mutant(name):
+    seed = load_known()[name]
     answer = hunt_apart(name, seed, seed)
-    assert answer["seed"] == seed
-    assert how in answer["how"]
+    assert answer["seed"] == seed, answer["how"]
+
+
+def test_known_seeds_are_of_mutants_and_within_the_hunt():
+    assert set(load_known()) <= set(MUTANTS)
+    assert all(0 <= seed < SEEDS for seed in load_known().values())
+
+
+def test_seeds_are_tried_in_the_order_of_the_hunt():
+    order = order_seeds(0, 999, "epoch-never-over", 7)
+    assert order[0] == 7
+    assert {mix_of(seed) for seed in order[1:200]} == {"members"}
+    assert sorted(order) == list(range(1000))
 
 
 def test_the_original_survives():
@@ -36,7 +50,7 @@ def test_the_original_survives():
 
 
 def test_there_are_enough_mutants_and_each_has_its_name():
-    assert len(MUTANTS) == len([*VOTES, *VIEWS, *RECORDS, *SERVICE]) >= 60
+    assert len(MUTANTS) == len([*VOTES, *VIEWS, *RECORDS, *SERVICE, *EPOCHS]) >= 60
 
 
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))
@@ -60,5 +74,5 @@ def test_the_command_lists_rules_and_names_survivors(capsys):
     assert main(["--list"]) == 0
     assert "quorum-of-2f+1" in capsys.readouterr().out
     # Seed 0 has n = 4, where 2f+1 is the quorum.
-    assert main(["--only", "quorum-of-2f+1", "--seeds", "1", "--jobs", "1"]) == 1
+    assert main(["--only", "quorum-of-2f+1", "--seeds", "1", "--jobs", "1", "--fresh"]) == 1
     assert "SURVIVED" in capsys.readouterr().out
