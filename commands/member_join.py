@@ -87,8 +87,15 @@ def join(
         show_json(facts)
         return
     show_facts("", {name.replace("_", " "): text for name, text in facts.items()})
-    say("\nNext: have this proposed and approved (creditledger member propose add-observer),")
-    say(f"then creditledger run --home {home}")
+    say("\nNext: a member proposes it, a quorum approves it, and the node follows the chain:")
+    say(
+        f"  creditledger member propose add-observer {member} --address {address or listen} "
+        f"--public-key {key.public_key.hex()} --proof {key.proof.hex()} --as ID"
+    )
+    say(f"  creditledger run --home {home}")
+    say(
+        f"When it has caught up: creditledger member ready --as {member}, and a proposal `promote`."
+    )
 
 
 @click.command(
