@@ -173,6 +173,11 @@ def test_f28_primary_that_orders_nothing():
     replay("f28-idle-primary")
 
 
+@pytest.mark.parametrize("what", ["slow-primary", "working-primary"])
+def test_f28_primary_below_and_above_the_floor(what):
+    replay(f"f28-{what}")
+
+
 def test_f29_censored_client():
     replay("f29-censored-client")
 
@@ -243,7 +248,7 @@ def test_f36_primary_at_the_edge_of_skew():
 @pytest.mark.parametrize("size", range(4, 14))
 @pytest.mark.parametrize("faults", [LIARS, BENIGN], ids=["liars", "benign"])
 def test_f37_quorums_of_every_size(size, faults):
-    options = Options(nodes=size, faults=faults, transactions=6, fault_ms=1500)
+    options = Options(nodes=size, faults=faults, transactions=4, fault_ms=900)
     ended = run(replace(draw_schedule(size, options), flags=frozenset()))
     assert ended.counts["acknowledged"] > 0
 

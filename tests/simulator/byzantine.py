@@ -76,6 +76,7 @@ class Liar:
         self._patience = rng.randint(20, 600)
         self.flooded = 0
         self.opened: NewView | None = None
+        self.held_back: set[tuple[int, int, int]] = set()
         self.last_time_ms = 0
         self.refused: set[bytes] = set()
         unknown = [name for name in line.behaviours if name not in BEHAVIOURS]
@@ -289,7 +290,7 @@ class Liar:
 
     def withhold_bodies(self, to: int, payload: Any) -> list[Any]:
         """Spread no bodies and answer no request for them (F12, F30)."""
-        is_bodies = type(payload) is tuple and payload[0] in ("bodies", "blocks")
+        is_bodies = type(payload) is tuple and payload[0] in ("bodies", "blocks", "state")
         return [] if is_bodies and to in self.half else [payload]
 
     def replay(self, to: int, payload: Any) -> list[Any]:

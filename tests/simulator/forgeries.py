@@ -257,7 +257,7 @@ def answer_with_another_batch(liar: Liar, to: int, payload: Any) -> list[Any]:
 
 def send_wrong_blocks(liar: Liar, to: int, payload: Any) -> list[Any]:
     """Answer who fetches blocks with altered, missing or misplaced ones (F26)."""
-    if type(payload) is not tuple or payload[0] != "blocks" or not payload[1]:
+    if type(payload) is not tuple or payload[0] not in ("blocks", "state") or not payload[1]:
         return [payload]
     blocks, way = list(payload[1]), liar.rng.randrange(3)
     if way == 0:
@@ -266,7 +266,7 @@ def send_wrong_blocks(liar: Liar, to: int, payload: Any) -> list[Any]:
         blocks = blocks[:-1]
     else:
         blocks[0] = replace(blocks[0], parent_hash=OTHER_BATCH)
-    return [("blocks", blocks, *payload[2:])]
+    return [(payload[0], blocks, *payload[2:])]
 
 
 def flood(liar: Liar, to: int, payload: Any) -> list[Any]:
@@ -314,6 +314,16 @@ def order_slowly(liar: Liar, to: int, payload: Any) -> list[Any]:
     return [_propose(liar, payload, batch)]
 
 
+def order_late(liar: Liar, to: int, payload: Any) -> list[Any]:
+    """Propose each batch only when STATUS asks for it a second time (F28)."""
+    if not _is_own_proposal(liar, payload):
+        return [payload]
+    key = (to, payload.view, payload.height)
+    is_first = key not in liar.held_back
+    liar.held_back.add(key)
+    return [] if is_first else [payload]
+
+
 def open_twice(liar: Liar, to: int, payload: Any) -> list[Any]:
     """Open one view by two true NEW-VIEWs that name other VIEW-CHANGEs (F19).
 
@@ -344,6 +354,7 @@ FORGERIES: dict[str, Callable[[Liar, int, Any], list[Any]]] = {
     "forge votes": forge_votes,
     "open twice": open_twice,
     "open with others": open_with_others,
+    "order late": order_late,
     "order slowly": order_slowly,
     "prepare as primary": prepare_as_primary,
     "propose far": propose_far,
