@@ -265,6 +265,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "Correct the consortium file and build again.",
     Code.CONFIG_INVALID: "A configuration or consortium file is wrong; the message names the "
     "place. Correct it.",
+    Code.PROTOCOL_UNKNOWN: "The members have raised the rules of execution to a number that this "
+    "release does not know. Install the new release and start again; nothing is lost.",
     # 8000: what a person hands in
     Code.INPUT_FILE: "A file cannot be read or is not of its kind. Check the path and the format.",
     Code.INPUT_LINE: "A line of the input cannot be taken; the message has its number. Correct "

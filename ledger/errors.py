@@ -197,6 +197,7 @@ class Code(IntEnum):
     GENESIS_MALFORMED = 7001
     GENESIS_INVALID = 7002
     CONFIG_INVALID = 7003
+    PROTOCOL_UNKNOWN = 7004
 
     # 8000: what a person hands in
     INPUT_FILE = 8001

@@ -45,6 +45,8 @@ from ledger.membership.members import (
     Senders,
     compute_members_root,
 )
+from ledger.membership.protocol import HANDLERS as PROTOCOL_HANDLERS
+from ledger.membership.protocol import check_protocol
 from ledger.membership.settings import SNAPSHOT_BLOCKS, get_snapshot_blocks, put_settings
 from ledger.rules.documents import load_kind
 from ledger.state.leaf_keys import leaf_key_writes
@@ -74,7 +76,11 @@ def merge_handlers(*groups: Mapping[str, Handler]) -> dict[str, Handler]:
 
 
 HANDLERS: Mapping[str, Handler] = merge_handlers(
-    records.HANDLERS, company.HANDLERS, LENDING_HANDLERS, MEMBERSHIP_HANDLERS
+    records.HANDLERS,
+    company.HANDLERS,
+    LENDING_HANDLERS,
+    MEMBERSHIP_HANDLERS,
+    PROTOCOL_HANDLERS,
 )
 
 
@@ -297,6 +303,7 @@ def execute_block(
         raise LocalError(Code.INTERNAL, f"batch {batch.height} after block {parent.height}")
     if tuple(item.signed_hash for item in transactions) != batch.transactions:
         raise LocalError(Code.INTERNAL, f"transactions are not those of batch {batch.height}")
+    check_protocol(Overlay(reader), batch.height)
     caches = ExecutionCaches() if caches is None else caches
     known = {} if digests is None else digests
     time_ms = parent.time_ms if batch.time_ms is None else max(parent.time_ms, batch.time_ms)
