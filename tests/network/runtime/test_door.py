@@ -169,6 +169,23 @@ def test_what_is_in_a_block_is_accepted_and_not_held_again():
     assert len(bench.mempool) == 0
 
 
+@pytest.mark.parametrize("way", ["expired", "executed", "no room"])
+def test_rule_20_what_a_proposal_waits_for_is_taken_all_the_same(way):
+    bench = Bench(MempoolLimits(count=1, bytes=10**6))
+    item = make(nonce=9, expires_at_ms=NOW_MS - (way == "expired") * 10)
+    if way == "executed":
+        bench.store.write({FATES + item.id: encode((7, 0, 0))}, sync=False)
+    if way == "no room":
+        item = make(nonce=9)
+        bench.receive(make(nonce=1).encoded())
+    bench.receive(item.encoded())
+    assert item.signed_hash not in bench.mempool
+    bench.door.expect([item.signed_hash])
+    bench.receive(item.encoded())
+    assert item.signed_hash in bench.mempool
+    assert bench.events[-1].request.hash == item.signed_hash
+
+
 def test_a_full_node_says_busy_and_takes_nothing():
     bench = Bench(MempoolLimits(count=2, bytes=10**6))
     answers = bench.submit(*(make(nonce=n).encoded() for n in range(2)))
