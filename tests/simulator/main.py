@@ -31,6 +31,7 @@ FAILURES_SHOWN = 10
 LINE = 100
 SHRUNK_MAX = 3
 S_PER_HOUR = 3600
+PROGRESS_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Outcome:
     """What came of a chunk of seeds."""
 
     runs: int = 0
+    processor_s: float = 0.0
     simulated_ns: int = 0
     recovery_ns_max: int = 0
     share_max: float = 0.0
@@ -68,6 +70,7 @@ class Outcome:
     def add(self, other: Outcome) -> None:
         """Add another chunk's outcome."""
         self.runs += other.runs
+        self.processor_s += other.processor_s
         self.simulated_ns += other.simulated_ns
         self.recovery_ns_max = max(self.recovery_ns_max, other.recovery_ns_max)
         self.share_max = max(self.share_max, other.share_max)
@@ -86,7 +89,7 @@ class Outcome:
 
 def run_requests(seeds: Sequence[int], request: Request) -> Outcome:
     """Run seeds one after the other, and go on after a failure."""
-    outcome = Outcome()
+    outcome, started_s = Outcome(), time.process_time()
     for seed in seeds:
         options = request.options(seed)
         outcome.runs += 1
@@ -94,6 +97,7 @@ def run_requests(seeds: Sequence[int], request: Request) -> Outcome:
             outcome.add_run(Simulation(seed, options).run())
         except BROKEN as error:
             outcome.failures.append((seed, options.nodes, f"{type(error).__name__}: {error}"))
+    outcome.processor_s = time.process_time() - started_s
     return outcome
 
 
@@ -107,13 +111,29 @@ def _chunks(seeds: Iterator[int]) -> Iterator[list[int]]:
         yield chunk
 
 
+class Progress:
+    """Says once in a while how far a long command has come."""
+
+    def __init__(self) -> None:
+        self._told_s = time.perf_counter()
+
+    def tell(self, total: Outcome) -> None:
+        """Print a line, if the last one is long enough ago; and at once what fails anew."""
+        now_s = time.perf_counter()
+        if now_s - self._told_s >= PROGRESS_S:
+            self._told_s = now_s
+            failed = f"{len(total.failures)} failed {total.failures[-1:] or ''}"
+            print(f"... {total.runs} seeds, {failed}", file=sys.stderr, flush=True)
+
+
 def run_seeds(seeds: Iterator[int], request: Request, jobs: int, hours: float) -> Outcome:
     """Run seeds in `jobs` processes: all of them, or as many as make so many simulated hours."""
     total, limit_ns = Outcome(), int(hours * S_PER_HOUR * NS_PER_S)
-    chunks = _chunks(seeds)
+    chunks, progress = _chunks(seeds), Progress()
     if jobs <= 1:
         for chunk in chunks:
             total.add(run_requests(chunk, request))
+            progress.tell(total)
             if limit_ns and total.simulated_ns >= limit_ns:
                 break
         return total
@@ -121,6 +141,7 @@ def run_seeds(seeds: Iterator[int], request: Request, jobs: int, hours: float) -
         while batch := list(islice(chunks, 4 * jobs)):
             for outcome in pool.map(run_requests, batch, [request] * len(batch)):
                 total.add(outcome)
+                progress.tell(total)
             if limit_ns and total.simulated_ns >= limit_ns:
                 break
     return total
@@ -196,7 +217,8 @@ def _print_summary(outcome: Outcome, request: Request, seconds: float) -> None:
     simulated_s = outcome.simulated_ns / NS_PER_S
     print(
         f"{outcome.runs} seeds in {seconds:.1f} s ({outcome.runs / seconds:.1f} a second), "
-        f"{simulated_s:.0f} simulated seconds ({simulated_s / seconds:.0f} times real time), "
+        f"{simulated_s:.0f} simulated seconds ({simulated_s / seconds:.0f} times real time, "
+        f"{simulated_s / outcome.processor_s:.0f} times its processor time), "
         f"longest recovery {outcome.recovery_ns_max / NS_PER_S:.2f} s, at most "
         f"{outcome.share_max:.0%} of its bound, {len(outcome.failures)} failed"
     )
