@@ -1,0 +1,217 @@
+"""Mutants of epochs, of the floor under a primary, and of evidence: rules 2, 10, 46, 49, 50."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant, one
+
+_STATE = "consensus.state"
+_END = "consensus.epoch_end"
+_EXECUTION = "consensus.execution"
+_LOG = "consensus.log"
+_PROPOSING = "consensus.proposing"
+_RECOVERY = "consensus.recovery"
+_VERIFY = "consensus.verification"
+_WATCH = "consensus.watch"
+_OBSERVER = "consensus.observer"
+_STATUS = "consensus.status"
+_VOTES = "consensus.votes"
+_FLOOR = "consensus.floor"
+_STATEMENTS = "consensus.statements"
+_REPLICA = "consensus.replica"
+
+ENDS = (
+    one(
+        "window-beyond-the-epoch",
+        [2],
+        (
+            _STATE,
+            "return high if self.last_height is None else min(high, self.last_height)",
+            "return high",
+        ),
+        "beyond the epoch's end (rule 2)",
+    ),
+    one(
+        "change-not-seen-in-executed-blocks",
+        [2],
+        (
+            _EXECUTION,
+            "        self._epoch_end.process_block(event.height, event.epochs)\n"
+            "        self._checkpoints.process_executed",
+            "        self._checkpoints.process_executed",
+        ),
+        "beyond the epoch's end (rule 2)",
+    ),
+    one(
+        "change-not-seen-in-installed-blocks",
+        [2],
+        (
+            _EXECUTION,
+            "        self._epoch_end.process_block(event.height, event.epochs)\n"
+            "        self._checkpoints.process_installed",
+            "        self._checkpoints.process_installed",
+        ),
+        "beyond the epoch's end (rule 2), or not done within the bound",
+    ),
+    one(
+        "epoch-over-with-any-certificate",
+        [2],
+        (
+            _END,
+            "if certificate.height == state.last_height and not state.is_executing:",
+            "if not state.is_executing:",
+        ),
+        "leaves by the certificate of another height",
+    ),
+    one(
+        "epoch-never-over",
+        [2],
+        (
+            _END,
+            "if certificate.height == state.last_height and not state.is_executing:",
+            "if certificate.height < 0:",
+        ),
+        "not done within the bound",
+    ),
+    one(
+        "no-empty-batches-at-the-end",
+        [2],
+        (
+            _PROPOSING,
+            "return state.is_primary and state.last_height is not None and not self._is_blocked()",
+            "return False",
+        ),
+        "not done within the bound",
+    ),
+    one(
+        "idle-primary-at-the-end-not-hurried",
+        [2, 36],
+        (
+            _WATCH,
+            "return timers.idle_ns if self._state.last_height is None else timers.status_ns",
+            "return timers.idle_ns",
+        ),
+        "not done within the bound",
+    ),
+    one(
+        "nobody-is-shown-out-of-an-old-epoch",
+        [2],
+        (
+            _END,
+            "state.emit(ShowEpochs(sender, message.epoch))",
+            "state.drop(sender, message, 'no way out')",
+        ),
+        "not done within the bound",
+    ),
+)
+
+CHANGES = (
+    one(
+        "votes-of-an-earlier-epoch-bind",
+        [2, 44],
+        (
+            _RECOVERY,
+            "    return epoch == want\n\n\ndef _epoch_of",
+            "    return True\n\n\ndef _epoch_of",
+        ),
+        "a vote of another epoch",
+    ),
+    one(
+        "last-certificate-under-the-new-keys",
+        [2, 24],
+        (
+            _VERIFY,
+            "is_previous = config.previous is not None and certificate.epoch < config.epoch",
+            "is_previous = False",
+        ),
+        "not done within the bound",
+    ),
+    one(
+        "last-certificate-held-against-the-new-quorum",
+        [2, 24],
+        (
+            _VERIFY,
+            "_check_votes(certificate, previous.members)",
+            "_check_votes(certificate, config.members)",
+        ),
+        "not done within the bound",
+    ),
+    one(
+        "observer-never-becomes-a-replica",
+        [2, 46],
+        (
+            _OBSERVER,
+            "if not (self._is_member_here and self._has_reached) or state.is_stopped:",
+            "if True:",
+        ),
+        "not done within the bound",
+    ),
+    one(
+        "observers-not-shown-what-is-stable",
+        [2, 28],
+        (
+            _STATUS,
+            "        if message.stable_height < state.stable_height:\n"
+            "            self._send_stable(sender)\n",
+            "        if message.stable_height < state.stable_height and sender < 4:\n"
+            "            self._send_stable(sender)\n",
+        ),
+        "an observer does not follow",
+    ),
+    one(
+        "observers-vote-in-a-status",
+        [2],
+        (
+            _REPLICA,
+            "if event.sender >= state.config.size and not isinstance(message, Status):",
+            "if event.sender < 0:",
+        ),
+        "an observer is listened to",
+    ),
+)
+
+WATCHED = (
+    one(
+        "early-votes-above-the-window-dropped",
+        [10],
+        (_VOTES, "                self._keep(self._above, message)\n", ""),
+        "a view change in calm (rule 49), or not done within the bound",
+    ),
+    one(
+        "proposed-requests-not-watched",
+        [22],
+        (
+            _WATCH,
+            "if digest not in pool.watched and (is_ready or digest in pool.in_batch):",
+            "if digest not in pool.watched and is_ready:",
+        ),
+        "not done within the bound",
+    ),
+    one(
+        "no-floor-under-a-primary",
+        [49],
+        (_FLOOR, "            state.suspect(CAUSE)\n", "            return\n"),
+        "a primary below the floor is kept (rule 49)",
+    ),
+    one(
+        "floor-counts-no-work",
+        [49],
+        (
+            _FLOOR,
+            "if pool.executed_places - self._executed_at_start >= self.places:",
+            "if self.places < 0:",
+        ),
+        "a primary that works is left (rule 49)",
+    ),
+    one(
+        "contradictions-elsewhere-not-met",
+        [50],
+        (
+            _STATEMENTS,
+            "elif self._differs(known, said) and not self._is_reported(said.signer, subject):",
+            "elif self._is_reported(said.signer, subject) and said.signer < 0:",
+        ),
+        "keeps no evidence (rule 50)",
+    ),
+)
+
+EPOCHS: tuple[Mutant, ...] = (*ENDS, *CHANGES, *WATCHED)
