@@ -51,7 +51,8 @@ class Options:
     """What a run is made of; with the seed it is the whole input.
 
     `clump_ms`: transactions come at multiples of this, so that some wait while others are ordered.
-    `is_tight`, `is_silent_at_end`, `has_real_signatures`, `is_real_ledger`: the schedule's flags.
+    `is_tight`, `is_silent_at_end`, `has_real_signatures`, `is_real_ledger`, `has_snapshots`: the
+    schedule's flags.
     `service_ms`: for so long, after faults, a client asks and is served every second. `chance`: of
     each kind of fault to be in the run.
     """
@@ -65,6 +66,7 @@ class Options:
     is_silent_at_end: bool = False
     is_tight: bool = False
     is_real_ledger: bool = False
+    has_snapshots: bool = False
     service_ms: int = 0
     chance: float = 0.6
 
@@ -138,6 +140,7 @@ class _Draw:
             "real-signatures": options.has_real_signatures,
             "real-ledger": options.is_real_ledger,
             "calm": not options.faults,
+            "snapshots": options.has_snapshots,
             "acts": not has_liars and not {"slow", "disk", "members"} & options.faults,
         }
         return frozenset(name for name, is_set in flags.items() if is_set)

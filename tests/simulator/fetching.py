@@ -52,7 +52,7 @@ class Fetching:
 
     def serve(self, sender: int, first: int, last: int, fetch: int) -> None:
         """Send what is held of the heights `first` to `last`."""
-        blocks = self._node.ledger.blocks[first - 1 : last]
+        blocks = self._node.ledger.blocks[first - 1 : last] if first > self._node.base else []
         self._node.world.transmit(self._node.index, sender, ("blocks", blocks, fetch))
 
     def receive(self, blocks: list[ModelBlock], fetch: int) -> None:

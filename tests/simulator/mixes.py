@@ -47,6 +47,7 @@ def options_of(seed: int) -> Options:
         clump_ms=600 if seed % 5 in (2, 4) else 1,
         is_silent_at_end=seed % 2 == 0,
         is_tight=seed % 3 == 1 and "slow" not in faults,
+        has_snapshots=seed % 4 == 1,
         service_ms=SERVICE_MS,
     )
     return replace(options, transactions=12, service_ms=2_000) if size > SIZES[-1] else options

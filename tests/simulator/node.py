@@ -28,6 +28,7 @@ from consensus.events import (
     Request,
     RequestReceived,
     RequestRefused,
+    StateInstalled,
     Timer,
     TimerExpired,
 )
@@ -35,6 +36,7 @@ from consensus.log import AcceptedRecord, VoteRecord
 from consensus.messages import StableCertificate
 from consensus.observer import Observer
 from consensus.replica import Replica
+from ledger.chain.certificate import Certificate
 from ledger.errors import CreditLedgerError, StorageError
 from tests.simulator.checkers import Checkers, ViolationError
 from tests.simulator.dice import dice
@@ -43,6 +45,7 @@ from tests.simulator.home import Home
 from tests.simulator.members import EpochInvariants, Roster, Seating
 from tests.simulator.model_ledger import ModelBlock
 from tests.simulator.scheduler import NS_PER_MS, Scheduler
+from tests.simulator.states import States
 
 SYNC_NS_MAX = 2 * NS_PER_MS
 EXECUTE_NS_MAX = 4 * NS_PER_MS
@@ -60,6 +63,9 @@ class World(Protocol):
 
     def transmit(self, sender: int, to: int, payload: Any) -> None:
         """Send a payload to another member."""
+
+    def is_certified(self, certificate: Certificate) -> bool:
+        """Tell whether just a quorum of its epoch has signed a certificate."""
 
     def count(self, what: str) -> None:
         """Count something for the summary."""
@@ -115,6 +121,8 @@ class SimNode:
         self._timers: dict[Timer, int] = {}
         self._timer_count = 0
         self.fetching = Fetching(self)
+        self.states = States(self)
+        self.base = 0  # blocks up to here came as a state and are given to nobody
         self._certified_height = 0
         self._performers: dict[type, Callable[[Any], None]] = {
             fx.Send: self._perform_send,
@@ -123,6 +131,7 @@ class SimNode:
             fx.StoreCertificate: self._perform_store_certificate,
             fx.FetchRequests: self._perform_fetch_requests,
             fx.FetchBlocks: self.fetching.start,
+            fx.FetchState: self.states.start,
             fx.RelayRequests: self._perform_relay_requests,
             fx.PruneVotes: self._perform_prune_votes,
             fx.EnterEpoch: self._perform_enter_epoch,
@@ -145,6 +154,7 @@ class SimNode:
         self._queue, self._unsynced, self._is_syncing = [], [], False
         self._timers = {}
         self.fetching.forget()
+        self.states.forget()
         try:
             records, held = self.home.open()
         except StorageError:
@@ -185,11 +195,12 @@ class SimNode:
         if life != self._life:
             return
         self.ledger.sync_certificates()
-        if self.is_honest:
+        if self.is_honest and effect.certificate.height != self.base:
             self.world.seating.on_enter(self, effect)
         self._life += 1
         self._timers = {}
         self.fetching.forget()
+        self.states.forget()
         records, _ = self.home.open()
         self._take(self._restore(records))
         for digest in sorted(self.bodies):
@@ -284,6 +295,10 @@ class SimNode:
                 self.handle(RequestRefused(digest))
         elif payload[0] == "want blocks":
             self.fetching.serve(sender, *payload[1:])
+        elif payload[0] == "want state":
+            self.states.serve(sender, *payload[1:])
+        elif payload[0] == "state":
+            self.states.receive(*payload[1:])
         else:
             self.fetching.receive(*payload[1:])
 
@@ -558,6 +573,26 @@ class SimNode:
         if self.is_honest:
             self.world.checkers.on_block(self.index, block)
         return block
+
+    def install_state(self, blocks: list[ModelBlock], certificate: Certificate) -> None:
+        """Take over a state that has proven itself, in one step (rule 41)."""
+        if not self.is_up:
+            return
+        how = self.world.on_point(self.index, "block")
+        if how == "before":
+            self.crash()
+            return
+        for block in blocks[self.ledger.height :]:
+            self.bodies.update(block.transactions)
+            made = self._append(block.batch_time_ms, block.batch_digest, block.transactions)
+            if made.block_hash != block.block_hash:
+                raise ViolationError(f"member {self.index} takes block {block.height} otherwise")
+        self.base = self.ledger.height
+        self.ledger.certificates[certificate.height] = certificate
+        if how:
+            self.crash()
+            return
+        self.handle(StateInstalled(certificate, self.ledger.members.view))
 
     def install(self, block: ModelBlock, certificate: Any) -> None:
         """Execute and keep a fetched block that has proven itself."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-FLAGS = ("tight", "silent-at-end", "real-signatures", "real-ledger", "calm", "acts")
+FLAGS = ("tight", "silent-at-end", "real-signatures", "real-ledger", "calm", "acts", "snapshots")
 
 
 class ScheduleError(Exception):
@@ -69,8 +69,9 @@ class Schedule:
 
     Flags: `tight` (T_max is reached at once and idle batches come late, so that neither hides a
     fault of the timers behind the bound), `acts` and `silent-at-end` (see `acts`), `calm` (nothing
-    is wrong, so nothing may be ordered twice), `real-signatures`, `real-ledger`. `spares` are nodes
-    that are no members at first: their numbers follow those of the members.
+    is wrong, so nothing may be ordered twice), `real-signatures`, `real-ledger`, `snapshots` (who
+    is far behind takes a state, rule 41). `spares` are nodes that are no members at first: their
+    numbers follow those of the members.
     """
 
     nodes: int

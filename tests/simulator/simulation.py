@@ -17,7 +17,9 @@ from typing import Any
 from consensus.config import ReplicaConfig, minimal
 from consensus.effects import Evidence
 from consensus.epochs import PreviousEpoch
-from consensus.verification import signature_items
+from consensus.messages import StableCertificate
+from consensus.verification import check_message, signature_items
+from ledger.chain.certificate import Certificate
 from ledger.errors import Refused
 from tests.simulator.acts import Acts
 from tests.simulator.byzantine import Conspiracy, Liar
@@ -38,6 +40,7 @@ from tests.simulator.node import SimNode
 from tests.simulator.real_ledger import RealLedger, Workload, body_of
 from tests.simulator.schedule import Schedule
 from tests.simulator.scheduler import NS_PER_MS, Scheduler
+from tests.simulator.states import FAR_BLOCKS
 from tests.simulator.twins import Twins, TwinWorld
 
 __all__ = ["Options", "Result", "Simulation"]
@@ -141,6 +144,8 @@ class Simulation:
         keys = members or self._keyring.public_keys[: self.size]
         chain_id = self._workload.chain_id if self._workload else CHAIN_ID
         config = minimal(chain_id, epoch, keys, index, previous)
+        if self.schedule.is_set("snapshots"):
+            config = replace(config, far_blocks=FAR_BLOCKS)
         if not self.schedule.is_set("tight"):
             return config
         timers = replace(config.timers, request_max_ns=TIGHT_MAX_NS, idle_ns=TIGHT_IDLE_NS)
@@ -355,6 +360,15 @@ class Simulation:
         except Refused:
             return False
         return are_valid(self._keyring, items)
+
+    def is_certified(self, certificate: Certificate) -> bool:
+        """Tell whether just a quorum of its epoch has signed a certificate."""
+        message = StableCertificate(certificate.epoch, certificate)
+        try:
+            check_message(message, self.seating.config_of(certificate.epoch))
+        except Refused:
+            return False
+        return self._is_valid(message)
 
     def count(self, what: str) -> None:
         """Count something for the summary."""
