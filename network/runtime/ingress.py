@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 import trio
 
-from consensus.config import ReplicaConfig
+from consensus.config import OBSERVER, ReplicaConfig
 from consensus.events import Event, MessageReceived
 from consensus.messages import EpochChanges, Message, StableCertificate, Status, malformed
 from consensus.verification import check_message, signature_items
@@ -133,6 +133,10 @@ class Ingress:
         """Judge messages by another epoch from now on."""
         self._config = config
 
+    @property
+    def _is_following(self) -> bool:
+        return self._config is None or self._config.index == OBSERVER
+
     async def run(self) -> None:
         """Serve until cancelled."""
         async with trio.open_nursery() as nursery:
@@ -246,6 +250,8 @@ class Ingress:
             self._shown.take_answer(number, frame)
         elif not is_validator:
             self.dropped_count += 1
+        elif isinstance(frame, Bodies) and self._is_following:
+            self.dropped_count += 1  # who orders nothing needs no bodies
         elif isinstance(frame, Bodies):
             bad = await self._door.admit_remote(frame.items, number)
             if bad:
