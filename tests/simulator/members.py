@@ -67,6 +67,7 @@ class Seating:
         self._spare = list(keys[run.total :])
         self._configs: dict[int, ReplicaConfig] = {}
         self._entered: dict[int, tuple[int, bytes, tuple[bytes, ...]]] = {}
+        self._voted_in: dict[int, int] = {}
         self._changes = 0
 
     # Seats
@@ -123,6 +124,9 @@ class Seating:
         """No honest node votes at or above an activation that it knows of (rule 2)."""
         if not isinstance(message, PrePrepare | Prepare | Commit | Checkpoint):
             return
+        if message.epoch < self._voted_in.get(node.index, 0):
+            raise ViolationError(f"node {node.index} went back to epoch {message.epoch} (rule 44)")
+        self._voted_in[node.index] = message.epoch
         members = node.ledger.members
         if message.epoch < len(members.ends):
             last: int | None = members.ends[message.epoch].last_height
