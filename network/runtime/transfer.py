@@ -126,12 +126,13 @@ class StateTransfer:
         while True:
             await self._wake.wait()
             self._wake = trio.Event()
-            effect, self._wanted = self._wanted, None
-            if effect is not None:
-                async with self._is_busy:
-                    with trio.CancelScope() as self._fetching:
+            async with self._is_busy:
+                with trio.CancelScope() as self._fetching:
+                    # Taken within the scope: who stops it finds it wanted, or in the scope.
+                    effect, self._wanted = self._wanted, None
+                    if effect is not None:
                         await self._transfer(effect)
-                    self.progress = ""
+                self.progress = ""
 
     async def _transfer(self, effect: fx.FetchState) -> None:
         """Try what is offered, the newest first, until one is installed."""
@@ -232,8 +233,10 @@ class StateTransfer:
         self._number += 1
         send, receive = trio.open_memory_channel[bytes](1)
         self._waiting[source] = (self._number, send)
-        self._peers.send(source, GetState(self._number, height, encode_query(query)))
+        frame = GetState(self._number, height, encode_query(query))
         try:
+            if not self._peers.send(source, frame):
+                raise RemoteError(str(source), Code.TIMED_OUT, "is not connected")
             with trio.fail_after(self._answer_seconds):
                 data = await receive.receive()
         except trio.TooSlowError:

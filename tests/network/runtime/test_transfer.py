@@ -102,10 +102,13 @@ class Links:
     transfer: StateTransfer | None = None
     nursery: trio.Nursery | None = None
     charged: list[int] = field(default_factory=list)
+    cut: set[int] = field(default_factory=set)
     lies: int = 0
 
     def send(self, number: int, frame: PeerFrame) -> bool:
         assert self.nursery is not None
+        if number in self.cut:
+            return False
         self.nursery.start_soon(self._serve, number, decode_peer_frame(encode_peer_frame(frame)))
         return True
 
@@ -357,3 +360,40 @@ def test_shelf_offers_nothing_uncertified_and_keeps_two(tmp_path):
     source.chain.store.write({key: certificate}, sync=True)
     source.shelf.clear()
     assert source.shelf.heights == ()
+
+
+def test_what_is_stopped_before_it_has_begun_never_begins(tmp_path):
+    """A change of seats must not wait for a transfer that nobody wants any more (rule 2)."""
+    network = Network(tmp_path, [None])
+    store = SwitchableStore(tmp_path)
+    chain = network.links.sources[1].chain
+    target = ChainStore(chain.store).certificate(chain.head.height)
+    assert target is not None
+
+    async def main() -> None:
+        validators = chain.genesis.validator_keys()
+        transfer = StateTransfer(store, validators, S, network.links, network.events.append)  # type: ignore[arg-type]
+        network.links.transfer = transfer
+        async with trio.open_nursery() as nursery:
+            network.links.nursery = nursery
+            nursery.start_soon(transfer.run)
+            for turns in range(6):
+                transfer.start(fx.FetchState(0, target, (1,)))
+                for _ in range(turns):
+                    await trio.lowlevel.checkpoint()
+                with trio.fail_after(20):
+                    await transfer.stop()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert ChainStore(store).height() == 0
+    store.close()
+
+
+def test_source_without_a_link_is_passed_over_at_once(tmp_path):
+    network = Network(tmp_path, [None, None])
+    gone = network.links.sources[2]
+    network.links.cut.add(2)
+    store = trio.run(network.fetch)
+    check_installed(network, store, 30)
+    assert gone.asked == []
