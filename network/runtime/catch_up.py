@@ -130,9 +130,10 @@ class CatchUp:
             with trio.move_on_after(HOLES_SECONDS):
                 await self._wake.wait()
             self._wake = trio.Event()
-            effect, self._wanted = self._wanted, None
             async with self._is_busy:
                 with trio.CancelScope() as self._fetching:
+                    # Taken within the scope: who stops it finds it wanted, or in the scope.
+                    effect, self._wanted = self._wanted, None
                     if effect is not None:
                         await self._fetch(effect)
                     else:
