@@ -64,6 +64,7 @@ from network.runtime.trace import Trace
 from network.runtime.transfer import StateTransfer
 from network.runtime.verifier import VoteVerifier
 from network.runtime.voter import Voter
+from network.runtime.witness import Witness
 from network.wire import ITEMS_MAX, Hello, Offer, Votes
 
 # A worker thread must not wait the interpreter's usual 5 ms for the lock after each signature
@@ -249,9 +250,11 @@ class Node:
                 self._mempool,
                 self._peers,
                 self._history,
+                Witness(self._chain, self._history, self._voter),
                 self._clock.wall_ms,
                 QueryRunner(self._home.store, evidence_queries(self._evidence)),
                 lambda: self.report.status(),
+                lambda: len(self._roster.keys),
             )
         )
 

@@ -137,3 +137,34 @@ def _leave(fates: Sequence[dict[str, Any]]) -> None:
         fail(Exit.REFUSED)
     if any(fate["status"] != "committed" for fate in fates):
         fail(Exit.NOT_FOUND)
+
+
+@command.command("expired", example="creditledger tx expired 9b1f… --at 1578646800123")
+@click.argument("transaction", type=ID)
+@click.option("--at", "expires_at_ms", type=int, required=True, help="Its expires_at, in ms.")
+@reader_option
+@json_option
+@click.pass_context
+def expired(
+    context: click.Context,
+    transaction: bytes,
+    expires_at_ms: int,
+    identity: str | None,
+    as_json: bool,
+) -> None:
+    """Have it stated by enough members that TRANSACTION has expired and was never executed.
+
+    Enough are f+1, each about a certified block past the expiry: then it is final, and the same may
+    be asked for in a new transaction.
+    """
+    from network.finality import confirm_expired
+
+    with open_session(context, identity or any_identity(net_of(context))) as session:
+        found = session.client.run(
+            lambda client: confirm_expired(client, transaction, expires_at_ms)
+        )
+    rows = [{"member": item.signer, "height": item.header.height} for item in found]
+    if as_json:
+        show_json({"id": transaction, "expired": True, "statements": rows})
+        return
+    say(f"expired for good: {len(found)} members state it (block {found[0].header.height})")

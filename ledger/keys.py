@@ -24,6 +24,7 @@ CHAIN_ID_BYTES = 32
 TX_DOMAIN = b"creditledger/transaction/1"
 VOTE_DOMAIN = b"creditledger/pbft/1"
 SESSION_DOMAIN = b"creditledger/session/1"
+STATEMENT_DOMAIN = b"creditledger/statement/1"
 
 
 def signing_input(domain: bytes, chain_id: bytes, kind: str, payload: bytes) -> bytes:

@@ -245,6 +245,15 @@ class Client:
                 if not is_known_loss or trio.current_time() >= deadline:
                     raise
 
+    async def ask_node(self, node: NodeAddress, method: str, params: Mapping[str, Any]) -> Any:
+        """Return one node's own answer; what counts only when several give it is asked so."""
+        return await self._ask_node(node, method, params, self._policy.answer_s)
+
+    @property
+    def trusted(self) -> EpochFollower:
+        """The epochs that this client has followed from genesis on."""
+        return self._trusted
+
     async def _clock_ms(self) -> int:
         """Return the network's clock, asked of a node at most once in `clock_s`."""
         now = trio.current_time()
@@ -446,6 +455,10 @@ class SyncClient:
     ) -> Receipt:
         """See `Client.submit_kind`."""
         return self._call(lambda client: client.submit_kind(kind, body, attachments, wait_ms))
+
+    def run(self, method: Callable[[Client], Awaitable[T]]) -> T:
+        """Return what `method` gives of the client, for example of `network.finality`."""
+        return self._call(method)
 
     def submit_until_certified(self, transaction: Transaction, wait_ms: int = 60_000) -> Receipt:
         """See `Client.submit_until_certified`."""

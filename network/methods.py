@@ -12,6 +12,7 @@ both sides build and read the maps through the classes here.
 | submit_many | txs: wire bytes, at most 1,000 | items: `Accepted` of each; retry_after_ms |
 | fate | ids, at most 1,000 | items: `Fate` of each, in order |
 | receipt | id, wait_ms | receipt: bytes (`ledger.chain.receipt`) |
+| expired | id, expires_at_ms | statement: bytes (`ledger.chain.expiry`) |
 | query | name, params | whatever the query of that name gives |
 | watch | stream, cursor, limit, wait_ms | items, cursor |
 
@@ -38,10 +39,11 @@ SUBMIT = "submit"
 SUBMIT_MANY = "submit_many"
 FATE = "fate"
 RECEIPT = "receipt"
+EXPIRED = "expired"
 QUERY = "query"
 WATCH = "watch"
 
-METHODS = frozenset((HELLO, HEAD, STATUS, SUBMIT, SUBMIT_MANY, FATE, RECEIPT, QUERY, WATCH))
+METHODS = frozenset((HELLO, HEAD, STATUS, SUBMIT, SUBMIT_MANY, FATE, RECEIPT, EXPIRED, QUERY, WATCH))
 WAITING_METHODS = frozenset((RECEIPT, WATCH))  # may be held open; counted apart from the rest
 
 FATES_MAX = 1000

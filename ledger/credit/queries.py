@@ -249,7 +249,8 @@ def query_rules_show(context: QueryContext, params: Mapping[str, Any]) -> Value:
 def query_state_proof(context: QueryContext, params: Mapping[str, Any]) -> Value:
     """`state.proof` {table, key}: the value of a state entry with its proof under the head's root.
 
-    Only tables that every member may read; `companies` gives size, peaks and fold of a log.
+    Only tables that every member may read; `companies` gives size, peaks and fold of a log. The
+    head's certificate may come a moment later: `block.certificate` gives it then.
     """
     fields = Fields(params)
     table = _PROVABLE[fields.choice("table", _PROVABLE)]
@@ -260,14 +261,28 @@ def query_state_proof(context: QueryContext, params: Mapping[str, Any]) -> Value
         raise Rejected(Code.NOT_FOUND, "the store holds no block")
     reader = context.state.base
     proof = StateTree(reader, head.state_root).prove(leaf_key(table, key))
+    certificate = context.chain.certificate(head.height)
     return {
         "header": head.encoded(),
+        "certificate": None if certificate is None else certificate.encoded(),
         "value": reader.get(table.prefix + key),
         "proof": proof.encoded(),
     }
 
 
+def query_block_certificate(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`block.certificate` {height}: header and certificate of a block; `Rejected` 5104 if none."""
+    fields = Fields(params)
+    height = fields.integer("height")
+    fields.done()
+    header, certificate = context.chain.header(height), context.chain.certificate(height)
+    if header is None or certificate is None:
+        raise Rejected(Code.NOT_FOUND, f"block {height} is not certified here")
+    return {"header": header.encoded(), "certificate": certificate.encoded()}
+
+
 QUERIES: Mapping[str, Query] = {
+    "block.certificate": query_block_certificate,
     **PROFILE_QUERIES,
     "company.show": query_company_show,
     "company.records": query_company_records,

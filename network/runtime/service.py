@@ -29,6 +29,7 @@ from network.runtime.history import EpochHistory
 from network.runtime.ingress import chunked
 from network.runtime.mempool import Mempool
 from network.runtime.threads import is_thread_refused
+from network.runtime.witness import Witness
 from network.wire import Bodies, BodiesPurpose, Busy, Request
 
 QUERIES_AT_ONCE = 4
@@ -47,9 +48,11 @@ class ServiceParts:
     mempool: Mempool
     peers: PeerNetwork
     history: EpochHistory
+    witness: Witness
     clock_ms: Callable[[], int]
     run_query: RunQuery
     status: Callable[[], Mapping[str, Value]]
+    validator_count: Callable[[], int]
 
 
 class Service:
@@ -67,6 +70,7 @@ class Service:
             m.SUBMIT_MANY: self._submit_many,
             m.FATE: self._fate,
             m.RECEIPT: self._receipt,
+            m.EXPIRED: self._expired,
             m.QUERY: self._query,
             m.WATCH: self._watch,
         }
@@ -86,7 +90,8 @@ class Service:
             self._spread_wake = trio.Event()
             wires, self._spread_queue = self._spread_queue, []
             for chunk in chunked(wires):
-                self._parts.peers.broadcast(Bodies(chunk, BodiesPurpose.SPREAD))
+                frame = Bodies(chunk, BodiesPurpose.SPREAD)
+                self._parts.peers.broadcast(frame, below=self._parts.validator_count())
             await trio.sleep(SPREAD_PAUSE_S)
 
     async def _head(self, _client: ClientIdentity, _request: Request) -> Value:
@@ -196,6 +201,12 @@ class Service:
         history, epoch = self._parts.history, certificate.epoch
         validators, changes = history.validators(epoch), history.changes_until(epoch)
         return build_receipt(block, position, certificate, validators, changes).encoded()
+
+    async def _expired(self, _client: ClientIdentity, request: Request) -> Value:
+        transaction_id = _typed(request, "id", bytes)
+        expires_at_ms = _typed(request, "expires_at_ms", int)
+        statement = self._parts.witness.state_expired(transaction_id, expires_at_ms)
+        return {"statement": statement.encoded()}
 
     async def _query(self, client: ClientIdentity, request: Request) -> Value:
         name = _typed(request, "name", str)

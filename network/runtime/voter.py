@@ -98,6 +98,13 @@ class Voter:
         return None if self._key is None else self._refusals.get(self._key)
 
     @property
+    def voting_key(self) -> SigningKey | None:
+        """The key that votes from this home now, or None."""
+        if self._key is None or self._key not in self._cleared:
+            return None
+        return self._ballots[self._key].key
+
+    @property
     def answers_missing(self) -> int:
         """How many other members must still say what they know of the own votes."""
         if self._key is None or self._key in self._cleared or self.refusal is not None:
