@@ -50,9 +50,8 @@ from network.wire import (
 VOTE_LANE = 2048
 BULK_LANE = 256
 VOTES_AT_ONCE = 64
-# What a member waits for each body that it should not have spread, and at most for one frame.
-BAD_BODY_SECONDS = 0.01
-BAD_BODIES_SECONDS_MAX = 5.0
+# What a member waits for each body that it should not have spread: three times what that costs.
+BAD_BODY_SECONDS = 0.0002
 ANSWER_BYTES = 4 * 1024 * 1024  # of one frame
 ANSWER_BYTES_MAX = 16 * 1024 * 1024  # of all frames that answer one request, below a link's queue
 
@@ -257,7 +256,7 @@ class Ingress:
             if bad:
                 log.warning("bodies refused", peer=number, count=bad)
                 # A correct member checks before it spreads: its lane waits, nobody else's (F68).
-                await trio.sleep(min(bad * BAD_BODY_SECONDS, BAD_BODIES_SECONDS_MAX))
+                await trio.sleep(bad * BAD_BODY_SECONDS)
         elif isinstance(frame, GetBodies):
             self._send_bodies(number, frame.hashes)
         elif isinstance(frame, Offer):
