@@ -1,6 +1,7 @@
-"""One attacker in a process of its own: `python -m commands.soak.attacker liar|flood NET MEMBER`.
+"""One attacker in a process of its own, for `./scripts/bench --faults`.
 
-It runs until it gets SIGTERM, and then prints what it did as one line of JSON.
+`python -m commands.soak.attacker liar|flood|crowd NET MEMBER AMOUNT`: frames or requests a second,
+or connections. It runs until it gets SIGTERM, and then prints what it did as one line of JSON.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from commands.session import CLIENTS, MEMBERS
 from ledger.keys import SigningKey
 from network.certificates import load_key
 from network.profile import Profile
-from network.soak.attack import run_flood, run_liar
+from network.soak.attack import run_crowd, run_flood, run_liar
 
 
 def main() -> None:
     """Attack a local network as one of its members."""
     what, net, member, rate = sys.argv[1], Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
     profile = Profile.load(net / CLIENTS / member)
-    if what == "flood":
+    if what == "crowd":
+        told = run_crowd(load_network(net).node(member).address, int(rate))
+    elif what == "flood":
         told = run_flood(profile, rate)
     else:
         folder = net / MEMBERS / member

@@ -127,7 +127,7 @@ class Benchmark:
     async def _measure_light(self, workload: Workload) -> None:
         self._say(f"latency at light load ({LIGHT_RATE} transactions/s)")
         transactions = list(workload.singles(SAMPLES))
-        self.figures.light = _latency(await open_loop(self._clients, transactions, LIGHT_RATE))
+        self.figures.light = latency_of(await open_loop(self._clients, transactions, LIGHT_RATE))
 
     async def _measure_singles(self, workload: Workload) -> None:
         self._say(f"signing transactions of one record for {self._seconds:.0f} s")
@@ -146,7 +146,7 @@ class Benchmark:
         every = max(1, len(transactions) // SAMPLES)
         self.figures.loaded_rate = rate
         latencies = await open_loop(self._clients, transactions, rate, every)
-        self.figures.loaded = _latency(latencies)
+        self.figures.loaded = latency_of(latencies)
 
     async def _measure_batches(self, workload: Workload) -> None:
         seconds = min(self._seconds, 20.0)
@@ -208,7 +208,8 @@ class Benchmark:
             self.figures.memory[member] = memory_mib(self._pids[member])
 
 
-def _latency(values: Sequence[float]) -> Latency:
+def latency_of(values: Sequence[float]) -> Latency:
+    """Return count and percentiles of times in milliseconds."""
     ordered = sorted(values)
 
     def at(share: float) -> float:

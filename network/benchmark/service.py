@@ -18,8 +18,13 @@ from itertools import pairwise
 import trio
 
 from ledger.errors import Code, LocalError
-from network.benchmark.load import Progress, closed_loop, watch_commits
-from network.benchmark.phases import SINGLES_A_SECOND, SINGLES_IN_FLIGHT
+from network.benchmark.load import Progress, closed_loop, open_loop, watch_commits
+from network.benchmark.phases import (
+    SINGLES_A_SECOND,
+    SINGLES_IN_FLIGHT,
+    Latency,
+    latency_of,
+)
 from network.benchmark.workload import Signer, Workload
 from network.client import Client, open_client
 from network.profile import Profile
@@ -75,6 +80,21 @@ async def _measure(
     gap_s = max(later - earlier for earlier, later in pairwise(times))
     rate = progress.rate(start, end)
     return Service(end - start, rate, last_view - view, gap_s, progress.busy)
+
+
+def measure_latency(profile: Profile, count: int, rate: float, seed: int) -> Latency:
+    """Return the time to a verified receipt at `rate` transactions a second; blocking."""
+    return trio.run(_measure_latency, profile, count, rate, seed)
+
+
+async def _measure_latency(profile: Profile, count: int, rate: float, seed: int) -> Latency:
+    if profile.signing_key is None:
+        raise LocalError(Code.KEY_FILE, f"the profile of {profile.sender} cannot sign")
+    async with open_client(profile) as client:
+        clock_ms = (await client.head()).clock_ms
+        signer = Signer(profile.chain_id, profile.sender, profile.signing_key, clock_ms)
+        transactions = list(Workload(signer, seed).singles(count))
+        return latency_of(await open_loop([client], transactions, rate))
 
 
 async def _view(clients: list[Client]) -> int:

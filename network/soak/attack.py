@@ -13,6 +13,7 @@ from ledger.keys import SigningKey
 from ledger.membership.genesis import Genesis
 from network.peers import PeerAddress
 from network.profile import Profile, anchors_of, parse_address
+from network.soak.crowd import Crowd
 from network.soak.flood import Flood
 from network.soak.liar import Liar
 from network.tls import TlsEndpoint
@@ -23,6 +24,13 @@ def run_flood(profile: Profile, requests_per_s: float) -> Mapping[str, float]:
     flood = Flood(profile, requests_per_s, seed=1)
     _run_until_told(flood.run)
     return {**flood.told, "processor seconds": time.process_time()}
+
+
+def run_crowd(address: str, size: int) -> Mapping[str, float]:
+    """Keep a crowd of connections at one node's door; return what became of them."""
+    crowd = Crowd(*parse_address(address), size)
+    _run_until_told(crowd.run)
+    return {**crowd.seen, "open": crowd.open_now, "processor seconds": time.process_time()}
 
 
 def run_liar(
