@@ -18,6 +18,7 @@ from network.wire import (
     BodiesPurpose,
     GetBlocks,
     GetBodies,
+    GetState,
     GetVotes,
     Hello,
     KnownVotes,
@@ -26,6 +27,7 @@ from network.wire import (
     Pong,
     Request,
     Response,
+    StatePiece,
     Votes,
 )
 
@@ -44,6 +46,9 @@ FRAMES = [
     Pong(2**63 - 1),
     GetVotes(HASH),
     KnownVotes(HASH, (b"vote", b"")),
+    GetState(7, 3000, b"query"),
+    StatePiece(7, b"piece"),
+    StatePiece(0, b""),
 ]
 
 
@@ -138,6 +143,8 @@ def test_votes_go_before_bodies() -> None:
         "Bodies",
         "Bodies",
         "Blocks",
+        "StatePiece",
+        "StatePiece",
     ]
 
 
