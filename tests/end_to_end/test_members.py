@@ -212,13 +212,33 @@ def test_f84_f86_the_primary_is_removed_while_another_node_dies(members: Members
     assert f"E{int(Code.NODE_REMOVED)}" in members.log(primary) or "5011" in members.log(primary)
 
 
-def test_rule_47_a_node_key_is_rotated_while_the_node_runs(members: Members) -> None:
+def sessions_of(peer: str, status: Mapping[str, Any]) -> int:
+    """Return how often a link to `peer` was made."""
+    sessions: int = next(item["sessions"] for item in status["peers"] if item["member"] == peer)
+    return sessions
+
+
+def test_rule_47_a_certificate_and_a_node_key_change_while_the_nodes_run(members: Members) -> None:
+    before = members.status("D01")
+    folder = members.net / "members" / "D01"
+    members.command(
+        *("keys", "renew-certificate", "--home", members.home("D01")),
+        *("--member", folder, "--days", 800),
+    )
     home = members.home("icbc-gd")
     sent = members.command("keys", "rotate", "node", "--home", home, "--as", "icbc-gd")
     assert sent["code"] == 0
     members.approve(bytes.fromhex(sent["id"]), ["D01", "D18"])
     members.wait_epoch(3)
     assert members.province.network.node("icbc-gd").is_running
+    members.wait(
+        "D01",
+        "under its renewed certificate",
+        lambda status: status["certificate_expires_ms"] > before["certificate_expires_ms"],
+    )
+    after = members.status("D01")
+    assert sessions_of("icbc-gd", after) == sessions_of("icbc-gd", before)
+    assert sessions_of(JOINER, after) == sessions_of(JOINER, before)
 
 
 def test_f71_an_address_changes(members: Members) -> None:
