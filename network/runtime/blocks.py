@@ -118,6 +118,16 @@ class BlockKeeper:
         shelf.keep(self.head)
         transfer.bind(self)
 
+    @property
+    def snapshot_heights(self) -> tuple[int, ...]:
+        """The heights of the snapshots that are kept for others."""
+        return () if self._shelf is None else self._shelf.heights
+
+    @property
+    def transfer_progress(self) -> str:
+        """What is left of the state that is being fetched, empty while none is."""
+        return "" if self._transfer is None else self._transfer.progress
+
     async def settle(self) -> None:
         """Return when what was ordered is executed, and no state is being fetched."""
         if self._transfer is not None:

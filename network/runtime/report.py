@@ -92,6 +92,8 @@ class Report:
             "view_changes": self.view_changes,
             "view_change_cause": self.last_cause,
             "evidence": len(parts.evidence.pieces),
+            "snapshots": parts.keeper.snapshot_heights,
+            "state_transfer": parts.keeper.transfer_progress,
             "disk_free_bytes": shutil.disk_usage(parts.folder).free,
             "certificate_expires_ms": parts.renewal.expires_ms,
             "timers_ms": dict(parts.timers.left_ms()),

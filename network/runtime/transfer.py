@@ -204,7 +204,7 @@ class StateTransfer:
         """Fetch part after part from one source, until none is left or it fails."""
         while work.parts:
             name, part = work.parts.popleft()
-            self.progress = f"{len(work.parts)} parts of block {work.offer.header.height}'s state"
+            self.progress = f"block {work.offer.header.height}, {len(work.parts)} parts left"
             try:
                 work.results[name] = await self._fetch_part(source, work.offer, part(staging))
             except RemoteError as error:
