@@ -93,6 +93,11 @@ def test_f25_node_that_lost_its_chain_comes_up_by_a_snapshot_and_votes(network: 
     assert base[0] > height - 3 * S
     assert ChainStore(store).block(base[0] + 1) is not None
     store.close()
+    genesis = layout.folder / "genesis.bin"
+    result = network.command("audit", layout.folder, "--trust", genesis)
+    assert result.exit_code == 0, result.output
+    assert "VALID" in result.output
+    assert f"begins at block {base[0]}" in " ".join(result.output.split())
     network.restart(LOST)
     network.restart(other)
     network.check_well()
