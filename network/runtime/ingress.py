@@ -52,6 +52,9 @@ BULK_LANE = 256
 VOTES_AT_ONCE = 64
 # What a member waits for each body that it should not have spread: three times what that costs.
 BAD_BODY_SECONDS = 0.0002
+# How long a member's lane rests after blocks were read for it, times what that took; at most.
+SERVED_PAUSE = 2.0
+SERVED_PAUSE_S_MAX = 0.5
 ANSWER_BYTES = 4 * 1024 * 1024  # of one frame
 ANSWER_BYTES_MAX = 16 * 1024 * 1024  # of all frames that answer one request, below a link's queue
 
@@ -239,7 +242,10 @@ class Ingress:
 
     async def _take_bulk(self, number: int, frame: PeerFrame, *, is_validator: bool) -> None:
         if isinstance(frame, GetBlocks):
+            began = trio.current_time()
             await self._blocks.serve_blocks(number, frame)
+            # One that asks without end gets a share of a worker thread, and not all of it (F69).
+            await trio.sleep(min(SERVED_PAUSE * (trio.current_time() - began), SERVED_PAUSE_S_MAX))
         elif isinstance(frame, GetState):
             if self._shelf is not None:
                 await self._shelf.serve(number, frame)
