@@ -100,6 +100,7 @@ class Director:
     def __init__(self, world: FaultyWorld, schedule: Schedule) -> None:
         self._world = world
         self._undo: dict[int, Undo] = {}
+        self._is_over = False
         self._down_ms: dict[int, int] = {}
         self._plans: dict[tuple[int, str], tuple[int, str]] = {}
         for number, step in enumerate(schedule.steps):
@@ -127,6 +128,7 @@ class Director:
         for number in sorted(self._undo):
             self._end(number)
         self._plans.clear()
+        self._is_over = True
         for member in range(self._world.total):
             self._world.restart(member)
 
@@ -194,7 +196,12 @@ class Director:
     def _restart_later(self, member: int) -> None:
         down_ms = self._down_ms.get(member, 0)
         if down_ms:
-            self._world.scheduler.after(down_ms * NS_PER_MS, self._world.restart, member)
+            self._world.scheduler.after(down_ms * NS_PER_MS, self._restart, member)
+
+    def _restart(self, member: int) -> None:
+        """Start a member whose time is over; when faults have ended all were started at once."""
+        if not self._is_over:
+            self._world.restart(member)
 
     # The network
 
