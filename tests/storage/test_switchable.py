@@ -155,3 +155,19 @@ def test_switch_without_a_staging_store_is_our_own_mistake(tmp_path):
         store.switch(LAST)
     assert caught.value.code is Code.INTERNAL
     store.close()
+
+
+def test_one_process_may_switch_again_and_again(tmp_path):
+    """The handle of what was replaced goes with its last reader, so its folder can be used anew."""
+    make(tmp_path)
+    store = SwitchableStore(tmp_path)
+    for number in range(4):
+        view = store.snapshot()
+        scan = store.scan(b"", b"\xff")
+        next(scan)
+        store.open_staging().write({b"c": b"%d" % number}, sync=False)
+        store.switch(LAST)
+        assert view.get(HEAD_KEY) is not None
+        assert store.get(b"c") == b"%d" % number
+        del view, scan
+    store.close()
