@@ -161,6 +161,18 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.SCHEMA_UNKNOWN: "No feature schema has this id and version. `rules.list` shows them.",
     Code.ALERT_UNKNOWN: "No alert has this id. `alerts.list` shows them.",
     Code.ALERT_STATE: "The alert's state does not allow this step. Look at its state.",
+    Code.RULE_VERSION: "Versions only go up: a later version of this rule or record schema is "
+    "there. Give it the next number.",
+    Code.RULE_DATE: "A date is in the past, before what it rests on is in force, or its time is "
+    "over. Choose today or a later day, or a version that is in force.",
+    Code.RULE_FILLING: "The rule asks what no earlier rule asked, and the nodes are still counting "
+    "the records of the past for it. `rules.pending` says how far they are; try again later.",
+    Code.RATE_EXISTS: "The exchange rate of this currency and day was set, and does not change. "
+    "Leave it out of the proposal.",
+    Code.SETTING_UNKNOWN: "No setting of this name can be changed by vote, or the value is not "
+    "one it may have. The message names those that can.",
+    Code.CATEGORY_CHANGE: "The changed category would break what is there: records, rules over its "
+    "fields, or who may read it. The message names what. Add a new schema version beside the old.",
     # 2600: governance
     Code.MEMBER_UNKNOWN: "No member has this id. `members.list` shows them.",
     Code.MEMBER_EXISTS: "A member of this id or key exists. Choose another.",

@@ -56,6 +56,7 @@ GUARANTEES = Table("guarantees", b"sV", Scope.WORLD)
 GUARANTOR_EXPOSURES = Table("guarantor-exposures", b"sW", Scope.WORLD)
 ACCESSES = Table("accesses", b"sX", Scope.WORLD)
 NOTICES = Table("notices", b"sY", Scope.WORLD)
+EXCHANGE_RATES = Table("exchange-rates", b"sZ", Scope.WORLD)
 
 RECORDS = Table("records", b"sa", Scope.COMPANY)
 WINDOWS = Table("windows", b"se", Scope.COMPANY)
