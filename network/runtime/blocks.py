@@ -91,7 +91,7 @@ class BlockKeeper:
         self._post = post
         self._is_executing = False
         self._executed = trio.Event()
-        self._anchor: Callable[[], Mapping[bytes, bytes | None]] = dict
+        self._anchor: Callable[[int], Mapping[bytes, bytes | None]] = lambda _height: {}
         self._shelf: SnapshotShelf | None = None
         self._transfer: StateTransfer | None = None
         self._jobs, self._next = trio.open_memory_channel[fx.Execute](1)
@@ -107,8 +107,8 @@ class BlockKeeper:
         self.blocks_count = 0
         catch_up.bind(self)
 
-    def bind(self, anchor: Callable[[], Mapping[bytes, bytes | None]]) -> None:
-        """Say what is written with every block beside it (rule 46)."""
+    def bind(self, anchor: Callable[[int], Mapping[bytes, bytes | None]]) -> None:
+        """Say what is written beside the block of a height (rule 46)."""
         self._anchor = anchor
 
     def bind_states(self, shelf: SnapshotShelf, transfer: StateTransfer) -> None:
@@ -198,7 +198,7 @@ class BlockKeeper:
                 f"block {batch.height} gives {_first_difference(executed.header, expected)}: "
                 "stop this node and copy the home of another one",
             )
-        self._store.write({**executed.writes, **self._anchor()}, sync=True)
+        self._store.write({**executed.writes, **self._anchor(batch.height)}, sync=True)
         if self._shelf is not None:
             self._shelf.keep(executed.header)
         if any(key.startswith(ALERT_ORDER.prefix) for key in executed.writes):
@@ -246,7 +246,7 @@ class BlockKeeper:
     def last_writes(self) -> Mapping[bytes, bytes | None]:
         """Return what an installed state has to hold of this store: what is said of the votes."""
         stored = dict(self._store.scan(ANCHOR_KEY, ANCHOR_KEY + b"\xff" * 8))
-        return {**stored, **self._anchor()}
+        return {**stored, **self._anchor(self.head.height)}
 
     def adopt(self, header: Header, certificate: Certificate) -> EpochView:
         """Take over the chain of an installed state; return who votes after its last block."""

@@ -11,10 +11,12 @@ contradict it. Three things may know better, each of them is asked, and one is e
                     be decided anyway. What they show is signed by the key itself, so nobody can lie
                     a member out of its votes
 
-What was signed is known here if the block of a CHECKPOINT was in the chain, and any other vote in
-the log or below the last certificate, when the process began. A refused key never votes again from
-this home: the node follows the chain as an observer, and votes under a new key from the height at
-which a member change makes it active.
+What was signed is known here if it is in the log, or if it is about a block that was stored here
+while the key voted: of a CHECKPOINT any such block, of other votes one that is certified. Blocks
+that the node takes in while it only follows speak for nothing, or a home that was rolled back would
+look whole once it has caught up. A refused key never votes again from this home, and that stands in
+its database; the node votes under a new key from the height at which a member change makes it
+active.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ from ledger.storage.chain_store import ChainStore
 from network.runtime.history import EpochHistory
 
 ANCHOR_KEY = b"nV"  # this node's own fact beside the chain: nothing that others would have too
+REFUSED_KEY = ANCHOR_KEY + b"refused"
 CERTIFICATES_LOOKED_AT = 64
 SIGNED: tuple[type[SignedMessage], ...] = (
     PrePrepare,
@@ -62,20 +65,38 @@ SIGNED: tuple[type[SignedMessage], ...] = (
 _Subject: TypeAlias = tuple[int, int, int, bytes]
 
 
-def anchor_write(node_key: bytes, number: int) -> dict[bytes, bytes | None]:
-    """Return the write that ties a stored block to the vote log as it is: its last number."""
-    return {ANCHOR_KEY + node_key[:8]: encode((node_key, number))}
+def anchor_write(node_key: bytes, number: int, height: int) -> dict[bytes, bytes | None]:
+    """Return the write that ties block `height` to the vote log as it is: its last number."""
+    return {ANCHOR_KEY + node_key[:8]: encode((node_key, number, height))}
 
 
-def check_anchor(anchor: bytes | None, node_key: bytes, number: int) -> None:
-    """Raise `StorageError` (6204) if the vote log ends before what a stored block has seen."""
-    if anchor is None:
-        return
-    value = decode(anchor)
-    if type(value) is tuple and value[0] == node_key and value[1] > number:
+def refusal_write(node_key: bytes, text: str) -> dict[bytes, bytes | None]:
+    """Return the write that keeps a refusal: once it has caught up, nothing would show it again."""
+    return {REFUSED_KEY + node_key[:8]: encode((node_key, text))}
+
+
+def check_refused(kept: bytes | None, node_key: bytes) -> None:
+    """Raise `StorageError` (6204) if the key was refused in this home before."""
+    if kept is not None:
+        value = decode(kept)
+        if type(value) is tuple and value[0] == node_key:
+            raise StorageError(Code.VOTES_FORGOTTEN, str(value[1]))
+
+
+def check_anchor(anchor: bytes | None, node_key: bytes, number: int) -> int | None:
+    """Return the height up to which this home has voted under the key, None if it never has.
+
+    Raise `StorageError` (6204) if the vote log ends before what that block has seen of it.
+    """
+    value = None if anchor is None else decode(anchor)
+    if type(value) is not tuple or value[0] != node_key:
+        return None
+    _, seen, height = value
+    if seen > number:
         raise forgotten(
-            f"the vote log ends with record {number}, the database has seen record {value[1]}"
+            f"the vote log ends with record {number}, the database has seen record {seen}"
         )
+    return int(height)
 
 
 def forgotten(what: str) -> StorageError:

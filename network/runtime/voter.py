@@ -28,14 +28,17 @@ from network.peers import PeerNetwork
 from network.runtime.history import EpochHistory
 from network.runtime.own_votes import (
     ANCHOR_KEY,
+    REFUSED_KEY,
     HeardVotes,
     Remembered,
     anchor_write,
     certified_vote,
     check_anchor,
+    check_refused,
     encode_shown,
     forgotten,
     read_shown,
+    refusal_write,
     vote_in,
 )
 from network.runtime.performer import describe, split_entries
@@ -89,7 +92,7 @@ class Voter:
         self._needed = 0
         self._answered: set[int] = set()
         self._shown_at: dict[int, float] = {}
-        self._voted_height: Callable[[], int] | None = None
+        self._voted_height: Callable[[], int] = lambda: self._began[0]
         self.heard = HeardVotes()
 
     @property
@@ -140,16 +143,27 @@ class Voter:
         return self._ballots[key]
 
     def _read(self, key: bytes) -> Ballot:
+        check_refused(self._home.store.get(REFUSED_KEY + key[:8]), key)
         signer = self._find_key(key)
         votes = self._home.open_votes(key)
         try:
-            check_anchor(self._home.store.get(ANCHOR_KEY + key[:8]), key, votes.number)
+            anchor = self._home.store.get(ANCHOR_KEY + key[:8])
+            voted = check_anchor(anchor, key, votes.number)
             entries, bodies = split_entries(votes.read())
             records = [decode_record(entry) for entry in entries]
         except CreditLedgerError:
             votes.close()
             raise
-        return Ballot(signer, votes, records, bodies, Remembered.of(records, *self._began))
+        remembered = Remembered.of(records, *self._reach(voted, votes.number))
+        return Ballot(signer, votes, records, bodies, remembered)
+
+    def _reach(self, voted: int | None, number: int) -> tuple[int, int]:
+        """Return the last height, and the last certified one, that were stored while voting."""
+        height, certified = self._began
+        if voted is not None:
+            return voted, min(voted, certified)
+        # A home of before there were anchors has votes and none; without votes it is a new key's.
+        return (height, certified) if number else (0, 0)
 
     def _find_key(self, public_key: bytes) -> SigningKey:
         for path in self._home.layout.node_keys():
@@ -166,15 +180,17 @@ class Voter:
             return
         self._refusals[key] = error
         self._cleared.discard(key)
+        if error.code == Code.VOTES_FORGOTTEN:
+            self._home.store.write(refusal_write(key, error.message), sync=True)
         log.error("this node does not vote, it follows as an observer", **describe(error))
         self._changed()
 
-    def anchor(self) -> dict[bytes, bytes | None]:
-        """Return what every stored block says of the vote log in use (rule 46)."""
+    def anchor(self, height: int) -> dict[bytes, bytes | None]:
+        """Return what the stored block `height` says of the vote log in use (rule 46)."""
         ballot = self._ballots.get(self._key) if self._key is not None else None
         if ballot is None or self._key not in self._cleared:
             return {}
-        return anchor_write(ballot.key.public_key, ballot.votes.number)
+        return anchor_write(ballot.key.public_key, ballot.votes.number, height)
 
     def close(self) -> None:
         """Close the logs."""
@@ -235,6 +251,7 @@ class Voter:
         self._answered.add(number)
         if not self.answers_missing:
             self._cleared.add(key)
+            self._home.store.write(self.anchor(self._voted_height()), sync=True)
             log.info("this node may vote", key=key.hex()[:16], answers=len(self._answered))
             self._changed()
 
@@ -246,7 +263,7 @@ class Voter:
     def look_at(self, certificate: Certificate) -> None:
         """Refuse the own key if it signed a block that is not here: somebody else uses it (F45)."""
         key = self._key
-        if key is None or key not in self._cleared or self._voted_height is None:
+        if key is None or key not in self._cleared:
             return
         vote = vote_in(certificate, self._history, key)
         if vote is not None and vote.height > self._voted_height():

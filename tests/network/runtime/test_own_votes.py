@@ -151,11 +151,11 @@ def test_what_is_shown_must_be_signed_by_the_key_itself() -> None:
 
 
 def test_rule_46_a_log_that_ends_before_the_anchor_is_refused() -> None:
-    ((key, anchor),) = anchor_write(KEY.public_key, 7).items()
+    ((key, anchor),) = anchor_write(KEY.public_key, 7, 30).items()
     assert key.startswith(ANCHOR_KEY)
-    check_anchor(None, KEY.public_key, 0)
-    check_anchor(anchor, KEY.public_key, 7)
-    check_anchor(anchor, KEY.public_key, 8)
-    check_anchor(encode((OTHER.public_key, 9)), KEY.public_key, 0)
+    assert check_anchor(None, KEY.public_key, 0) is None
+    assert check_anchor(anchor, KEY.public_key, 7) == 30
+    assert check_anchor(anchor, KEY.public_key, 8) == 30
+    assert check_anchor(encode((OTHER.public_key, 9, 30)), KEY.public_key, 0) is None
     with pytest.raises(StorageError, match="ends with record 6, the database has seen record 7"):
         check_anchor(anchor, KEY.public_key, 6)

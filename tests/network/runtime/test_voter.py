@@ -19,10 +19,11 @@ from ledger.chain.certificate import Certificate, checkpoint_signing_input
 from ledger.errors import Code
 from ledger.execution import execute_genesis
 from ledger.keys import SigningKey
+from ledger.storage.chain_store import certificate_writes
 from ledger.storage.home import HomeLayout, OpenHome, add_vote_log, create_home, open_home
 from network.certificates import save_key
 from network.runtime.history import EpochHistory
-from network.runtime.own_votes import anchor_write, encode_shown
+from network.runtime.own_votes import REFUSED_KEY, anchor_write, check_refused, encode_shown
 from network.runtime.performer import VOTE_ENTRY
 from network.runtime.voter import Voter
 from network.wire import GetVotes, KnownVotes, PeerFrame
@@ -151,7 +152,46 @@ def test_f46_a_vote_that_is_not_in_the_log_refuses_the_home(
     for number in (1, 2, 3):
         answer(voter, number)
     assert voter.use(KEY.public_key, QUORUM) is None
-    assert voter.anchor() == {}
+    assert voter.anchor(9) == {}
+
+
+def test_rule_46_a_refused_key_stays_refused_when_the_home_has_caught_up(stage: Stage) -> None:
+    """After a restart the chain here would reach as far as what the others can show."""
+    home, voter = stage.open()
+    voter.use(KEY.public_key, QUORUM)
+    answer(voter, 1, prepare(home.chain_id, 5))
+    before = str(voter.refusal)
+    voter.close()
+    home.close()
+    stage.links.sent.clear()
+    home, voter = stage.open()
+    assert voter.use(KEY.public_key, QUORUM) is None
+    assert str(voter.refusal) == before
+    assert stage.links.sent == []
+    # Another key of the same home is not concerned.
+    check_refused(home.store.get(REFUSED_KEY + KEY.public_key[:8]), key_of("next").public_key)
+    voter.close()
+    home.close()
+
+
+def test_f60_blocks_taken_in_while_following_speak_for_nothing(stage: Stage) -> None:
+    """A home rolled back to block 2 has caught up with block 6 before anybody was asked."""
+    home, voter = stage.open()
+    chain_id = home.chain_id
+    home.store.write(anchor_write(KEY.public_key, 0, 2), sync=True)
+    for _ in range(6):
+        executed = stage.harness.block()
+        home.store.write(executed.writes, sync=True)
+        home.store.write(certificate_writes(stage.harness.certify(executed.header)), sync=False)
+    voter.close()
+    home.close()
+    for height, is_known in ((2, True), (3, False)):
+        home, voter = stage.open()
+        voter.use(KEY.public_key, QUORUM)
+        answer(voter, 1, prepare(chain_id, height))
+        assert (voter.refusal is None) == is_known
+        voter.close()
+        home.close()
 
 
 def test_a_vote_that_stands_in_the_log_speaks_for_the_home(stage: Stage) -> None:
@@ -217,7 +257,7 @@ def test_rule_46_what_the_home_lacks_is_named(
 
 def test_rule_46_a_log_that_was_made_anew_is_refused_by_the_database(stage: Stage) -> None:
     home, voter = stage.open()
-    home.store.write(anchor_write(KEY.public_key, 3), sync=True)
+    home.store.write(anchor_write(KEY.public_key, 3, 2), sync=True)
     voter.use(KEY.public_key, QUORUM)
     assert "ends with record 0, the database has seen record 3" in str(voter.refusal)
     home.close()
@@ -240,7 +280,7 @@ def test_rule_47_the_next_key_has_a_log_of_its_own(
     ballot = voter.use(fresh.public_key, QUORUM)
     assert ballot is not None
     assert ballot.key.public_key == fresh.public_key
-    assert voter.anchor() == anchor_write(fresh.public_key, 0)
+    assert voter.anchor(9) == anchor_write(fresh.public_key, 0, 9)
 
 
 def test_members_are_shown_what_they_have_signed(
