@@ -21,6 +21,10 @@ BUSY_NS = 300 * NS_PER_MS
 class Taker(Protocol):
     """A node that takes transactions."""
 
+    @property
+    def is_voter(self) -> bool:
+        """Tell whether this node is a member."""
+
     def submit(self, digest: bytes) -> bool:
         """Take a transaction; False: BUSY, or down."""
 
@@ -52,6 +56,7 @@ class Clients:
         self._names: dict[bytes, str] = {}
         self._bodies_of_names: dict[str, Body] = {}
         self.make = make_model_body
+        self.do_members_change = False
         self.submitted = 0
         self.acknowledged = 0
 
@@ -87,9 +92,19 @@ class Clients:
         pending.attempts += 1
         node = pending.home
         if pending.attempts > 1:
-            node = digest[pending.attempts % len(digest)] % len(self._nodes)
+            node = self._pick(digest, pending)
         is_taken = self._nodes[node].submit(digest)
         self._scheduler.after(RETRY_NS if is_taken else BUSY_NS, self._try, digest)
+
+    def _pick(self, digest: bytes, pending: Pending) -> int:
+        """Return whom to ask next; where members come and go, one that is a member now."""
+        count = len(self._nodes)
+        first = digest[pending.attempts % len(digest)] % count
+        if not self.do_members_change:
+            return first
+        around = ((first + step) % count for step in range(count))
+        others = (node for node in around if node != pending.home and self._nodes[node].is_voter)
+        return next(others, first)
 
     def on_fate(self, digest: bytes) -> bool:
         """Take a certified fate; False if the client has heard it before."""

@@ -149,7 +149,7 @@ class Invariants:
         if isinstance(event, MessageReceived) and event.message.epoch == self._config.epoch:
             self._note(member, conduct, wall_ms, event.message)
             self._check_one_vote(member, conduct, event.message, effects)
-            self._check_unfit(member, event.message, effects)
+            self._check_unfit(member, wall_ms, event.message, effects)
         for effect in effects:
             if isinstance(effect, fx.ReportViewChange):
                 self._check_departure(member, conduct, effect)
@@ -214,14 +214,18 @@ class Invariants:
         elif conduct.accepted_votes.setdefault(key, content) != content:
             raise ViolationError(f"member {member.index} counts two votes {key} (rule 3)")
 
-    def _check_unfit(self, member: Member, message: Any, effects: list[Effect]) -> None:
-        """Rule 17: a primary that proposes what is invalid is left at once."""
+    def _check_unfit(
+        self, member: Member, wall_ms: int, message: Any, effects: list[Effect]
+    ) -> None:
+        """Rule 17: a primary that proposes what is invalid is left at once; early is held (15)."""
         if not isinstance(message, PrePrepare) or any(
             isinstance(effect, fx.ReportDrop | fx.ReportViewChange | fx.SetTimer | fx.FetchRequests)
             for effect in effects
         ):
             return
         batch = message.batch
+        if (batch.time_ms or 0) > wall_ms + self._config.limits.skew_ms:
+            return
         is_whole = all(
             item in member.bodies or item in member.ledger.seen for item in batch.transactions
         )

@@ -152,8 +152,15 @@ class Seating:
             self._run.count("changes: left out")
             return
         self._changes += 1
-        self._run.submit_change(f"change-{self._changes}", Change(view.epoch, members))
+        home = self._find_home(best)
+        self._run.submit_change(f"change-{self._changes}", home, Change(view.epoch, members))
         self._run.count(f"changes: {words[0]}")
+
+    def _find_home(self, best: SimNode) -> int:
+        """Return an honest member that is up, if there is one, to take a change."""
+        nodes = (best, *self._run.nodes)
+        homes = (node for node in nodes if node.is_honest and node.is_up and node.is_voter)
+        return next(homes, best).index
 
     def _compute(
         self, words: tuple[str, ...], best: SimNode, members: tuple[bytes, ...]

@@ -98,6 +98,7 @@ class Simulation:
         self.fault_bound = self.nodes[0].config.fault_bound
         self.conspiracy = Conspiracy(registry=self.bodies)
         self.clients = Clients(self.scheduler, self.nodes, self.bodies)
+        self.clients.do_members_change = self.schedule.spares > 0
         self.clients.make = self._make_real_body
         self.end_of_faults_ns = self.schedule.calm_after_ms * NS_PER_MS
         self._recovery_ns = self._bound_ns = 0
@@ -416,10 +417,10 @@ class Simulation:
         self.checkers.submitted.add(body.hash)
         return body.hash
 
-    def submit_change(self, name: str, change: Change) -> None:
-        """Let a client submit a change of members."""
+    def submit_change(self, name: str, home: int, change: Change) -> None:
+        """Let a client submit a change of members at member `home`."""
         wall_ms = GENESIS_TIME_MS + self.scheduler.now_ns // NS_PER_MS
-        body = self.clients.create(name, 0, 400, wall_ms + LONG_TTL_MS)
+        body = self.clients.create(name, home, 400, wall_ms + LONG_TTL_MS)
         self.bodies[body.hash] = replace(body, change=change)
         self.checkers.submitted.add(body.hash)
         self.clients.begin(body.hash)
