@@ -12,6 +12,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -147,21 +148,27 @@ class Judge:
 
     def check_receipts(self) -> None:
         """Fetch and verify the receipt of each acknowledged transaction from a node in turn."""
-        acknowledged = self.load.acknowledged
-        for index, node in enumerate(self._nodes):
-            with self._client(node) as client:
-                for item in acknowledged[index :: len(self._nodes)]:
-                    try:
-                        receipt = client.receipt(item.id, 10_000)
-                    except CreditLedgerError as error:
-                        self._find(f"{node.member} has no receipt of {item.id.hex()}: {error}")
-                        return
-                    found = (receipt.header.height, receipt.header.hash(), int(receipt.result[0]))
-                    if found != (item.height, item.block_hash, item.code):
-                        self._find(f"{node.member} has another receipt of {item.id.hex()}")
-                    if self._blocks[item.height - 1] != item.block_hash:
-                        self._find(f"{item.id.hex()} was acknowledged in a block of no chain")
-                    self.verdict.receipts += 1
+        count = len(self._nodes)
+        parts = [self.load.acknowledged[index::count] for index in range(count)]
+        with ThreadPoolExecutor(count) as pool:
+            for verified in pool.map(self._check_part, self._nodes, parts):
+                self.verdict.receipts += verified
+
+    def _check_part(self, node: SoakNode, part: Sequence[Acknowledged]) -> int:
+        """Fetch receipts from one node, and compare them; return how many were verified."""
+        with self._client(node) as client:
+            for number, item in enumerate(part):
+                try:
+                    receipt = client.receipt(item.id, 10_000)
+                except CreditLedgerError as error:
+                    self._find(f"{node.member} has no receipt of {item.id.hex()}: {error}")
+                    return number
+                found = (receipt.header.height, receipt.header.hash(), int(receipt.result[0]))
+                if found != (item.height, item.block_hash, item.code):
+                    self._find(f"{node.member} has another receipt of {item.id.hex()}")
+                if self._blocks[item.height - 1] != item.block_hash:
+                    self._find(f"{item.id.hex()} was acknowledged in a block of no chain")
+        return len(part)
 
     def _check_home(self, node: SoakNode) -> None:
         pieces = list(HomeLayout(node.home).evidence.glob("*.evidence"))

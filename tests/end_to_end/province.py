@@ -33,6 +33,9 @@ from tests.end_to_end.raw_link import RawLink
 # Test processes run side by side, each with networks of its own.
 BASE_PORT = 20_000 + os.getpid() % 250 * 40
 WAIT_MS = 60_000
+HOLD_MS = 100
+VOTE_ROUNDS = 300
+FAR = 2**62
 MEMBERS = ("D02", "D01", "D18", "icbc-gd")
 
 
@@ -75,8 +78,14 @@ class Province:
         return Path(self.network.node(member).home)
 
     def restart(self, member: str) -> None:
-        """Start a node again and wait until it answers."""
+        """Start a node again and wait until it votes again: the others are asked first (46)."""
         local_network.start(self.network, [member])
+        client = self.client("D18", member)
+        for _ in range(VOTE_ROUNDS):
+            if client.status()["may_vote"]:
+                return
+            client.watch(WatchStream.BLOCKS, FAR, limit=1, wait_ms=HOLD_MS)
+        raise AssertionError(f"{member} does not vote: {client.status()['refusal']}")
 
     def profile(self, identity: str, node: str | None = None) -> Profile:
         """Return a profile, for the node of one member alone if that is given."""
