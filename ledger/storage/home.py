@@ -298,14 +298,18 @@ def open_home(folder: Path) -> OpenHome:
 
 
 def _check_chain(chain: ChainStore, folder: Path, chain_id: bytes) -> None:
-    """Refuse a database of another chain (6102), and one that has lost a batch (6001)."""
+    """Refuse a database of another chain (6102), and one that has lost anything (6001)."""
     stored = chain.chain_id()
+    if stored is None:
+        raise StorageError(
+            Code.STORE_CORRUPT,
+            f"database of {folder} holds no chain: audit it, then creditledger repair",
+        )
     if stored != chain_id:
-        shown = "no chain" if stored is None else f"chain {stored.hex()}"
         raise StorageError(
             Code.HOME_WRONG_CHAIN,
-            f"database of {folder} holds {shown}, genesis.bin is of chain {chain_id.hex()}: "
-            "put the right genesis document or database there",
+            f"database of {folder} holds chain {stored.hex()}, genesis.bin is of chain "
+            f"{chain_id.hex()}: put the right genesis document or database there",
         )
     missing = chain.missing_height(RECENT_BLOCKS)
     if missing is not None:
