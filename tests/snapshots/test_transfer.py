@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 
 from ledger.chain.batch import Batch
+from ledger.credit.records import RecordEntry, RecordStatus
+from ledger.encoding import encode_own
 from ledger.errors import Code
 from ledger.execution import execute_block
+from ledger.snapshots.places import BodyPlace, get_body_places
 from ledger.snapshots.serving import Snapshot
-from ledger.storage.chain_store import FATES, ChainStore
+from ledger.state.tables import COVERAGE, RECORDS
+from ledger.storage.chain_store import FATES, ChainStore, body_key
 from ledger.storage.memory import MemoryStore
 from ledger.transactions.envelope import MAX_TTL_MS
 from tests.snapshots.support import SnapshotChain, own_entries, transfer
@@ -145,3 +151,17 @@ def test_newer_snapshot_takes_over_what_the_older_one_left_behind():
     for prefix in prefixes:
         end = prefix + b"\xff" * 64
         assert dict(store.scan(prefix, end)) == dict(fresh.scan(prefix, end))
+
+
+def test_bodies_are_looked_for_where_record_entries_say():
+    """What execution may still read goes with a state; its place in an entry is fixed here."""
+    names = [item.name for item in fields(RecordEntry)]
+    entry = RecordEntry(0, 1, b"d" * 32, b"c", 7, 8, 9, RecordStatus.CURRENT, None, None)
+    corrected = replace(entry, status=RecordStatus.SUPERSEDED, corrected_by=4)
+    value = encode_own((entry.to_value(), corrected.to_value()))
+    assert get_body_places(RECORDS.prefix + b"key", value) == [
+        BodyPlace(body_key(7, 8, 9), b"d" * 32),
+        None,
+    ]
+    assert get_body_places(COVERAGE.prefix + b"key", value) == []
+    assert len(names) == len(entry.to_value())
