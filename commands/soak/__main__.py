@@ -238,7 +238,8 @@ def _print(report: dict[str, Any]) -> None:
     for member, row in report["memory"].items():
         say(
             f"memory of {member}: {row['warm_mib']:.0f} MiB warm, {row['end_mib']:.0f} MiB at the "
-            f"end of {row['seconds']:.0f} s, {row['slope_mib_per_minute']:+.2f} MiB a minute"
+            f"end of {row['seconds']:.0f} s, {row['slope_mib_per_minute']:+.2f} MiB a minute, "
+            f"{row['late_slope_mib_per_minute']:+.2f} in the second half"
         )
     audits = ", ".join(f"{member} {word}" for member, word in report["audits"].items())
     say(f"audit: {audits}")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from time import monotonic, sleep
 
 from commands.frame import Exit
@@ -209,7 +209,9 @@ def _place(fate: Fate) -> tuple[object, ...]:
 
 
 def measure_growth(lives: Sequence[Life]) -> dict[str, float] | None:
-    """Return memory in MiB of the longest life: after warm-up, at its end, and a fit's slope.
+    """Return memory in MiB of the longest life: after warm-up, at its end, and fitted slopes.
+
+    Caches fill for a while: the slope of the second half says whether they are full.
 
     None where no process lived through its warm-up.
     """
@@ -220,13 +222,19 @@ def measure_growth(lives: Sequence[Life]) -> dict[str, float] | None:
     part = max(5, len(samples) // 10)
     times = [at for at, _ in samples]
     values = [mib for _, mib in samples]
-    mean_at, mean = sum(times) / len(times), sum(values) / len(values)
-    spread = sum((at - mean_at) ** 2 for at in times)
-    slope = sum((at - mean_at) * (mib - mean) for at, mib in samples) / spread
     return {
         "seconds": times[-1] - times[0],
         "warm_mib": median(values[:part]),
         "end_mib": median(values[-part:]),
         "peak_mib": max(values),
-        "slope_mib_per_minute": slope * 60,
+        "slope_mib_per_minute": _slope(samples),
+        "late_slope_mib_per_minute": _slope(samples[len(samples) // 2 :]),
     }
+
+
+def _slope(samples: Sequence[tuple[float, float]]) -> float:
+    """Return the slope of a straight line through (seconds, MiB), in MiB a minute."""
+    mean_at = fmean(at for at, _ in samples)
+    mean = fmean(mib for _, mib in samples)
+    spread = sum((at - mean_at) ** 2 for at, _ in samples)
+    return 60 * sum((at - mean_at) * (mib - mean) for at, mib in samples) / spread
