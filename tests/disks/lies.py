@@ -29,12 +29,15 @@ class Lie:
     promises: Promises
 
 
-def lying_states(run: Run, dice: Random, count: int) -> Iterator[Lie]:
-    """Yield `count` outcomes of one lost or misdirected write each."""
+def lying_states(run: Run, dice: Random, count: int, below: str = "") -> Iterator[Lie]:
+    """Yield `count` outcomes of one lost or misdirected write each, to files `below` a folder."""
     writes = [
         index
         for index, operation in enumerate(run.operations)
-        if operation.kind is Kind.WRITE and not operation.is_mark and operation.path != "lock"
+        if operation.kind is Kind.WRITE
+        and operation.path.startswith(below)
+        and not operation.is_mark
+        and operation.path != "lock"
     ]
     for _ in range(count):
         at, how = dice.choice(writes), dice.choice(("lost", "misdirected"))

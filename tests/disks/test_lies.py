@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -18,7 +19,7 @@ from tests.disks.lies import lying_states
 from tests.disks.runs import Laboratory, Run
 from tests.disks.workload import promises_of, verdicts
 
-LIES = 60
+LIES = 40
 FLIPS = 60
 ENTRIES = 1000
 
@@ -28,7 +29,10 @@ def test_f58_lost_and_misdirected_writes_are_refused_or_change_nothing(
 ) -> None:
     """`verdicts` fails on a database that opens with a hole, and on votes that are gone."""
     found: Counter[tuple[str, Code, Code]] = Counter()
-    for number, lie in enumerate(lying_states(recorded, Random(58), LIES)):
+    dice = Random(58)
+    of_blocks = lying_states(recorded, dice, LIES, "db/")
+    of_votes = lying_states(recorded, dice, LIES, "votes/")
+    for number, lie in enumerate(chain(of_blocks, of_votes)):
         folder = lie.state.write(fast_path / str(number))
         try:
             database, votes = verdicts(folder, laboratory.digests, lie.promises)
