@@ -166,7 +166,7 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.RULE_DATE: "A date is in the past, before what it rests on is in force, or its time is "
     "over. Choose today or a later day, or a version that is in force.",
     Code.RULE_FILLING: "The rule asks what no earlier rule asked, and the nodes are still counting "
-    "the records of the past for it. `rules.pending` says how far they are; try again later.",
+    "the records of the past for it. `rules.status` says how far they are; try again later.",
     Code.RATE_EXISTS: "The exchange rate of this currency and day was set, and does not change. "
     "Leave it out of the proposal.",
     Code.SETTING_UNKNOWN: "No setting of this name can be changed by vote, or the value is not "

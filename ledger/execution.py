@@ -27,6 +27,7 @@ from ledger.chain.hashes import ZERO_HASH
 from ledger.chain.header import HEADER_VERSION, Header
 from ledger.chain.merkle import EMPTY_ROOT, compute_root
 from ledger.credit import company, records
+from ledger.credit.backfill import process_backfill
 from ledger.credit.catalogue_state import CatalogueState
 from ledger.credit.rulebook import RuleCache, Rules
 from ledger.encoding import Value
@@ -196,6 +197,11 @@ class _Block:
                 partial(process_corrections, self.state, self._rules, corrected, self._height)
             )
 
+    def count_the_past(self) -> None:
+        """Go on with the windows of the past that rules adopted later need; a bounded part."""
+        day = self._time_ms // MS_A_DAY
+        self._apart(partial(process_backfill, self.state, self._rules, self._bodies, day))
+
     def watch(self) -> None:
         """Look at alerts of the companies that are due; of no more, however many were touched."""
         limit = compute_alert_limit(len(self._transactions))
@@ -319,6 +325,7 @@ def execute_block(
         results.append(result)
         leaves.append(leaf)
     block.follow_corrections()
+    block.count_the_past()
     block.watch()
     block.close_epoch()
     epoch, members_root = compute_header_epoch(block.state, parent)

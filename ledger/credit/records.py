@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from hashlib import sha256
 from typing import Any
 
 from ledger.chain.merkle import leaf_hash
 from ledger.credit.company import check_company_code
+from ledger.credit.lookups import hash16, keep_lookup, lookup_key
 from ledger.credit.rulebook import RecordPlan
 from ledger.credit.windows_state import (
     Coverage,
@@ -56,7 +56,6 @@ from ledger.transactions.records import (
 MAX_COMPANIES = 1_000
 MAX_INTERVALS = 512
 MAX_VERSIONS = 64  # records of one identity and day: corrections and conflicts
-HASH_KEY_BYTES = 16
 _DAY_KEY_BYTES = 4
 # A department's midnight is up to a day before UTC's.
 DAYS_AHEAD_MAX = 1
@@ -153,7 +152,7 @@ def find_by_identity(
     state: Overlay, company: str, full_name: str, day: int, identity: Sequence[Any]
 ) -> RecordEntry | None:
     """Return the current record whose identity fields (in the schema's order) have these values."""
-    key = _record_key(company.encode(), schema_key(full_name), day, _hash16(encode(identity)))
+    key = _record_key(company.encode(), schema_key(full_name), day, hash16(encode(identity)))
     for item in state.get(RECORDS, key) or ():
         entry = _entry_from_value(item)
         if entry.status is RecordStatus.CURRENT:
@@ -170,7 +169,7 @@ def find_latest(
     with `read_fields`.
     """
     found = state.get(
-        LATEST_BY_KEY, _lookup_key(company.encode(), schema_key(full_name), key, value)
+        LATEST_BY_KEY, lookup_key(company.encode(), schema_key(full_name), key, value)
     )
     return None if found is None else (found[0], *found[2:])
 
@@ -196,16 +195,8 @@ def _read_body(bodies: BodyReader, height: int, position: int, index: int) -> Re
         ) from None
 
 
-def _hash16(data: bytes) -> bytes:
-    return sha256(data).digest()[:HASH_KEY_BYTES]
-
-
 def _record_key(company: bytes, schema: bytes, day: int, identity: bytes) -> bytes:
     return company + schema + day_key(day) + identity
-
-
-def _lookup_key(company: bytes, schema: bytes, field_name: str, value: str) -> bytes:
-    return company + schema + _hash16(encode_own((field_name, value)))
 
 
 @dataclass(slots=True)
@@ -239,7 +230,7 @@ class _Submission:
         record = decode_checked_record(data)
         self._check(record)
         part = self._part(record.company)
-        content = _hash16(encode_own(record.supersedes) + encoded_fields(record, data))
+        content = hash16(encode_own(record.supersedes) + encoded_fields(record, data))
         key = _record_key(part.company, self._plan.key, record.day, self._identity(record, content))
         present = [_entry_from_value(item) for item in self._state.get(RECORDS, key) or ()]
         if any(entry.content == content for entry in present):
@@ -308,7 +299,7 @@ class _Submission:
         names = self._plan.schema.identity
         if not names:
             return content
-        return _hash16(encode_own([record.fields.get(name) for name in names]))
+        return hash16(encode_own([record.fields.get(name) for name in names]))
 
     def _supersede(self, company: str, part: _CompanyPart, reference: Reference) -> int:
         """Mark the corrected record, and return its seq; raise `Rejected` (2108)."""
@@ -353,19 +344,14 @@ class _Submission:
         if self._plan.streams:
             part.events.append((record.day, entry.seq, record.fields))
         for name in self._plan.lookups:
-            self._keep_lookup(part, record, entry, name)
-
-    def _keep_lookup(
-        self, part: _CompanyPart, record: Record, entry: RecordEntry, name: str
-    ) -> None:
-        value = record.fields.get(name)
-        if type(value) is not str:
-            return
-        key = _lookup_key(part.company, self._plan.key, name, value)
-        present = self._state.get(LATEST_BY_KEY, key)
-        if present is None or (record.day, entry.seq) >= (present[0], present[1]):
-            pointer = (record.day, entry.seq, entry.height, entry.position, entry.index)
-            self._state.put(LATEST_BY_KEY, key, pointer)
+            keep_lookup(
+                self._state,
+                part.company,
+                self._plan.key,
+                record.fields,
+                name,
+                (record.day, entry.seq, entry.height, entry.position, entry.index),
+            )
 
     def _forget_lookups(self, part: _CompanyPart, corrected: RecordEntry) -> None:
         """Drop pointers to a corrected record; its correction sets its own.
@@ -380,7 +366,7 @@ class _Submission:
             value = old.fields.get(name)
             if type(value) is not str:
                 continue
-            key = _lookup_key(part.company, self._plan.key, name, value)
+            key = lookup_key(part.company, self._plan.key, name, value)
             present = self._state.get(LATEST_BY_KEY, key)
             if present is not None and present[1] == corrected.seq:
                 self._state.delete(LATEST_BY_KEY, key)
@@ -431,6 +417,7 @@ def handle_submit(context: Context) -> Value:
         code = Code.BATCH_TOO_LARGE if count else Code.BATCH_EMPTY
         raise Rejected(code, f"got {count} records, want 1 to {MAX_ATTACHMENTS}")
     plan = _owned_plan(context, category, schema, version)
+    plan.check_accepted(context.day)
     digests = context.digests
     if digests is None:
         digests = _compute_digests(context)

@@ -105,6 +105,26 @@ def process_rebuilt_day(
     process_events(state, company, schema_key, streams, events)
 
 
+def process_built_day(
+    state: Overlay,
+    company: bytes,
+    schema_key: bytes,
+    streams: Sequence[Stream],
+    day: int,
+    events: Sequence[DatedEvent],
+) -> None:
+    """Build a day's buckets of some streams from all its records that count; others stay."""
+    key = company + schema_key + day_key(day // CHUNK_DAYS)
+    kept: dict[bytes, _DayBuckets] = dict(state.get(WINDOWS, key) or ())
+    rest = dict(kept)
+    for stream in streams:
+        rest[stream.id] = tuple(item for item in kept.get(stream.id, ()) if item[0] != day)
+    others = tuple((item, buckets) for item, buckets in sorted(rest.items()) if buckets)
+    if others != tuple(sorted(kept.items())):
+        state.put(WINDOWS, key, others or None)
+    process_events(state, company, schema_key, streams, events)
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """What is known of one record schema of a company; days since 1970, both ends included."""

@@ -16,6 +16,7 @@ from ledger.lending import (
     pledges,
     products,
     queries,
+    rule_governance,
     servicing,
 )
 from ledger.membership.context import Handler, Query
@@ -32,6 +33,7 @@ HANDLERS: Mapping[str, Handler] = {
     **loans.HANDLERS,
     **servicing.HANDLERS,
     **alerts.HANDLERS,
+    **rule_governance.HANDLERS,
 }
 QUERIES: Mapping[str, Query] = {
     **consent.QUERIES,
@@ -42,4 +44,5 @@ QUERIES: Mapping[str, Query] = {
     **products.QUERIES,
     **queries.QUERIES,
     **alerts.QUERIES,
+    **rule_governance.QUERIES,
 }

@@ -164,7 +164,7 @@ def process_company_alerts(
     """
     happened: list[tuple[str, str]] = []
     windows = CompanyWindows(watch.state, company)  # shared: most alerts read the same streams
-    for alert in watch.rules.alerts():
+    for alert in watch.rules.alerts(watch.day):
         is_touched = not alert.categories.isdisjoint(touched)
         if is_touched or (LOANS_TOUCHED in touched and _reads_loans(alert)):
             event = _process_alert(watch, company, alert, windows)
@@ -186,7 +186,7 @@ def _process_alert(
     facts = compute_ledger_facts(subject, features)
     outcome = alert.evaluate(watch.day, windows, facts)
     key = company.encode() + _STATE + alert.ref.encode()
-    kept = watch.state.get(COMPANY_ALERTS, key)
+    kept = watch.state.get(COMPANY_ALERTS, key) or _take_over(watch, company, alert, key)
     before = AlertState.from_value(kept[0]) if kept is not None else AlertState()
     latest: bytes | None = kept[1] if kept is not None else None
     advanced, event = alert.advance(before, outcome, watch.day)
@@ -198,6 +198,25 @@ def _process_alert(
     if after != before or event is not None:
         watch.state.put(COMPANY_ALERTS, key, (after.to_value(), latest))
     return event
+
+
+def _take_over(watch: Watch, company: str, alert: Alert, key: bytes) -> Any:
+    """Move what an earlier version of a rule left of a company to `key`; None where it left none.
+
+    A new version goes on where the old one stood: what that raised, this one may clear.
+    """
+    if alert.version == 1:
+        return None
+    earlier = [item for item in watch.rules.alerts() if item.id == alert.id]
+    for item in sorted(earlier, key=lambda item: item.version, reverse=True):
+        old_key = company.encode() + _STATE + item.ref.encode()
+        kept = watch.state.get(COMPANY_ALERTS, old_key)
+        if item.version < alert.version and kept is not None:
+            state = replace(AlertState.from_value(kept[0]), held_count=0, clear_count=0)
+            watch.state.delete(COMPANY_ALERTS, old_key)
+            watch.state.put(COMPANY_ALERTS, key, (state.to_value(), kept[1]))
+            return watch.state.get(COMPANY_ALERTS, key)
+    return None
 
 
 def _without_idle_counts(alert: Alert, state: AlertState) -> AlertState:
@@ -288,7 +307,7 @@ def process_review(context: Context) -> Value:
     check_company_known(context.state, companies)
     watch = Watch(context.state, context.rules, context.bodies, context.height, context.day)
     touched = {LOANS_TOUCHED}
-    for alert in context.rules.alerts():
+    for alert in context.rules.alerts(context.day):
         touched |= alert.categories
     happened = {}
     for company in companies:

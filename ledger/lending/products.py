@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ledger.credit.rule_terms import check_begun
 from ledger.encoding import Value
 from ledger.errors import Code, CreditLedgerError, Refused, Rejected
 from ledger.lending.facts import find_unsupported, read_categories
@@ -112,6 +113,8 @@ def _register(state: Overlay, rules: RuleBook, source: bytes, lender: str, heigh
     if len(versions) >= MAX_VERSIONS:
         raise Rejected(Code.PRODUCT_VERSION, f"want at most {MAX_VERSIONS} versions")
     check_product(state, product, rules.schema(product.schema_ref))
+    check_begun(state, "schema", product.schema_ref, product.effective_from)
+    check_begun(state, "scorecard", product.scorecard_ref, product.effective_from)
     added = (*versions, (product.version, product.effective_from))
     state.put(PRODUCTS, product.id.encode(), (lender, added))
     return product

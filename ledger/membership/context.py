@@ -103,8 +103,8 @@ class RuleBook(Protocol):
         """Return the compiled `Alert`."""
         ...
 
-    def alerts(self) -> tuple[Any, ...]:
-        """Return every alert in force, in the order of their references."""
+    def alerts(self, day: int | None = None) -> tuple[Any, ...]:
+        """Return the alerts in force on a day, or all registered, by their references."""
         ...
 
     def streams(self, category: str, record_schema: str) -> tuple[Any, ...]:

@@ -31,8 +31,10 @@ def invoice(number: int, day: int, gross_fen: int = 10_000_000, **changes: Any) 
 class Province(Harness):
     """Seven members, three companies with keys, products of ICBC and CCB, SELLER's records."""
 
+    rules: tuple[bytes, ...] = RULES
+
     def __init__(self) -> None:
-        super().__init__(rules=RULES, settings={"asset_salt": b"salt of the tests"})
+        super().__init__(rules=self.rules, settings={"asset_salt": b"salt of the tests"})
         self.do("D01", "company.bind", **self._key(SELLER))
         self.do("D01", "company.bind", **self._key(BUYER))
         self.do("D01", "company.bind", **self._key(OTHER))

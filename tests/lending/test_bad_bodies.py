@@ -18,7 +18,7 @@ from ledger.encoding import encode
 from ledger.errors import Code, Rejected
 from ledger.lending import HANDLERS, QUERIES
 from tests.ledger_harness import DAY_MS
-from tests.lending.documents import credit_line
+from tests.lending.documents import SCORECARD, credit_line
 from tests.lending.province import BUYER, OTHER, SELLER, TODAY, Province, invoice
 
 SCALARS = st.one_of(
@@ -134,6 +134,23 @@ def object_to(province: Province) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
+def vote_on_rules(province: Province) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return bodies of changes of the rules, and of votes on them."""
+    expires_ms = province.head.time_ms + DAY_MS
+    rates = {"kind": "rates", "rates": (("USD", province.day, 7_000_000),)}
+    made = [
+        province.do("D02", "rule.propose", change=rates, expires_ms=expires_ms)["proposal"]
+        for _ in range(2)
+    ]
+    source = SCORECARD.replace(b"version = 1", b"version = 2", 1)
+    rule = {"kind": "rule", "source": source, "effective_from": province.day}
+    return {
+        "rule.propose": ("D02", {"change": rule, "expires_ms": expires_ms, "note": "why"}),
+        "rule.approve": ("D18", {"proposal": made[0]}),
+        "rule.withdraw": ("D02", {"proposal": made[1]}),
+    }
+
+
 @lru_cache(maxsize=1)
 def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     """Return a province and, for each kind, a sender and a body that would succeed."""
@@ -174,6 +191,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
         "consent.resume": (SELLER, {"consent": paused}),
         "consent.revoke": (SELLER, {"consent": consent}),
         **objections,
+        **vote_on_rules(province),
         "asset.register": (SELLER, NEW_ASSET),
         "asset.confirm": (BUYER, {"asset": loose}),
         "asset.withdraw": (SELLER, {"asset": loose}),
@@ -257,6 +275,9 @@ QUERY_BODIES: dict[str, dict[str, Any]] = {
     "alerts.list": {"from_height": 1, "limit": 3, "cursor": 7, "company": OTHER},
     "alert.show": {"alert": "00" * 16},
     "alerts.watch": {"company": SELLER},
+    "rules.status": {},
+    "rates.list": {"currency": "USD", "from_day": TODAY, "to_day": TODAY},
+    "settings.list": {},
 }
 
 

@@ -1,0 +1,382 @@
+"""The rules of credit by vote: versions, dates, windows of the past, categories, rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ledger.credit.backfill import process_backfill
+from ledger.credit.rates import get_rate_ppm
+from ledger.credit.rule_terms import get_fill_jobs
+from ledger.credit.rulebook import RuleCache
+from ledger.credit.voted_settings import BACKFILL_RECORDS, get_number
+from ledger.credit.windows_state import CompanyWindows
+from ledger.encoding import decode, encode
+from ledger.errors import Code
+from ledger.state.overlay import Overlay
+from ledger.state.tables import CATEGORIES, WINDOWS
+from ledger.storage.chain_store import ChainStore
+from ledger.transactions.records import Record
+from tests.ledger_harness import field
+from tests.lending.documents import RULES, SALES_ALERT, SCHEMA, SCORECARD, credit_line
+from tests.lending.province import BUYER, OTHER, SELLER, TODAY, invoice
+from tests.lending.rulers import VOTERS, Rulers
+
+SCHEMA_2 = (
+    SCHEMA.replace(b"version = 1", b"version = 2", 1)
+    + b"""
+[feature."co.customers_12m"]
+unit = "count"
+category = "C044"
+schema = "line"
+agg = "distinct"
+field = "counterparty"
+days = 365
+[feature."co.gross_12m"]
+unit = "fen"
+category = "C044"
+schema = "line"
+agg = "sum"
+field = "gross"
+where = "e.status == 'V'"
+days = 365
+[feature."pt.title"]
+unit = "text"
+source = "asset"
+kind = "patent"
+category = "C028"
+key = "title"
+field = "title"
+"""
+)
+SCORECARD_2 = SCORECARD.replace(b"version = 1", b"version = 2", 1)
+
+
+@pytest.fixture
+def network() -> Rulers:
+    return Rulers()
+
+
+def test_a_scorecard_counts_from_the_day_that_was_voted(network: Rulers) -> None:
+    network.adopt(SCORECARD_2, in_days=3)
+    assert network.status()["SME/2"] == "later"
+    line = credit_line(version=2).replace(b"SME/1", b"SME/2")
+    early = network.refuse(Code.RULE_DATE, "ICBC", "product.register", source=line)
+    assert "SME/2 counts from day" in early
+    line = line.replace(b"2020-01-01", b"2020-02-24")
+    network.do("ICBC", "product.register", source=line)
+    network.advance_days(3)
+    assert network.status()["SME/2"] == "in force"
+    network.consent(SELLER, "ICBC")
+    asked = {"declared": {"ap.seats": 1}}
+    assert network.apply("LINE", **asked)["outcome"] == "GRANT"
+
+
+def test_old_decisions_keep_the_versions_they_named(network: Rulers) -> None:
+    network.consent(SELLER, "ICBC")
+    before = network.apply("LINE/1", declared={"ap.seats": 1})
+    shown = network.ask("ICBC", "application.show", application=before["application"])
+    network.adopt(SCORECARD_2)
+    today = b"2020-02-21"
+    line = credit_line(version=2).replace(b"SME/1", b"SME/2").replace(b"2020-01-01", today)
+    network.do("ICBC", "product.register", source=line)
+    assert network.ask("ICBC", "application.show", application=before["application"]) == shown
+    assert network.ask("ICBC", "product.show", product="LINE/1")["scorecard"] == "SME/1"
+    assert network.ask("ICBC", "rules.show", kind="scorecard", ref="SME/1")["source"] == SCORECARD
+
+
+@pytest.mark.parametrize(
+    ("source", "in_days", "code"),
+    [
+        (SCORECARD, 0, Code.RULE_EXISTS),
+        (SCORECARD_2, -1, Code.RULE_DATE),
+        (SCORECARD_2.replace(b"400", b"400.5"), 0, Code.RULE_INVALID),
+        (credit_line(version=9), 0, Code.RULE_INVALID),
+        (b"kind = 3", 0, Code.RULE_INVALID),
+        (SCORECARD_2.replace(b"company/1", b"company/9"), 0, Code.SCHEMA_UNKNOWN),
+    ],
+)
+def test_what_may_not_be_proposed(network: Rulers, source: bytes, in_days: int, code: Code) -> None:
+    got, data = network.propose("rule", source=source, effective_from=network.day + in_days)
+    assert Code(got) is code, data
+
+
+def test_versions_only_go_up(network: Rulers) -> None:
+    network.adopt(SCORECARD.replace(b"version = 1", b"version = 5", 1))
+    code, _ = network.propose("rule", source=SCORECARD_2, effective_from=network.day)
+    assert code == Code.RULE_VERSION
+
+
+def test_a_proposal_that_another_overtook_is_refused_when_it_is_decided(network: Rulers) -> None:
+    _, first = network.propose("rule", source=SCORECARD_2, effective_from=network.day)
+    network.adopt(SCORECARD.replace(b"version = 1", b"version = 5", 1))
+    network.act("D02", "rule.approve", {"proposal": first["proposal"]})
+    code, data = network.act("D20", "rule.approve", {"proposal": first["proposal"]})
+    assert code == Code.RULE_VERSION, data
+    assert "SME/2" not in network.status()
+
+
+def test_only_members_with_a_vote_approve_and_only_the_proposer_withdraws(
+    network: Rulers,
+) -> None:
+    code, data = network.propose("rule", "ICBC", source=SCORECARD_2, effective_from=network.day)
+    assert (code, data["approvals"], data["needed"]) == (Code.OK, 0, 3)
+    body = {"proposal": data["proposal"]}
+    assert network.act("ICBC", "rule.approve", body)[0] == Code.NOT_PERMITTED
+    assert network.act("D01", "rule.withdraw", body)[0] == Code.NOT_PERMITTED
+    assert network.act("D01", "member.approve", body)[0] == Code.PROPOSAL_UNKNOWN
+    assert network.act("ICBC", "rule.withdraw", body)[0] == Code.OK
+    assert network.act("D01", "rule.approve", body)[0] == Code.PROPOSAL_STATE
+    shown = network.ask("D02", "proposals.list")["proposals"][0]
+    assert (shown["kind"], shown["member"], shown["state"]) == ("rule", "", "withdrawn")
+
+
+def test_a_companys_key_proposes_nothing(network: Rulers) -> None:
+    code, _ = network.propose("rule", SELLER, source=SCORECARD_2, effective_from=network.day)
+    assert code == Code.NOT_PERMITTED
+
+
+def fill_slowly(network: Rulers) -> int:
+    """Let the windows of the past be built; return the blocks it takes."""
+    blocks = 0
+    while get_fill_jobs(network.state()):
+        network.block()
+        blocks += 1
+        assert blocks < 100
+    return blocks
+
+
+def windows_of(network: Rulers, company: str) -> dict[bytes, Any]:
+    return dict(network.state().scan(WINDOWS, company.encode()))
+
+
+class Foreseen(Rulers):
+    """A network whose genesis has the schema already."""
+
+    rules = (*RULES, SCHEMA_2)
+
+
+def test_windows_of_the_past_equal_those_kept_from_the_beginning(network: Rulers) -> None:
+    twin = Foreseen()
+    code, data = network.decide(
+        "setting", name=BACKFILL_RECORDS, value=3, effective_from=network.day
+    )
+    assert code == Code.OK, data
+    network.adopt(SCHEMA_2)
+    assert network.status()["company/2"] == "counting"
+    # Between two steps records come, and one that was not yet counted is corrected.
+    late = [invoice(200 + n, TODAY - n, company=BUYER) for n in range(3)]
+    digest = network.ask("D02", "company.records", company=SELLER, category="C044", schema="line")
+    old = next(item for item in digest["records"] if item["day"] == TODAY - 30)
+    for chain in (network, twin):
+        chain.succeed(chain.submit("D02", "C044", late, "line"))
+        mended = invoice(1, TODAY - 30, 7_000_000)
+        mended = type(mended)(
+            mended.company,
+            mended.day,
+            mended.fields,
+            salt=mended.salt,
+            supersedes=(TODAY - 30, old["digest"]),
+        )
+        chain.succeed(chain.submit("D02", "C044", [mended], "line"))
+    assert fill_slowly(network) > 1
+    assert network.status()["company/2"] == "in force"
+    for company in (SELLER, BUYER, OTHER):
+        assert windows_of(network, company) == windows_of(twin, company)
+        views = [
+            RuleCache()
+            .over(chain.state())
+            .schema("company/2")
+            .compute(TODAY, CompanyWindows(chain.state(), company))
+            for chain in (network, twin)
+        ]
+        assert views[0] == views[1]
+    assert views
+
+
+def test_while_windows_are_built_nothing_rests_on_them(network: Rulers) -> None:
+    assert (
+        network.decide("setting", name=BACKFILL_RECORDS, value=3, effective_from=network.day)[0]
+        == Code.OK
+    )
+    network.adopt(SCHEMA_2)
+    line = credit_line(version=2).replace(b"company/1", b"company/2").replace(b"SME/1", b"SME/3")
+    line = line.replace(b"2020-01-01", b"2020-02-21")
+    scorecard = SCORECARD.replace(b"version = 1", b"version = 3", 1)
+    network.adopt(scorecard.replace(b"company/1", b"company/2"))
+    assert network.status()["company/2"] == "counting"
+    network.refuse(Code.RULE_FILLING, "ICBC", "product.register", source=line)
+    fill_slowly(network)
+    network.do("ICBC", "product.register", source=line)
+
+
+def test_a_rule_that_asks_nothing_new_counts_at_once(network: Rulers) -> None:
+    alert = SALES_ALERT.replace(b"version = 1", b"version = 2", 1).replace(b"* 2 <=", b"* 3 <=")
+    network.adopt(alert)
+    assert get_fill_jobs(network.state()) == ()
+    assert (network.status()["EW05/1"], network.status()["EW05/2"]) == ("followed", "in force")
+
+
+def raise_sales_alert(network: Rulers) -> str:
+    """Let OTHER's sales fall to a third; return the id of the alert."""
+    sales = [invoice(1, TODAY - 100, 90_000_000, company=OTHER)]
+    sales.append(invoice(2, TODAY - 5, 30_000_000, company=OTHER))
+    network.succeed(network.submit("D02", "C044", sales, "line"))
+    found = network.ask("D18", "alerts.list", company=OTHER)["alerts"]
+    assert [item["rule"] for item in found] == ["EW05/1"]
+    return str(found[0]["alert"])
+
+
+def test_a_new_version_of_an_alert_goes_on_where_the_old_one_stood(network: Rulers) -> None:
+    alert = raise_sales_alert(network)
+    stricter = SALES_ALERT.replace(b"version = 1", b"version = 2", 1)
+    network.adopt(stricter.replace(b"* 2 <=", b"* 4 <="))
+    network.do("D18", "alert.review", companies=(OTHER,))
+    shown = network.ask("D18", "alert.show", alert=alert)
+    assert (shown["state"], shown["rule"]) == ("RESOLVED", "EW05/1")
+    assert network.ask("D18", "alerts.watch", company=OTHER)["rules"] == []
+
+
+def test_an_alert_that_was_ended_is_not_looked_at_any_more(network: Rulers) -> None:
+    assert network.propose("end_alert", ref="EW05/9", last_day=network.day)[0] == Code.ALERT_UNKNOWN
+    assert network.decide("end_alert", ref="EW05/1", last_day=network.day)[0] == Code.OK
+    again = network.propose("end_alert", ref="EW05/1", last_day=network.day)
+    assert again[0] == Code.RULE_DATE
+    network.advance_days(1)
+    assert network.status()["EW05/1"] == "ended"
+    sales = [invoice(1, TODAY - 100, 90_000_000, company=OTHER)]
+    network.succeed(network.submit("D02", "C044", sales, "line"))
+    assert network.ask("D18", "alerts.list", company=OTHER)["alerts"] == []
+
+
+def category_with(network: Rulers, **changes: Any) -> dict[str, Any]:
+    """Return category C048 with a second version of its main schema."""
+    value: Any = decode(encode(network.state().get(CATEGORIES, b"C048")))
+    main = dict(value["schemas"][0])
+    fields = (*main["fields"], field("days_late", "int", minimum=0))
+    fresh = main | {"version": 2, "fields": fields} | changes
+    return dict(value) | {"schemas": (*value["schemas"], fresh)}
+
+
+def test_a_new_version_of_a_record_schema_while_old_records_stay_readable(
+    network: Rulers,
+) -> None:
+    until = network.day + 10
+    code, data = network.decide(
+        "category",
+        category=category_with(network),
+        effective_from=network.day + 1,
+        accepted_until=until,
+    )
+    assert code == Code.OK, data
+
+    def send(version: int, n: int) -> int:
+        given: dict[str, Any] = {"arrears": n} | ({"days_late": 3} if version == 2 else {})
+        made = network.submit("D02", "C048", [Record(SELLER, TODAY - n, given)])
+        body = dict(made.body) | {"version": version}
+        return network.run(network.sign("D02", "records.submit", body, made.attachments))[0]
+
+    assert (send(1, 1), send(2, 2)) == (Code.OK, Code.RULE_DATE)
+    network.advance_days(1)
+    assert (send(1, 3), send(2, 4)) == (Code.OK, Code.OK)
+    network.advance_days(10)
+    assert (send(1, 5), send(2, 6)) == (Code.RULE_DATE, Code.OK)
+    shown = network.ask("D02", "company.records", company=SELLER, category="C048")["records"]
+    assert [item["fields"]["arrears"] for item in shown] == [6, 4, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"version": 1}, Code.BODY_MALFORMED),
+        ({"fields": (field("arrears", "int"),)}, Code.CATEGORY_CHANGE),
+        ({"identity": ("arrears",)}, Code.CATEGORY_CHANGE),
+    ],
+)
+def test_a_category_is_not_changed_into_another_thing(
+    network: Rulers, changes: dict[str, Any], code: Code
+) -> None:
+    value = category_with(network, **changes)
+    got, data = network.propose("category", category=value, effective_from=network.day)
+    assert Code(got) is code, data
+
+
+def test_a_field_that_a_rule_reads_stays(network: Rulers) -> None:
+    value: Any = decode(encode(network.state().get(CATEGORIES, b"C044")))
+    line = next(item for item in value["schemas"] if item["name"] == "line")
+    fields = tuple(item for item in line["fields"] if item["name"] != "net")
+    fresh = dict(line) | {"version": 2, "fields": fields}
+    changed = dict(value) | {"schemas": (*value["schemas"], fresh)}
+    got, data = network.propose("category", category=changed, effective_from=network.day)
+    assert Code(got) is Code.CATEGORY_CHANGE
+    assert "company/1 would be refused" in data["error"]
+
+
+def test_who_may_read_a_category_is_not_voted_on(network: Rulers) -> None:
+    value = category_with(network) | {"access": "AUT"}
+    got, _ = network.propose("category", category=value, effective_from=network.day)
+    assert Code(got) is Code.CATEGORY_CHANGE
+
+
+def test_a_new_category_takes_records_and_rules(network: Rulers) -> None:
+    value = category_with(network) | {"id": "C999"}
+    code, data = network.decide("category", category=value, effective_from=network.day)
+    assert code == Code.OK, data
+    assert network.ask("D02", "categories.list", category="C999")[0]["id"] == "C999"
+    source = SALES_ALERT.replace(b"EW05", b"EW99").replace(b"C044/line", b"C999")
+    source = source.replace(b"where = \"e.status == 'V'\"\n", b"").replace(b"e.net", b"e.arrears")
+    network.adopt(source)
+    assert network.status()["EW99/1"] == "in force"
+
+
+def test_rates_are_set_once_and_count_for_some_days(network: Rulers) -> None:
+    day = network.day
+    rates = (("USD", day, 7_000_000), ("USD", day + 2, 7_100_000), ("JPY", day, 4_700_000))
+    assert network.decide("rates", rates=rates)[0] == Code.OK
+    state = network.state()
+    assert [get_rate_ppm(state, "USD", day + n) for n in (-1, 0, 1, 2, 12, 13)] == [
+        None,
+        7_000_000,
+        7_000_000,
+        7_100_000,
+        7_100_000,
+        None,
+    ]
+    assert network.propose("rates", rates=(("USD", day, 1),))[0] == Code.RATE_EXISTS
+    for bad in ((), (("CNY", day, 1),), (("USD", day, 0),), (("USD", day, 1), ("USD", day, 2)), 3):
+        assert network.propose("rates", rates=bad)[0] == Code.BODY_MALFORMED
+    shown = network.ask("D02", "rates.list", currency="USD", from_day=day, to_day=day + 9)
+    assert shown["rates"] == ((day, 7_000_000), (day + 2, 7_100_000))
+
+
+def test_a_setting_changes_from_its_day_on_and_within_its_bounds(network: Rulers) -> None:
+    day = network.day
+    ask = {"name": BACKFILL_RECORDS, "effective_from": day + 2}
+    assert network.propose("setting", value=0, **ask)[0] == Code.SETTING_UNKNOWN
+    assert network.propose("setting", value="10", **ask)[0] == Code.SETTING_UNKNOWN
+    unknown = {"name": "member_change_window", "effective_from": day}
+    assert network.propose("setting", value=4, **unknown)[0] == Code.SETTING_UNKNOWN
+    assert network.decide("setting", value=50, **ask)[0] == Code.OK
+    state = network.state()
+    assert [get_number(state, BACKFILL_RECORDS, day + n) for n in (1, 2)] == [2_000, 50]
+    shown = network.ask("D02", "settings.list")["settings"][0]
+    assert (shown["name"], shown["value"], shown["changes"]) == (
+        BACKFILL_RECORDS,
+        2_000,
+        ((day + 2, 50),),
+    )
+
+
+def test_a_step_with_nothing_to_do_writes_nothing(network: Rulers) -> None:
+    state = Overlay(network.store)
+    state.begin()
+    rules = RuleCache().over(state)
+    process_backfill(state, rules, ChainStore(network.store), network.day)
+    state.commit()
+    assert state.finish().writes == {}
+
+
+def test_every_voter_is_a_member_with_a_node(network: Rulers) -> None:
+    members = {item["id"]: item for item in network.ask("D02", "members.list")}
+    assert [members[name]["standing"] for name in VOTERS] == ["validator"] * 4
