@@ -7,9 +7,10 @@ answer. `Statements` looks at every message of this epoch whose signatures the s
 takes it apart into what single members signed, and compares each with what the same member said
 about the same subject before.
 
-Of each signer the last `VOTES_PER_WINDOW` × L votes are kept, and the last `LARGE_KEPT` messages
-that may be large (PRE-PREPARE, VIEW-CHANGE, NEW-VIEW): a liar can push out what it said itself,
-never what another did. Nothing here counts towards any quorum, and nothing is dropped for it.
+Of each signer the last `VOTES_PER_WINDOW` × L votes are kept, the last `PROPOSALS_KEPT`
+PRE-PREPAREs, and the last `LARGE_KEPT` messages that may be large (VIEW-CHANGE, NEW-VIEW): a liar
+can push out what it said itself, never what another did. Nothing here counts towards any quorum,
+and nothing is dropped for it.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from consensus.state import State
 from ledger.chain.certificate import Certificate
 
 VOTES_PER_WINDOW = 8
+PROPOSALS_KEPT = 32
 LARGE_KEPT = 4
-_LARGE = (PrePrepare, ViewChange, NewView)
 
 
 class Statements:
@@ -43,6 +44,7 @@ class Statements:
     def __init__(self, state: State) -> None:
         self._state = state
         self._votes: dict[int, dict[Subject, SignedMessage]] = {}
+        self._proposals: dict[int, dict[Subject, SignedMessage]] = {}
         self._large: dict[int, dict[Subject, SignedMessage]] = {}
 
     def look_at(self, message: Message) -> None:
@@ -53,9 +55,12 @@ class Statements:
                 self._compare(said)
 
     def _compare(self, said: SignedMessage) -> None:
-        is_large = isinstance(said, _LARGE)
-        most = LARGE_KEPT if is_large else VOTES_PER_WINDOW * self._state.config.limits.window
-        table = self._large if is_large else self._votes
+        if isinstance(said, PrePrepare):
+            table, most = self._proposals, PROPOSALS_KEPT
+        elif isinstance(said, ViewChange | NewView):
+            table, most = self._large, LARGE_KEPT
+        else:
+            table, most = self._votes, VOTES_PER_WINDOW * self._state.config.limits.window
         kept = table.setdefault(said.signer, {})
         subject = subject_of(said)
         known = kept.get(subject)

@@ -85,12 +85,23 @@ def twins(province: Province, program: str) -> Iterator[None]:
     processes = [start(folder, program) for folder in (home, clone)]
     try:
         local_network.start(province.network, OTHERS)
+        wait_until_both_lead(province, [folder / "log" for folder in (home, clone)])
         yield
     finally:
         for process in processes:
             process.terminate()
         for process in processes:
             process.wait(20)
+
+
+def wait_until_both_lead(province: Province, logs: list[Path]) -> None:
+    """Wait until both have leave to vote: the first view is theirs, and nothing is asked yet."""
+    client = province.client("D18", "D18")
+    for _ in range(ROUNDS):
+        if all('"event": "this node may vote"' in log.read_text() for log in logs):
+            return
+        client.watch(WatchStream.BLOCKS, FAR, limit=1, wait_ms=100)
+    raise AssertionError("the twins do not vote")
 
 
 def start(home: Path, program: str) -> subprocess.Popen[bytes]:
