@@ -58,7 +58,7 @@ def test_messages_survive_their_encoding(message):
 
 
 @pytest.mark.parametrize("message", every_message(), ids=lambda item: type(item).__name__)
-def test_every_field_is_checked(message):  # F72: wrong type, wrong length, missing, surplus
+def test_f72_every_field_is_checked(message):  # F72: wrong type, wrong length, missing, surplus
     number, *fields = message_value(message)
     for place in range(len(fields)):
         for wrong in (-1, 2**63, "x", b"x" * 200, ((),), {"a": 1}):
@@ -119,7 +119,7 @@ def test_a_signature_serves_in_one_role_only():  # rule 5, F81
     assert not are_valid(keyring, signature_items(vote, elsewhere))
 
 
-def test_signer_beyond_the_members_is_refused():  # F72; sawtooth-pbft e7b4ba2
+def test_f72_signer_beyond_the_members_is_refused():  # F72; sawtooth-pbft e7b4ba2
     message = replace(MAKE.prepare(0, MAKE.batch(1), 1), signer=4)
     with pytest.raises(Refused, match="signer 4 of 4 members"):
         signature_items(message, make_config(4, 1))

@@ -49,7 +49,7 @@ def test_backup_ignores_pre_prepare_that_is_not_from_the_primary():  # rule 7
     assert reasons(effects) == ["pre-prepare is not from the primary of its view"]
 
 
-def test_heights_outside_the_water_marks_are_ignored():  # rule 6, F8, F9
+def test_f08_f09_heights_outside_the_water_marks_are_ignored():  # rule 6, F8, F9
     bench = Bench()
     bench.add_bodies(1)
     window = bench.config.limits.window
@@ -254,7 +254,7 @@ def test_checkpoint_follows_each_executed_block():  # rule 18
     assert said(bench.effects, Checkpoint) == [expected]
 
 
-def test_votes_of_a_later_view_wait_for_it():  # rules 10 and 23, F70
+def test_f70_votes_of_a_later_view_wait_for_it():  # rules 10 and 23, F70
     bench = Bench()
     batch = bench.make.batch(1)
     window = bench.config.limits.window

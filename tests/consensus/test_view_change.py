@@ -221,7 +221,7 @@ def test_opening_takes_the_digest_of_the_highest_view():  # rule 30
         assert compute_opening(order, CHAIN_ID).digests == ((1, make.digest(new)),)
 
 
-def test_opening_begins_at_the_highest_proven_checkpoint():  # rule 30, F17
+def test_f17_opening_begins_at_the_highest_proven_checkpoint():  # rule 30, F17
     make = Maker(4)
     certificate = make.certificate(2, b"\x05" * 32, (0, 1, 2))
     proofs = [make.proof(0, make.batch(height)) for height in (1, 2, 3)]

@@ -85,7 +85,7 @@ def test_rule_39_a_read_is_proven_and_fresh(province: Province) -> None:
     assert absent is None
 
 
-def test_rule_39_an_old_head_counts_only_if_w_members_know_no_later_one(
+def test_f32_rule_39_an_old_head_counts_only_if_w_members_know_no_later_one(
     province: Province,
 ) -> None:
     province.check_well()

@@ -203,7 +203,7 @@ def to_event(step: Any) -> Event | None:
 
 @settings(max_examples=150, deadline=None)
 @given(STEPS)
-def test_one_hostile_member_neither_breaks_nor_halts_a_replica(steps: list[Any]) -> None:
+def test_f52_one_hostile_member_neither_breaks_nor_halts_a_replica(steps: list[Any]) -> None:
     config = minimal(CHAIN_ID, 0, MEMBERS, VICTIM)
     head = ChainHead(0, sha256(b"genesis").digest(), 1_000, None, (), EpochView(0, MEMBERS))
     replica, effects = Replica.restore(config, KEYS[VICTIM].sign, (), head, Clock(0, 2_000))

@@ -140,7 +140,7 @@ def test_good_values_come_back(method, kwargs, good):
         ("map", {}, (), "field it: got list, want map"),
     ],
 )
-def test_bad_values_are_named(method, kwargs, bad, text):
+def test_f80_bad_values_are_named(method, kwargs, bad, text):
     with pytest.raises(Rejected) as caught:
         take({"it": bad}, method, **kwargs)
     assert caught.value.message == text

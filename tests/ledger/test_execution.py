@@ -50,7 +50,7 @@ def test_repeat_gets_duplicate_and_first_fate_stays():
     assert ChainStore(chain.store).fate(tx.id) == (1, 0, 0)
 
 
-def test_repeat_inside_a_block_gets_duplicate():
+def test_f78_repeat_inside_a_block_gets_duplicate():
     chain = Harness()
     tx = chain.bind(company_code(1))
     other = chain.bind(company_code(2))

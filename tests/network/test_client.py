@@ -320,7 +320,7 @@ def test_idle_link_that_died_is_made_anew(consortium: Consortium) -> None:
     play(consortium, scenario)
 
 
-def test_reply_lost_after_submission_executes_once(consortium: Consortium) -> None:
+def test_f75_reply_lost_after_submission_executes_once(consortium: Consortium) -> None:
     """F75: the node took it, then the link broke."""
 
     async def scenario(world: World) -> None:
@@ -375,7 +375,7 @@ def _own_members(receipt: Receipt) -> bytes:
 
 
 @pytest.mark.parametrize("forge", [_other_result, _fewer_votes, _own_members])
-def test_forged_receipt_is_refused(
+def test_f74_forged_receipt_is_refused(
     consortium: Consortium, forge: Callable[[Receipt], bytes]
 ) -> None:
     """F74: one node's word is worth nothing without the certificate."""

@@ -84,7 +84,7 @@ def refusal_of(data: bytes) -> RemoteError:
 
 
 @pytest.mark.parametrize("length", [1001, 2**31, 2**32 - 1])
-def test_oversized_frame_is_refused_by_its_length_alone(length: int) -> None:
+def test_f64_oversized_frame_is_refused_by_its_length_alone(length: int) -> None:
     error = refusal_of(length.to_bytes(4, "big"))
     assert error.code == Code.FRAME_TOO_LARGE
     assert error.message == f"frame of {length} bytes, want at most 1000"
@@ -96,7 +96,7 @@ def test_empty_frame_is_refused() -> None:
 
 
 @pytest.mark.parametrize("data", [b"\x00", b"\x00\x00\x00\x05", b"\x00\x00\x00\x05abcd"])
-def test_truncated_frame_is_told_from_a_clean_end(data: bytes) -> None:
+def test_f64_truncated_frame_is_told_from_a_clean_end(data: bytes) -> None:
     error = refusal_of(data)
     assert error.code == Code.CONNECTION_LOST
     assert error.message == f"connection closed {len(data)} bytes into a frame"

@@ -186,7 +186,7 @@ def test_each_refusal_has_its_number(consortium: Consortium) -> None:
     play(consortium, scenario)
 
 
-def test_client_of_another_chain_is_told_so(consortium: Consortium) -> None:
+def test_f66_client_of_another_chain_is_told_so(consortium: Consortium) -> None:
     async def scenario(gateway: Served) -> None:
         with pytest.raises(NodeError, match="this node serves chain 0001") as refusal:
             await gateway.connect(chain_id=bytes(32))

@@ -221,7 +221,7 @@ def test_node_that_comes_back_is_found(consortium: Consortium) -> None:
     play(consortium, scenario)
 
 
-def test_node_of_another_chain_is_refused_by_both(consortium: Consortium) -> None:
+def test_f66_node_of_another_chain_is_refused_by_both(consortium: Consortium) -> None:
     async def scenario(nodes: Nodes, _clock: MockClock) -> None:
         second, first = await nodes.start(1, chain_id=bytes(32)), await nodes.start(0)
         await nodes.settle()

@@ -72,7 +72,7 @@ def test_client_certificate_is_served_as_client(consortium: Consortium) -> None:
     assert server.identity == ClientIdentity("transport", "cli")
 
 
-def test_wrong_member_behind_the_address_is_refused(consortium: Consortium) -> None:
+def test_f67_wrong_member_behind_the_address_is_refused(consortium: Consortium) -> None:
     _, client = shake(
         consortium.node("treasury"), consortium.node("transport"), PEER_PROTOCOL, "tax"
     )
@@ -99,7 +99,7 @@ def test_client_program_cannot_serve_as_the_node(consortium: Consortium) -> None
     assert client.code == Code.TLS_REFUSED
 
 
-def test_expired_certificate_is_refused_at_both_ends(consortium: Consortium) -> None:
+def test_f67_expired_certificate_is_refused_at_both_ends(consortium: Consortium) -> None:
     old = TlsEndpoint(
         consortium.anchors, *consortium.files(NodeIdentity("tax"), valid_from=LONG_AGO)
     )
@@ -162,7 +162,7 @@ def _context(consortium: Consortium) -> ssl.SSLContext:
     return context
 
 
-def test_tls_1_2_is_refused(consortium: Consortium) -> None:
+def test_f67_tls_1_2_is_refused(consortium: Consortium) -> None:
     context = _context(consortium)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     error = hostile(context, consortium.node("tax"))
@@ -189,7 +189,7 @@ def test_other_protocols_are_refused(consortium: Consortium, protocols: list[str
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", bytes(64), b"\x00\x00\x00\x05hello"])
-def test_plaintext_is_refused(consortium: Consortium, data: bytes) -> None:
+def test_f67_plaintext_is_refused(consortium: Consortium, data: bytes) -> None:
     async def attempt() -> None:
         near, far = memory_stream_pair()
         await near.send_all(data)

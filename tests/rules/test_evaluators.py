@@ -44,7 +44,7 @@ def _compile(text: str, variables: Mapping[str, Variable]) -> Expression | None:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=_QUIET)
 @given(st.one_of(flags(4), ints(4)), facts())
-def test_generated_code_agrees_with_closures(text: str, values: dict[str, Any]) -> None:
+def test_f90_generated_code_agrees_with_closures(text: str, values: dict[str, Any]) -> None:
     expression = _compile(text, _VARIABLES)
     if expression is not None:
         assert _outcome(expression.run, values) == _outcome(expression.interpret, values)

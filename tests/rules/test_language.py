@@ -143,7 +143,7 @@ def test_accepts_what_is_just_within_the_limits(text: str) -> None:
     assert _run(text) is True
 
 
-def test_refuses_a_cost_that_grows_in_nested_macros() -> None:
+def test_f90_refuses_a_cost_that_grows_in_nested_macros() -> None:
     numbers = "[" + ",".join("1" for _ in range(40)) + "]"
     text = f"{numbers}.all(a, {numbers}.all(b, {numbers}.all(c, a == c)))"
     assert _refusal(text).code is Code.RULE_COST
