@@ -105,6 +105,9 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.BATCH_TOO_LARGE: "A submission holds more than 1,000 records. Split it.",
     Code.RECORD_VERSIONS: "Too many records share one identity and day: conflicts and corrections "
     "without end. Find out at the source which one is right.",
+    Code.RECORD_SELF_DECLARED: "A category is declared by companies themselves, or it is not and "
+    "this transaction is for those that are. Departments submit with records.submit, companies "
+    "with records.declare.",
     # 2200: companies, authorisation, objections
     Code.USCC_LENGTH: "A company's code does not have 18 characters. Correct the code.",
     Code.USCC_CHARACTER: "A company's code has a character outside the 31 of GB 32100. Letters "
@@ -121,9 +124,11 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.CONSENT_CAP: "The authorisation asks for more than its purpose allows. Ask for less: the "
     "message gives the cap.",
     Code.CONSENT_EXISTS: "A live authorisation says the same. Use it, or revoke it first.",
-    Code.ACCESS_NOT_LOGGED: "Data under an authorisation is shown only after the look is logged. Send "
-    "`access.open`, wait for its certificate, and name it (`creditledger company records` does).",
-    Code.ACCESS_UNFIT: "The logged access is not one that lets this caller see this now. Open another.",
+    Code.ACCESS_NOT_LOGGED: "Data under an authorisation is shown only after the look is logged. "
+    "Send `access.open`, wait for its certificate, and name it (`creditledger company records` "
+    "does).",
+    Code.ACCESS_UNFIT: "The logged access is not one that lets this caller see this now. Open "
+    "another.",
     Code.CONSENT_USED: "The authorisation allows no further look now. Ask the company for another.",
     Code.OBJECTION_UNKNOWN: "No objection has this id. Check the id.",
     Code.OBJECTION_STATE: "The objection's state does not allow this step. Look at its state.",
@@ -153,6 +158,15 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.ASSET_REQUIRED: "The product lends against an asset and the application names none. Name "
     "a registered asset.",
     Code.OFFER_EXPIRED: "The offer was not accepted in time. Apply again.",
+    Code.LIMIT_EXCEEDED: "The loan or guarantee would go beyond a prudential limit that is set to "
+    "refuse, or the institution has not reported what the limit is measured against. Lend less, or "
+    "report net assets first.",
+    Code.REPORT_DATE: "A report of an institution is dated in the future or too far back. Date it "
+    "today or within the last two years.",
+    Code.REPORT_VERSIONS: "The report of this day was corrected as often as is allowed. Report the "
+    "next day.",
+    Code.GROUP_TOO_LARGE: "A group of related companies has as many members as one may have. Check "
+    "whether all of them belong together.",
     # 2500: rules on chain
     Code.RULE_INVALID: "A rule does not compile; the message has line and column. Correct the "
     "source; `product.check` tries it without registering.",
@@ -246,8 +260,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.REQUEST_MALFORMED: "A request's parameters are not of its shape. Correct them.",
     Code.NOT_FOUND: "There is no such thing here. Check the name or the height.",
     Code.NOT_SYNCED: "The node is behind the others. Wait, or ask another node.",
-    Code.NOT_ORDERING: "The node follows the chain and takes no transactions: it is an observer, or "
-    "may not vote. Send them to a validator's node.",
+    Code.NOT_ORDERING: "The node follows the chain and takes no transactions: it is an observer, "
+    "or may not vote. Send them to a validator's node.",
     Code.NOT_HELD: "This node began at a snapshot and does not hold what lies before it. Ask a "
     "node that holds the whole chain.",
     # 6000: storage and homes
@@ -263,11 +277,11 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "vote again. Re-enter with a new key by a member change.",
     Code.VOTE_LOG_CORRUPT: "The vote log is damaged, so this key must not vote again. Re-enter "
     "with a new key by a member change.",
-    Code.VOTE_LOG_MISSING: "The home holds no vote log of the node's key, so this key must not vote. "
-    "Re-enter with a new key: `creditledger member rejoin`.",
-    Code.VOTES_FORGOTTEN: "The node's key has signed more than this home remembers: it was restored "
-    "or rolled back, or another process uses the key. Re-enter with a new key: `creditledger member "
-    "rejoin`.",
+    Code.VOTE_LOG_MISSING: "The home holds no vote log of the node's key, so this key must not "
+    "vote. Re-enter with a new key: `creditledger member rejoin`.",
+    Code.VOTES_FORGOTTEN: "The node's key has signed more than this home remembers: it was "
+    "restored or rolled back, or another process uses the key. Re-enter with a new key: "
+    "`creditledger member rejoin`.",
     Code.NODE_KEY_MISSING: "The member's node votes under a key that this home does not hold. Put "
     "the key's file into keys/, or re-enter with a new key.",
     # 7000: genesis and configuration

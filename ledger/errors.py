@@ -78,6 +78,7 @@ class Code(IntEnum):
     BATCH_EMPTY = 2111
     BATCH_TOO_LARGE = 2112
     RECORD_VERSIONS = 2113
+    RECORD_SELF_DECLARED = 2114
 
     # 2200: companies, authorisation, objections
     USCC_LENGTH = 2201
@@ -118,6 +119,10 @@ class Code(IntEnum):
     AMOUNT_TOO_LARGE = 2410
     ASSET_REQUIRED = 2411
     OFFER_EXPIRED = 2412
+    LIMIT_EXCEEDED = 2413
+    REPORT_DATE = 2414
+    REPORT_VERSIONS = 2415
+    GROUP_TOO_LARGE = 2416
 
     # 2500: rules registered on chain
     RULE_INVALID = 2501

@@ -43,7 +43,9 @@ EXPIRED = "expired"
 QUERY = "query"
 WATCH = "watch"
 
-METHODS = frozenset((HELLO, HEAD, STATUS, SUBMIT, SUBMIT_MANY, FATE, RECEIPT, EXPIRED, QUERY, WATCH))
+METHODS = frozenset(
+    (HELLO, HEAD, STATUS, SUBMIT, SUBMIT_MANY, FATE, RECEIPT, EXPIRED, QUERY, WATCH)
+)
 WAITING_METHODS = frozenset((RECEIPT, WATCH))  # may be held open; counted apart from the rest
 
 FATES_MAX = 1000

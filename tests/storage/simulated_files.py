@@ -2,7 +2,8 @@
 
 Every operation that changes something counts; at the chosen one the machine stops (`Crash`), and
 `after_crash` returns what a disk may hold then: what was synced for certain, and of the rest each
-write, sector by sector, and each change of a name as the dice fall. A lying disk says that it has synced and has not.
+write, sector by sector, and each change of a name as the dice fall. A lying disk says that it has
+synced and has not.
 """
 
 from __future__ import annotations
