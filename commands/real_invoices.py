@@ -1,75 +1,64 @@
 """`python -m commands.real_invoices`: the published invoices through a network of real nodes.
 
 Brings up four nodes that live on 2020-02-21, submits the sales and purchase invoices of the first
-companies as the tax department's records with the command that a department would use, and then
-compares what the ledger answers with what the rows say: how many were duplicates and conflicts,
-every twelve-month feature of schema company/1 (asked of a node, against
-`analytics.twelve_months`), and the whole-period features of the same rows against the published
-file (`analytics.whole_period`). Leaves with exit code 1 on any difference.
+companies, or with --all of all 425, as the tax department's records with the command that a
+department would use, and then compares what the ledger answers with what the rows say
+(`commands.real_invoices_checks`): duplicates and conflicts, every twelve-month feature of schema
+company/1, whole-period features, and the early warnings, whose precision and recall on the labelled
+companies are shown beside the published ones. Leaves with exit code 1 on any difference.
 """
 
 from __future__ import annotations
 
-import csv
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import click
 
-from analytics import twelve_months, whole_period
+from analytics import twelve_months
 from analytics.invoices import Invoice, read_invoices
-from commands.console import show_facts, show_table
+from commands.console import show_facts
 from commands.demo.stage import Stage, StepFailed
 from commands.network_file import FILE_NAME, load_network
 from commands.processes import stop
-from genesis.companies import made_up_code
+from commands.real_invoices_checks import (
+    AS_OF,
+    FEATURES_FILE,
+    OWNER,
+    Side,
+    Submitted,
+    compare_companies,
+    compare_counts,
+    compare_warnings,
+)
 from ledger.errors import CreditLedgerError
+from ledger.storage.home import HomeLayout
+from ledger.storage.leveldb import LevelStore
 
 ROOT = Path(__file__).parents[1]
 MAPPINGS = ROOT / "genesis" / "demo" / "invoices"
-FEATURES_FILE = "cumcm2020c_features.csv"
-OWNER = "D02"
-SCHEMA = "company/1"
-AS_OF = whole_period.AS_OF
 COMPLETE = f"2016-10-01..{AS_OF.isoformat()}"
-COMPANIES_MAX = 20
+COMPANIES = 20
+COMPANIES_MAX = 425
+AT_ONCE = 50  # companies of one `submit`, which holds all its lines in memory
 SUBMIT_SECONDS = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """Sales or purchases: the published file, the mapping, and the rows by company."""
-
-    name: str
-    file: Path
-    mapping: str
-    rows: Mapping[str, list[Invoice]]
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """What one `submit` reported."""
-
-    records: int
-    accepted: int
-    duplicates: int
-    conflicts: int
-    seconds: float
+DIFFERENCES_SHOWN = 50
+# What a key of a node's database begins with (`ledger.storage.chain_store`, `ledger.state`).
+_PARTS = {b"b": "chain", b"x": "bodies of records", b"s": "state", b"t": "its tree"}
 
 
 @click.command("real-invoices")
 @click.option(
     "--companies",
-    default=COMPANIES_MAX,
+    default=COMPANIES,
     show_default=True,
     type=click.IntRange(1, COMPANIES_MAX),
     help="How many of the published companies, from E1 on.",
 )
+@click.option("--all", "is_all", is_flag=True, help=f"All {COMPANIES_MAX} companies.")
 @click.option(
     "--data",
     default=ROOT.parent / "shared" / "data",
@@ -80,16 +69,21 @@ class Submitted:
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path(".real-invoices"))
 @click.option("--base-port", default=17_400, show_default=True, help="Look for ports from here.")
 @click.option("--keep", is_flag=True, help="Leave the network running at the end.")
-def main(companies: int, data: Path, folder: Path, base_port: int, keep: bool) -> None:
+def main(
+    companies: int, is_all: bool, data: Path, folder: Path, base_port: int, keep: bool
+) -> None:
     """Submit real invoices to a real network and compare its answers with the rows."""
     stage = Stage(folder.absolute(), timeout_seconds=SUBMIT_SECONDS)
+    count = COMPANIES_MAX if is_all else companies
     is_equal = False
     try:
         _clear(stage.net)
-        is_equal = _play(
-            stage, data, [f"E{number}" for number in range(1, companies + 1)], base_port
-        )
+        is_equal = _play(stage, data, [f"E{number}" for number in range(1, count + 1)], base_port)
+        if not keep:
+            _stop(stage.net)
+            _show_parts(stage)
     except (StepFailed, CreditLedgerError) as error:
+        is_equal = False
         stage.say(f"error: {error}")
     finally:
         if not keep:
@@ -114,7 +108,7 @@ def _stop(net: Path) -> None:
         stop([entry.process for entry in load_network(net).nodes if entry.is_running])
 
 
-def _play(stage: Stage, data: Path, companies: list[str], base_port: int) -> bool:
+def _play(stage: Stage, data: Path, companies: Sequence[str], base_port: int) -> bool:
     """Run every step; return whether everything was equal."""
     with stage.part(1, f"four nodes that live on {AS_OF.isoformat()}"):
         stage.run(
@@ -130,102 +124,54 @@ def _play(stage: Stage, data: Path, companies: list[str], base_port: int) -> boo
         submitted = {side.name: _submit(stage, side, companies) for side in sides}
     full_bytes = _database_bytes(stage.net)
     with stage.part(3, "what the ledger says against what the rows say"):
-        differences = [
-            *_compare_counts(sides, submitted),
-            *_compare_companies(stage, sides, companies, data / FEATURES_FILE),
-        ]
+        compared = compare_companies(stage.net, sides, companies, data / FEATURES_FILE)
+        differences = [*compare_counts(sides, submitted), *compared.differences]
+    with stage.part(4, "early warnings against the rows, and against who defaulted"):
+        differences += compare_warnings(stage.net, compared.features, data)
     _show_figures(stage, submitted, full_bytes - empty_bytes)
-    for sentence in differences:
+    for sentence in differences[:DIFFERENCES_SHOWN]:
         stage.say(f"DIFFERENCE {sentence}")
     stage.say("everything is equal" if not differences else f"{len(differences)} differences")
     return not differences
 
 
-def _read_side(name: str, file: Path, mapping: str, companies: list[str]) -> Side:
+def _read_side(name: str, file: Path, mapping: str, companies: Sequence[str]) -> Side:
     rows: dict[str, list[Invoice]] = {company: [] for company in companies}
     for invoice in read_invoices(file, rows.__contains__):
         rows[invoice.company].append(invoice)
     return Side(name, file, mapping, rows)
 
 
-def _submit(stage: Stage, side: Side, companies: list[str]) -> Submitted:
-    mapping = stage.net / side.mapping
+def _spans(companies: Sequence[str]) -> Iterator[str]:
+    """Yield "E1..E50" and so on, as the mapping wants to be told which companies it takes."""
+    for start in range(0, len(companies), AT_ONCE):
+        chosen = companies[start : start + AT_ONCE]
+        yield f"{chosen[0]}..{chosen[-1]}"
+
+
+def _submit(stage: Stage, side: Side, companies: Sequence[str]) -> Submitted:
+    """Submit one side, so many companies at a time; a company's rows stay together."""
     source = (MAPPINGS / side.mapping).read_text(encoding="utf-8")
-    mapping.write_text(source.replace("E1..E20", f"E1..{companies[-1]}"), encoding="utf-8")
-    arguments = ("submit", side.file, "--map", mapping, "--as", OWNER, "--complete", COMPLETE)
-    progress = ("--progress-file", stage.net / f"{side.name}.progress")
-    stage.say(f"$ creditledger {' '.join(str(item) for item in (*arguments, *progress))}")
+    total = Submitted()
     began = monotonic()
-    answer: Mapping[str, Any] = stage.ask(*arguments, *progress)
-    seconds = monotonic() - began
-    done = Submitted(
-        answer["records"] - answer["attested"],
-        answer["accepted"],
-        len(answer["duplicates"]),
-        len(answer["conflicts"]),
-        answer["seconds_ms"] / 1000,
-    )
-    stage.say(
-        f"  {done.records:,} records: {done.accepted:,} accepted, {done.duplicates:,} duplicates, "
-        f"{done.conflicts:,} conflicts; {answer['records_per_s']:,} records/s certified in "
-        f"{done.seconds:.1f} s, {seconds:.1f} s with reading and checking"
-    )
-    return done
-
-
-def _compare_counts(sides: list[Side], submitted: Mapping[str, Submitted]) -> list[str]:
-    """Return a sentence for each count of `submit` that the rows do not give."""
-    differences = []
-    for side in sides:
-        counted = [twelve_months.count_once(rows) for rows in side.rows.values()]
-        done = submitted[side.name]
-        conflicts = sum(item.conflicts for item in counted)
-        wanted = {
-            "records": sum(map(len, side.rows.values())),
-            "accepted": sum(len(item.invoices) for item in counted) + conflicts,
-            "duplicates": sum(item.duplicates for item in counted),
-            "conflicts": conflicts,
-        }
-        differences += [
-            f"{side.name}: the ledger counts {getattr(done, name):,} {name}, the rows {want:,}"
-            for name, want in wanted.items()
-            if getattr(done, name) != want
-        ]
-    return differences
-
-
-def _compare_companies(
-    stage: Stage, sides: list[Side], companies: list[str], features_file: Path
-) -> list[str]:
-    with features_file.open(encoding="utf-8", newline="") as file:
-        published = {row["company_id"]: row for row in csv.DictReader(file)}
-    table: list[list[str]] = []
-    differences: list[str] = []
-    for company in companies:
-        code = made_up_code(company)
-        sales, purchases = (side.rows[company] for side in sides)
-        sold, bought = twelve_months.count_once(sales), twelve_months.count_once(purchases)
-        direct = twelve_months.compute_features(sold.invoices, bought.invoices, AS_OF)
-        answer = stage.ask("company", "features", code, "--schema", SCHEMA, "--as", OWNER)
-        year = twelve_months.find_differences(direct, answer["facts"])
-        whole = whole_period.compute_features(sales, purchases)
-        period = whole_period.find_differences(whole, published[company])
-        differences += [f"{company} {sentence}" for sentence in (*year, *period)]
-        table.append(
-            [
-                company,
-                code,
-                f"{len(sales):,}",
-                f"{len(purchases):,}",
-                f"{sold.duplicates + bought.duplicates:,}",
-                f"{sold.conflicts + bought.conflicts:,}",
-                f"{len(direct) - len(year)}/{len(direct)}",
-                f"{len(whole) - len(period)}/{len(whole)}",
-            ]
+    for span in _spans(companies):
+        mapping = stage.net / f"{span}-{side.mapping}"
+        mapping.write_text(source.replace("E1..E20", span), encoding="utf-8")
+        arguments = ("submit", side.file, "--map", mapping, "--as", OWNER, "--complete", COMPLETE)
+        progress = ("--progress-file", stage.net / f"{span}-{side.name}.progress")
+        stage.say(f"$ creditledger {' '.join(str(item) for item in (*arguments, *progress))}")
+        answer = stage.ask(*arguments, *progress)
+        total.add(answer)
+        stage.say(
+            f"  {total.records:,} records so far, the last at "
+            f"{answer['records_per_s']:,} records/s; {monotonic() - began:.0f} s"
         )
-    headers = ["company", "code", "sales", "purchases", "duplicates", "conflicts"]
-    show_table("", [*headers, "12 months equal", "whole period equal"], table)
-    return differences
+    stage.say(
+        f"  {side.name}: {total.records:,} records: {total.accepted:,} accepted, "
+        f"{total.duplicates:,} duplicates, {total.conflicts:,} conflicts; certified in "
+        f"{total.seconds:.1f} s, {monotonic() - began:.1f} s with reading and checking"
+    )
+    return total
 
 
 def _show_figures(stage: Stage, submitted: Mapping[str, Submitted], grown_bytes: int) -> None:
@@ -237,11 +183,43 @@ def _show_figures(stage: Stage, submitted: Mapping[str, Submitted], grown_bytes:
         "figures",
         {
             "records": f"{records:,}, of them {accepted:,} stored",
+            "duplicates": f"{sum(item.duplicates for item in submitted.values()):,}",
+            "conflicts": f"{sum(item.conflicts for item in submitted.values()):,}",
             "rate": f"{records / seconds:,.0f} records/s certified, in {seconds:.1f} s",
             "disk": f"{grown_bytes / nodes / 2**20:,.0f} MiB a node, "
             f"{grown_bytes / nodes / max(1, accepted):,.0f} bytes a stored record",
+            "memory": ", ".join(f"{peak:,.0f} MiB" for peak in _peaks_mib(stage.net))
+            + " at most, node by node",
         },
     )
+
+
+def _peaks_mib(net: Path) -> Iterator[float]:
+    """Yield the most memory that each running node has had resident."""
+    for entry in load_network(net).nodes:
+        if entry.is_running:
+            for line in Path(f"/proc/{entry.pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    yield int(line.split()[1]) / 1024
+
+
+def _show_parts(stage: Stage) -> None:
+    """Show what one node's database holds, key and value bytes before compression."""
+    entry = load_network(stage.net).nodes[0]
+    store = LevelStore(HomeLayout(Path(entry.home)).database, create=False)
+    shown = {}
+    try:
+        for prefix, name in _PARTS.items():
+            sizes = [len(key) + len(value) for key, value in store.scan(prefix, _after(prefix))]
+            shown[name] = f"{len(sizes):,} entries, {sum(sizes) / 2**20:,.1f} MiB"
+    finally:
+        store.close()
+    show_facts(f"database of {entry.member}, before compression", shown)
+
+
+def _after(prefix: bytes) -> bytes:
+    """Return the first key after all that begin with a one-byte prefix."""
+    return bytes([prefix[0] + 1])
 
 
 def _database_bytes(net: Path) -> int:
