@@ -230,14 +230,18 @@ PROPOSALS = (
         "counts two votes of one signer (rule 3)",
     ),
     one(
-        "checkpoints-not-compared",
+        "second-checkpoint-counted",
         [3, 18],
         (
             "consensus.checkpoint",
-            "if known is not None and known.block_hash != message.block_hash:",
-            "if known is not None and known.height != message.height:",
+            """            return "contradicts an earlier checkpoint of its signer"
+        if known is not None:
+""",
+            """            return None
+        if known is not None:
+""",
         ),
-        "a contradiction without evidence (rule 50)",
+        "counts two votes (rule 3)",
     ),
     one(
         "bodies-not-waited-for",

@@ -1,4 +1,4 @@
-"""What a seed of the hunt is made of: five mixes by turns, each leading to one kind of fault.
+"""What a seed of the hunt is made of: mixes by turns, each leading to one kind of fault.
 
 `any` is what the simulator makes of a seed by itself. The others lead where one kind of fault is
 likely: a seed is cheap there, and a mutant is seen sooner. `_FIRST` says for whom which mix is
@@ -10,10 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.simulator.draw import Options
+from tests.simulator.byzantine import BEHAVIOURS
+from tests.simulator.draw import LATE_TTL_MS, Options, draw_schedule
 from tests.simulator.mixes import options_of
+from tests.simulator.schedule import LiarLine, Schedule
 
 SIZES = (4, 5, 6, 7)
+ALONE_TURNS = 8
+LATE_WAIT_MS = 2_000  # by which `LATE_TTL_MS` is above MAX_TTL
+LATE_EVERY = 7  # of so many seeds, one in which nearly everything expires late
+BACKUP_TURNS = (4, 5)  # in which the lie is not told by the first primary
+_LIES = tuple(sorted(BEHAVIOURS))
 
 
 def _any(seed: int) -> Options:
@@ -23,6 +30,7 @@ def _any(seed: int) -> Options:
 def _views(seed: int) -> Options:
     """Many views in a row: votes are lost, members crash, some lie."""
     faults = {"loss", "partition", "crash", "reorder"} | ({"byzantine"} if seed % 2 else set())
+    faults |= {"clock"} if seed % LATE_EVERY == LATE_EVERY - 1 else set()
     return Options(
         nodes=SIZES[seed // 2 % len(SIZES)],
         faults=frozenset(faults),
@@ -33,14 +41,15 @@ def _views(seed: int) -> Options:
 
 
 def _liars(seed: int) -> Options:
-    """Liars, and little else."""
+    """Liars, and little else; `hunting_schedule` says who tells which lie."""
+    turn = seed // len(_LIES)
     return Options(
-        nodes=SIZES[seed % len(SIZES)],
+        nodes=SIZES[(seed + turn) % len(SIZES)],
         faults=frozenset({"byzantine", "reorder"}),
-        transactions=60 if seed % 5 == 2 else 24,
-        clump_ms=600 if seed % 5 in (2, 4) else 1,
+        transactions=60 if turn % 2 else 24,
+        clump_ms=600 if turn % 4 else 1,
         is_tight=seed % 3 == 1,
-        chance=0.9,
+        chance=1.0,
     )
 
 
@@ -71,8 +80,43 @@ MIXES: dict[str, Callable[[int], Options]] = {
     "members": _members,
     "calm": _calm,
 }
-_TURNS = tuple(MIXES)
+_TURNS = ("any", "liars", "views", "liars", "members", "liars", "calm", "liars")
 
+# Which lies show a mutant for what it is.
+_BY_LIE: dict[str, tuple[str, ...]] = {
+    "primarys-own-prepare-counted": ("prepare as primary",),
+    "votes-of-other-digests-counted": ("tell both", "equivocate", "vote twice"),
+    "second-digest-accepted": ("tell both",),
+    "anyone-may-propose": ("usurp",),
+    "digest-not-compared-with-batch": ("propose unfit", "propose invalid"),
+    "second-checkpoint-counted": ("wrong checkpoint",),
+    "halts-on-a-lying-checkpoint": ("wrong checkpoint",),
+    "later-votes-unbounded": ("flood", "far view"),
+    "new-view-of-anyone": ("usurp view",),
+    "opens-with-changes-for-other-views": ("open with others",),
+    "too-many-bytes-accepted": ("propose unfit",),
+    "too-many-transactions-accepted": ("propose unfit",),
+    "too-late-expiry-accepted": ("propose unfit",),
+    "votes-not-compared": ("vote twice", "tell both"),
+    "signatures-of-votes-not-checked": ("forge votes",),
+    "signatures-in-proofs-not-checked": ("forge proofs",),
+    "size-of-proofs-not-checked": ("shorten proofs", "forge proofs"),
+    "signatures-of-certificates-not-checked": ("forge certificates",),
+    "size-of-certificates-not-checked": ("forge certificates",),
+    "other-epochs-counted": ("speak of another epoch",),
+    "kind-not-signed": ("swap roles",),
+    "view-not-signed": ("swap views",),
+    "wrong-set-of-proposals-accepted": ("wrong new view",),
+    "wrong-batch-for-a-digest-taken": ("answer with another batch",),
+    "view-change-hash-without-proofs": ("show two view changes",),
+    "past-new-view-entered": ("replay", "open twice"),
+    "invalid-proposal-forgiven": ("propose unfit", "propose refused"),
+    "late-batch-accepted": ("propose invalid",),
+    "early-batch-accepted": ("propose unfit", "run ahead"),
+    "no-floor-under-a-primary": ("order slowly", "order late"),
+    "contradictions-elsewhere-not-met": ("open twice", "flood", "show two view changes"),
+    "proposed-requests-not-watched": ("tell both", "equivocate"),
+}
 _FIRST: dict[str, frozenset[str]] = {
     "members": frozenset(
         {
@@ -95,7 +139,7 @@ _FIRST: dict[str, frozenset[str]] = {
     "liars": frozenset(
         {
             "anyone-may-propose",
-            "checkpoints-not-compared",
+            "second-checkpoint-counted",
             "committed-without-prepared",
             "contradictions-elsewhere-not-met",
             "contradictions-not-reported",
@@ -130,7 +174,6 @@ _FIRST: dict[str, frozenset[str]] = {
         {
             "floor-counts-no-work",
             "silence-never-suspected",
-            "too-late-expiry-proposed",
         }
     ),
     "views": frozenset(
@@ -155,6 +198,7 @@ _FIRST: dict[str, frozenset[str]] = {
             "timer-never-reset",
             "timer-without-cap",
             "waited-for-bodies-refused",
+            "too-late-expiry-proposed",
         }
     ),
 }
@@ -165,13 +209,56 @@ def mix_of(seed: int) -> str:
     return _TURNS[seed % len(_TURNS)]
 
 
-def hunting_options(seed: int) -> Options:
-    """Return what a seed is made of."""
-    return MIXES[mix_of(seed)](seed // len(_TURNS))
+def _number_in_mix(seed: int) -> int:
+    return seed // 2 if mix_of(seed) == "liars" else seed // len(_TURNS)
+
+
+def lie_of(seed: int) -> str:
+    """Return the lie that a seed of the mix `liars` tells in any case, else nothing."""
+    return _LIES[_number_in_mix(seed) % len(_LIES)] if mix_of(seed) == "liars" else ""
+
+
+def _make_late(schedule: Schedule) -> Schedule:
+    """Let all transactions but the last wait until they do not expire too late (rule 51)."""
+    last = max(step.at_ms for step in schedule.steps)
+    steps = tuple(
+        replace(step, words=(*step.words[:-1], str(LATE_TTL_MS)))
+        if step.verb == "submit" and step.at_ms < last - LATE_WAIT_MS
+        else step
+        for step in schedule.steps
+    )
+    return replace(schedule, steps=steps)
+
+
+def hunting_schedule(seed: int) -> Schedule:
+    """Return what a seed is made of.
+
+    In the mix `liars` all lies are told by turns: at first alone, by the first primary or by
+    another member; in later turns beside those that the seed has drawn. In some seeds everything
+    expires late.
+    """
+    number = _number_in_mix(seed)
+    schedule = draw_schedule(number, MIXES[mix_of(seed)](number))
+    lie, turn = lie_of(seed), number // len(_LIES)
+    if number % LATE_EVERY == LATE_EVERY - 1:
+        schedule = _make_late(schedule)
+    if not lie:
+        return schedule
+    if turn < ALONE_TURNS:
+        return replace(schedule, liars=(LiarLine(int(turn in BACKUP_TURNS), (lie,)),))
+    liars = tuple(
+        replace(line, behaviours=tuple(sorted({*line.behaviours, lie}))) for line in schedule.liars
+    )
+    return replace(schedule, liars=liars)
 
 
 def order_seeds(first: int, last: int, name: str, known: int | None) -> list[int]:
     """Return the seeds in the order of the hunt for a mutant: known, of its mix, all others."""
-    seeds = range(first, last + 1)
     mix = next((mix for mix, names in _FIRST.items() if name in names), "")
-    return sorted(seeds, key=lambda seed: (seed != known, mix_of(seed) != mix, seed))
+    lies = _BY_LIE.get(name, ())
+
+    def rank(seed: int) -> tuple[bool, bool, bool, int]:
+        is_told = lie_of(seed) in lies
+        return seed != known, not is_told, mix_of(seed) != mix, seed
+
+    return sorted(range(first, last + 1), key=rank)

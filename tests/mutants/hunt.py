@@ -31,7 +31,7 @@ def hunt(name: str, first: int, last: int, known: int | None = None) -> dict[str
     """Return what killed the mutant: `seed` and `how`, or `seed` None; and the time it took."""
     mutant = ORIGINAL if name == ORIGINAL.name else MUTANTS[name]
     install(mutant)
-    from tests.mutants.directed import hunting_options, order_seeds  # after the mutant is in place
+    from tests.mutants.directed import hunting_schedule, order_seeds  # with the mutant in place
     from tests.reference.model import BreachError
     from tests.reference.recorder import Recorder
     from tests.simulator.main import BROKEN
@@ -42,7 +42,7 @@ def hunt(name: str, first: int, last: int, known: int | None = None) -> dict[str
     for seed in order_seeds(first, last, name, known):
         signal.setitimer(signal.ITIMER_VIRTUAL, SEED_CPU_SECONDS)
         try:
-            simulation = Simulation(seed, hunting_options(seed))
+            simulation = Simulation(seed, schedule=hunting_schedule(seed))
             Recorder(simulation)
             simulation.run()
         except (*BROKEN, BreachError, EndlessError, ArithmeticError, RecursionError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.mutants.catalogue import MUTANTS, ORIGINAL
@@ -10,9 +12,10 @@ from tests.mutants.catalogue_records import RECORDS
 from tests.mutants.catalogue_service import SERVICE
 from tests.mutants.catalogue_views import VIEWS
 from tests.mutants.catalogue_votes import VOTES
-from tests.mutants.directed import mix_of, order_seeds
+from tests.mutants.directed import hunting_schedule, lie_of, mix_of, order_seeds
 from tests.mutants.main import SEEDS, hunt_apart, load_known, main
 from tests.mutants.mutant import Edit, MutantError, compute_source, install, one
+from tests.simulator.byzantine import BEHAVIOURS
 
 SAMPLE = (
     "quorum-of-2f+1",
@@ -41,8 +44,17 @@ def test_known_seeds_are_of_mutants_and_within_the_hunt():
 def test_seeds_are_tried_in_the_order_of_the_hunt():
     order = order_seeds(0, 999, "epoch-never-over", 7)
     assert order[0] == 7
-    assert {mix_of(seed) for seed in order[1:200]} == {"members"}
+    assert {mix_of(seed) for seed in order[1:100]} == {"members"}
     assert sorted(order) == list(range(1000))
+    told = order_seeds(0, 999, "anyone-may-propose", None)
+    assert {lie_of(seed) for seed in told[:10]} == {"usurp"}
+
+
+def test_each_lie_is_told_alone_and_beside_others():
+    lines = [line for seed in range(1000) for line in hunting_schedule(seed).liars]
+    alone = Counter(line.behaviours[0] for line in lines if len(line.behaviours) == 1)
+    assert set(alone) == set(BEHAVIOURS)
+    assert max(len(line.behaviours) for line in lines) > 3
 
 
 def test_the_original_survives():
