@@ -29,12 +29,13 @@ from ledger.chain.merkle import EMPTY_ROOT, compute_root
 from ledger.credit import company, records
 from ledger.credit.backfill import process_backfill
 from ledger.credit.catalogue_state import CatalogueState
-from ledger.credit.rulebook import RuleCache, Rules
+from ledger.credit.rulebook import RuleCache
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, StorageError
 from ledger.lending import HANDLERS as LENDING_HANDLERS
 from ledger.lending.alert_queue import compute_alert_limit, process_alert_queue
 from ledger.lending.alerts import Watch, process_company_alerts
+from ledger.lending.limits import put_limits, read_genesis_limits
 from ledger.lending.reviews import process_corrections
 from ledger.membership.context import MS_A_DAY, BlockNotes, Context, Failure, Handler
 from ledger.membership.epoch_state import EpochCache, compute_header_epoch, process_epoch_end
@@ -148,6 +149,7 @@ class _Block:
         rules: RuleCache,
         *,
         has_snapshots: bool,
+        handlers: Mapping[str, Handler] | None = None,
     ) -> None:
         self.state = Overlay(reader, is_summed=has_snapshots)
         self._has_snapshots = has_snapshots
@@ -158,7 +160,8 @@ class _Block:
         self._chain = ChainStore(reader)
         self._transactions = transactions
         self._bodies = _BlockBodies(self._chain, height, transactions)
-        self._rules = Rules(self.state, rules)
+        self._rules = rules.over(self.state)
+        self._handlers = HANDLERS if handlers is None else handlers
         self._senders = Senders(self.state)
         self._seen: dict[bytes, int] = {}
 
@@ -188,6 +191,13 @@ class _Block:
             return result, result_leaf(result)
         self.notes.commit()
         return result, leaf
+
+    def close(self) -> None:
+        """Do what a block does after its transactions."""
+        self.follow_corrections()
+        self.count_the_past()
+        self.watch()
+        self.close_epoch()
 
     def follow_corrections(self) -> None:
         """Tell those who saw records that this block corrected, and mark decisions on them."""
@@ -264,7 +274,7 @@ class _Block:
         is_of_node = transaction.kind == READY_KIND
         resolve = self._senders.resolve_node if is_of_node else self._senders.resolve
         sender = resolve(transaction.sender, transaction.public_key)
-        handler = HANDLERS.get(transaction.kind)
+        handler = self._handlers.get(transaction.kind)
         if handler is None:
             raise Rejected(Code.KIND_UNKNOWN, f"kind {transaction.kind} is not known")
         return handler(
@@ -324,10 +334,7 @@ def execute_block(
         result, leaf = block.run(position, transaction, of_this)
         results.append(result)
         leaves.append(leaf)
-    block.follow_corrections()
-    block.count_the_past()
-    block.watch()
-    block.close_epoch()
+    block.close()
     epoch, members_root = compute_header_epoch(block.state, parent)
     epochs = caches.epochs.get(block.state, members_root)
     changes = block.state.finish()
@@ -361,6 +368,37 @@ def _next_header(
     )
 
 
+def rerun_block(
+    reader: Reader,
+    header: Header,
+    batch: Batch,
+    transactions: Sequence[Transaction],
+    *,
+    rules: RuleCache,
+    handlers: Mapping[str, Handler],
+) -> tuple[tuple[Result, ...], WriteBatch]:
+    """Execute a block that is known again, with a rule book or handlers that see or know more.
+
+    For asking what another rule would have done (`ledger.audit.what_if`): the writes bring the
+    state and the chain forward and leave the authenticated tree out, so nothing is proven by them.
+    """
+    has_snapshots = get_snapshot_blocks(Overlay(reader)) > 0
+    block = _Block(
+        reader,
+        header.height,
+        header.time_ms,
+        transactions,
+        rules,
+        has_snapshots=has_snapshots,
+        handlers=handlers,
+    )
+    results = [block.run(place, item, None)[0] for place, item in enumerate(transactions)]
+    block.close()
+    writes = block_writes(header, batch, transactions, results, block.late_repeats)
+    writes.update(block.state.finish().writes)
+    return tuple(results), writes
+
+
 class _Nothing:
     """The reader of an empty store."""
 
@@ -389,6 +427,7 @@ def execute_genesis(genesis: Genesis) -> GenesisResult:
         state.put(MEMBERS, member.id.encode(), member.to_value())
     state.put(SETTINGS, VALIDATORS_KEY, genesis.validators)
     put_settings(state, genesis.chain_id, genesis.settings)
+    put_limits(state, read_genesis_limits(genesis.settings), genesis.time_ms // MS_A_DAY)
     cache = RuleCache()
     CatalogueState(state, cache).put(genesis.category_values)
     rules = cache.over(state)

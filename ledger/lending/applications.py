@@ -202,10 +202,17 @@ def _compute_facts(
     """Return every fact that the product reads and the ledger knows, as of the block's day."""
     schema: Schema = context.rules.schema(product.schema_ref)
     subject = Subject(context.state, context.bodies, wish.company, asset, context.day)
+    return compute_facts(subject, product, schema, _compute_declared(wish, schema))
+
+
+def compute_facts(
+    subject: Subject, product: Product, schema: Schema, declared: Mapping[str, FactValue]
+) -> dict[str, FactValue]:
+    """Return what is known of the product's inputs: by the ledger, and as `declared` (`ap.*`)."""
     facts = compute_record_facts(subject, schema, product.features)
     facts.update(compute_asset_facts(subject, product.features))
     facts.update(compute_ledger_facts(subject, product.features))
-    facts.update(_compute_declared(wish, schema))
+    facts.update(declared)
     return {name: facts[name] for name in sorted(product.inputs) if name in facts}
 
 
@@ -260,6 +267,19 @@ def process_apply(context: Context) -> Value:
     _keep(state, context.transaction.id, decided, facts)
     note_decision(context, product.lender, wish.company, categories, consents)
     return describe_decision(context.transaction.id, decided, decision)
+
+
+def preview(context: Context, product: Product) -> Decision:
+    """Return what `product` would decide on the application that the body is; nothing is kept.
+
+    Raise `Rejected` where it would not come to a decision: another asset or consent is wanted.
+    """
+    wish = _read_wish(context)
+    state = context.state
+    asset = _find_asset(state, wish, product)
+    categories = select_authorised(state, product.requires)
+    find_basis(state, wish.company, product.lender, categories, PURPOSE, context.time_ms)
+    return product.decide(_compute_facts(context, wish, product, asset))
 
 
 def _keep(
