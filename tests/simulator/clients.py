@@ -90,21 +90,21 @@ class Clients:
         if pending is None:
             return
         pending.attempts += 1
-        node = pending.home
+        asked = [pending.home]
         if pending.attempts > 1:
-            node = self._pick(digest, pending)
-        is_taken = self._nodes[node].submit(digest)
-        self._scheduler.after(RETRY_NS if is_taken else BUSY_NS, self._try, digest)
+            asked = self._pick(digest, pending)
+        taken = [self._nodes[node].submit(digest) for node in asked]
+        self._scheduler.after(RETRY_NS if any(taken) else BUSY_NS, self._try, digest)
 
-    def _pick(self, digest: bytes, pending: Pending) -> int:
-        """Return whom to ask next; where members come and go, one that is a member now."""
+    def _pick(self, digest: bytes, pending: Pending) -> list[int]:
+        """Return W nodes to ask next (rule 37); where members come and go, one that is one now."""
         count = len(self._nodes)
         first = digest[pending.attempts % len(digest)] % count
         if not self.do_members_change:
-            return first
+            return [(first + step) % count for step in range((count - 1) // 3 + 1)]
         around = ((first + step) % count for step in range(count))
         others = (node for node in around if node != pending.home and self._nodes[node].is_voter)
-        return next(others, first)
+        return [next(others, first)]
 
     def on_fate(self, digest: bytes) -> bool:
         """Take a certified fate; False if the client has heard it before."""

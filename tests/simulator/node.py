@@ -59,6 +59,7 @@ class World(Protocol):
     checkers: Checkers
     invariants: EpochInvariants
     seating: Seating
+    end_of_faults_ns: int
     fetch_timeout_ns: int
 
     def transmit(self, sender: int, to: int, payload: Any) -> None:
@@ -398,6 +399,8 @@ class SimNode:
     def _finish_sync(self, life: int, batch: list[Effect], how: str) -> None:
         if life != self._life:
             return
+        if self.world.scheduler.now_ns >= self.world.end_of_faults_ns:
+            how = ""  # it was planned before a stall that lasted until faults had ended
         if how in ("torn", "failing"):
             self.crash(how)
             return
