@@ -2,7 +2,8 @@
 
 `list` shows everything at once: the members, which epoch it is, the change that is decided and not
 yet active, and the proposals with who has approved them. `propose` (commands/member_propose.py) has
-a form for each change; `approve`, `withdraw` and `ready` do the rest.
+a form for each change; `approve`, `withdraw` and `ready` do the rest. `protocol`
+(commands/member_protocol.py) is about the rules of execution.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands import member_propose
+from commands import member_propose, member_protocol
 from commands.answers import show_rows
 from commands.console import say, show_facts, show_json, show_table
 from commands.files import replace
@@ -54,6 +55,7 @@ def command() -> None:
 command.add_command(join)
 command.add_command(rejoin)
 command.add_command(member_propose.command)
+command.add_command(member_protocol.command)
 
 
 @command.command("list", example="creditledger member list --json")

@@ -11,6 +11,7 @@ from ledger.credit.queries import QUERIES as CREDIT_QUERIES
 from ledger.errors import Code, LocalError
 from ledger.lending import QUERIES as LENDING_QUERIES
 from ledger.membership.context import Query
+from ledger.membership.protocol import QUERIES as PROTOCOL_QUERIES
 from ledger.membership.queries import QUERIES as MEMBERSHIP_QUERIES
 
 
@@ -24,4 +25,6 @@ def _merged(*groups: Mapping[str, Query]) -> dict[str, Query]:
     return merged
 
 
-QUERIES: Mapping[str, Query] = _merged(CREDIT_QUERIES, LENDING_QUERIES, MEMBERSHIP_QUERIES)
+QUERIES: Mapping[str, Query] = _merged(
+    CREDIT_QUERIES, LENDING_QUERIES, MEMBERSHIP_QUERIES, PROTOCOL_QUERIES
+)

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ledger.chain.certificate import quorum
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Rejected
-from ledger.membership.context import Context, Handler
+from ledger.membership.context import Context, Handler, Query, QueryContext
 from ledger.membership.epoch_state import get_change_window
 from ledger.membership.members import get_validators
 from ledger.state.overlay import Overlay
@@ -105,4 +106,27 @@ def handle_approve(context: Context) -> Value:
     }
 
 
+def query_show(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`protocol.show` {}: the number in force at the next height, and the vote on the next number.
+
+    `known` is what this node's own release knows. `active_from` is set while a number is decided
+    and its height not yet reached; `approved` and `missing` are of the validators in force.
+    """
+    Fields(params).done()
+    entry, head = get_entry(context.state), context.chain.head()
+    height = 1 if head is None else head.height + 1
+    is_decided = height < entry.active_from
+    voters = [name for name, _ in get_validators(context.state)]
+    return {
+        "number": entry.at(height),
+        "known": PROTOCOL,
+        "next": entry.at(height) + 1,
+        "active_from": entry.active_from if is_decided else None,
+        "approved": tuple(name for name in voters if name in entry.approvals),
+        "missing": tuple(name for name in voters if name not in entry.approvals),
+        "needed": quorum(len(voters)),
+    }
+
+
 HANDLERS: Mapping[str, Handler] = {APPROVE_KIND: handle_approve}
+QUERIES: Mapping[str, Query] = {"protocol.show": query_show}

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands import member as member_commands
-from commands import member_propose
+from commands import member_propose, member_protocol
 from commands.cli import cli
 from commands.frame import Exit
 from commands.session import Outcome
@@ -82,11 +82,12 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> GovernedChain:
         del via
         yield FakeSession(chain, identity)
 
-    for module in (member_commands, member_propose):
+    for module in (member_commands, member_propose, member_protocol):
         monkeypatch.setattr(module, "open_session", open_session)
     monkeypatch.setattr(member_commands, "ask_head", lambda session, *_: session.head())
-    monkeypatch.setattr(member_commands, "net_of", lambda _context: Path())
-    monkeypatch.setattr(member_commands, "any_identity", lambda _net: "D02")
+    for module in (member_commands, member_protocol):
+        monkeypatch.setattr(module, "net_of", lambda _context: Path())
+        monkeypatch.setattr(module, "any_identity", lambda _net: "D02")
     return chain
 
 
@@ -263,3 +264,30 @@ def test_epochs_are_verified_and_written_for_work_offline(
     assert epoch == 1
     assert validators[-1] == ("ICBC", key_of("node:ICBC").public_key)
     assert json.loads(_done("epochs", "--json"))[1]["validators"][-1] == "ICBC"
+
+
+def test_f50_next_protocol_is_approved_and_shown(chain: GovernedChain) -> None:
+    shown = _done("protocol", "show")
+    assert "in force     protocol 1" in shown
+    assert "approved by  nobody yet" in shown
+    assert "protocol 2: 1 of 3 approvals" in _done("protocol", "approve", "2", "--as", "D01")
+    assert "protocol 2: 2 of 3 approvals" in _done("protocol", "approve", "2", "--as", "D02")
+    assert "not by       D20, D18" in _done("protocol", "show")
+    active_from = chain.head.height + 1 + WINDOW + 1
+    decided = _done("protocol", "approve", "2", "--as", "D18")
+    assert f"protocol 2 is decided: in force from block {active_from}" in decided
+    value = json.loads(_done("protocol", "show", "--json"))
+    assert (value["number"], value["next"], value["active_from"]) == (1, 2, active_from)
+    assert (value["approved"], value["needed"]) == ([], 3)
+
+
+def test_f50_only_a_validators_member_approves_and_only_the_next_number(
+    chain: GovernedChain,
+) -> None:
+    assert "E2006" in _run("protocol", "approve", "2", "--as", "ICBC").output
+    refused = _run("protocol", "approve", "3", "--as", "D01")
+    assert refused.exit_code == Exit.REFUSED
+    assert "got 3, want 2, the next one" in refused.output
+    assert _run("protocol", "approve", "1", "--as", "D01").exit_code == Exit.USAGE
+    assert json.loads(_done("protocol", "show", "--json"))["number"] == 1
+    assert chain.head.height == 2
