@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,9 +16,13 @@ from commands.console import say, show_facts, show_json, show_table
 from commands.diagnosis import diagnose, is_quorum_answering, join
 from commands.frame import Command, Exit, fail, json_option, reader_option
 from commands.passwords import old_password
-from commands.session import any_identity, net_of, only_node, profile_folder
+from commands.session import any_identity, net_of, profile_folder
 from commands.values import moment
 from ledger.errors import CreditLedgerError
+
+if TYPE_CHECKING:
+    from network.client import ClientPolicy, Profile
+    from network.profile import NodeAddress
 
 _LOG_BYTES = 65_536
 _STOPPED = ("node stops", "this node does not vote, it follows as an observer")
@@ -47,33 +53,71 @@ def command(context: click.Context, via: str | None, identity: str | None, as_js
 def gather(context: click.Context, identity: str | None, via: str | None) -> list[dict[str, Any]]:
     """Return the status of each node, or its member and the error of asking.
 
-    Asked are the nodes of the profile, of this machine's network, and those that others speak of.
+    Asked are the nodes of the profile, of this machine's network, and those that the members
+    have on record.
     """
-    from network.client import ClientPolicy, Profile, SyncClient
+    from network.client import Profile
 
     net = net_of(context)
     folder = profile_folder(net, identity or any_identity(net))
     profile = with_local_nodes(Profile.load(folder, old_password(None)), net)
-    nodes: list[dict[str, Any]] = []
     began = monotonic()
-    for node in profile.nodes:
-        if via is not None and node.member != via:
-            continue
-        alone = only_node(profile, node.member)
-        try:
-            with SyncClient(alone, ClientPolicy(connect_s=2, answer_s=3)) as client:
-                status = dict(client.status())
-        except CreditLedgerError as error:
-            nodes.append({"member": node.member, "error": str(error)})
-        else:
-            nodes.append({**status, "asked_ms": int((monotonic() - began) * 1000)})
+    nodes = [_ask(profile, node, began) for node in profile.nodes if via in (None, node.member)]
+    if via is None or not nodes:
+        others = _others(profile, nodes)
+        nodes += [_ask(profile, node, began) for node in others if via in (None, node.member)]
     return nodes
+
+
+def _ask(profile: Profile, node: NodeAddress, began: float) -> dict[str, Any]:
+    from network.client import SyncClient
+
+    alone = replace(profile, nodes=(node,))
+    try:
+        with SyncClient(alone, _policy()) as client:
+            status = dict(client.status())
+    except CreditLedgerError as error:
+        return {"member": node.member, "error": str(error)}
+    return {**status, "asked_ms": int((monotonic() - began) * 1000)}
+
+
+def _policy() -> ClientPolicy:
+    from network.client import ClientPolicy
+
+    return ClientPolicy(connect_s=2, answer_s=3)
+
+
+def _others(profile: Profile, asked: Sequence[Mapping[str, Any]]) -> list[NodeAddress]:
+    """Return the nodes that the members have on record, as one of those that answer says."""
+    from network.client import SyncClient
+
+    down = {node["member"] for node in asked if "error" in node}
+    up = tuple(node for node in profile.nodes if node.member not in down)
+    if not up:
+        return []
+    try:
+        with SyncClient(replace(profile, nodes=up), _policy()) as client:
+            members = client.query("members.list")
+    except CreditLedgerError:
+        return []
+    return nodes_on_record(members, {node.member for node in profile.nodes})
+
+
+def nodes_on_record(
+    members: Sequence[Mapping[str, Any]], known: AbstractSet[str]
+) -> list[NodeAddress]:
+    """Return where the nodes are, validators' and observers', that are not known already."""
+    from network.profile import NodeAddress, parse_address
+
+    return [
+        NodeAddress(item["id"], *parse_address(item["node"]))
+        for item in members
+        if item["node"] is not None and item["id"] not in known
+    ]
 
 
 def with_local_nodes(profile: Any, net: Path) -> Any:
     """Return the profile with the nodes that run on this machine beside those that it names."""
-    from dataclasses import replace
-
     from commands.network_file import FILE_NAME, load_network
     from network.profile import NodeAddress
     from network.runtime.settings import parse_address

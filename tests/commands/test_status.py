@@ -10,7 +10,8 @@ import pytest
 
 from commands.diagnosis import diagnose, is_quorum_answering
 from commands.network_file import LocalNetwork, NodeEntry
-from commands.status import evidence_line, last_words
+from commands.status import evidence_line, last_words, nodes_on_record
+from network.profile import NodeAddress
 
 NAMES = ("D02", "D01", "D18", "icbc-gd")
 NOW_MS = 1_800_000_000_000
@@ -173,3 +174,12 @@ def test_evidence_is_told_with_the_command_that_shows_it() -> None:
     assert evidence_line("D02", 1).startswith("D02 keeps 1 piece of evidence, ")
     assert evidence_line("D02", 16).startswith("D02 keeps 16 pieces of evidence, ")
     assert evidence_line("D02", 1).endswith("creditledger evidence list --via D02")
+
+
+def test_nodes_that_joined_since_the_profile_was_made_are_asked_too() -> None:
+    members = [
+        {"id": "D02", "node": "d02.test:7001"},
+        {"id": "D20", "node": None},
+        {"id": "ccb-gd", "node": "127.0.0.1:7005"},
+    ]
+    assert nodes_on_record(members, {"D02"}) == [NodeAddress("ccb-gd", "127.0.0.1", 7005)]
