@@ -1,0 +1,309 @@
+"""Acts and questions about authorisations, looks at authorised data, objections and notices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from network.sdk.reading import Act, Ask
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentState:
+    """An authorisation and where it stands: PENDING, ACTIVE, PAUSED, REVOKED, REJECTED, EXPIRED."""
+
+    consent: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantConsent(Act[ConsentState]):
+    """By the company, or a counter for it: let `recipient` see categories for a purpose."""
+
+    kind: ClassVar[str] = "consent.grant"
+    company: str
+    recipient: str
+    categories: tuple[str, ...]
+    purpose: str
+    mode: str
+    from_day: int
+    to_day: int
+    starts_ms: int
+    expires_ms: int
+    fetch: str
+    looks_a_month: int | None = None
+    data_life_days: int | None = None
+    persons: tuple[str, ...] | None = None
+    is_onward_allowed: bool | None = None
+    is_cross_border: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestConsent(Act[ConsentState]):
+    """By the recipient: ask a company for an authorisation in these terms."""
+
+    kind: ClassVar[str] = "consent.request"
+    company: str
+    recipient: str
+    categories: tuple[str, ...]
+    purpose: str
+    mode: str
+    from_day: int
+    to_day: int
+    starts_ms: int
+    expires_ms: int
+    fetch: str
+    looks_a_month: int | None = None
+    data_life_days: int | None = None
+    persons: tuple[str, ...] | None = None
+    is_onward_allowed: bool | None = None
+    is_cross_border: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptConsent(Act[ConsentState]):
+    """By the company: accept what was requested."""
+
+    kind: ClassVar[str] = "consent.accept"
+    consent: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectConsent(Act[ConsentState]):
+    """By the company: reject what was requested."""
+
+    kind: ClassVar[str] = "consent.reject"
+    consent: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseConsent(Act[ConsentState]):
+    """By the company: let nobody look for now."""
+
+    kind: ClassVar[str] = "consent.pause"
+    consent: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeConsent(Act[ConsentState]):
+    """By the company: end a pause."""
+
+    kind: ClassVar[str] = "consent.resume"
+    consent: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeConsent(Act[ConsentState]):
+    """By the company: end an authorisation for good."""
+
+    kind: ClassVar[str] = "consent.revoke"
+    consent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One authorisation as it stands now."""
+
+    consent: str
+    state: str
+    company: str
+    recipient: str
+    categories: tuple[str, ...]
+    purpose: str
+    mode: str
+    from_day: int
+    to_day: int
+    starts_ms: int
+    expires_ms: int
+    fetch: str
+    looks_a_month: int
+    data_life_days: int
+    persons: tuple[str, ...]
+    is_onward_allowed: bool
+    is_cross_border: bool
+    granted_by: str
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """A company's authorisations that the caller may see."""
+
+    company: str
+    consents: tuple[Consent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListConsents(Ask[Consents]):
+    """The authorisations of a company."""
+
+    name: ClassVar[str] = "consent.list"
+    company: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessOpened:
+    """A look that is logged: `code` 0 and outcome GRANTED, or the code of its refusal."""
+
+    access: str
+    outcome: str
+    code: int
+    text: str
+    consents: tuple[str, ...]
+    log_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccess(Act[AccessOpened]):
+    """Log a look at a company's authorised data; a refused one is logged too, and not raised."""
+
+    kind: ClassVar[str] = "access.open"
+    company: str
+    categories: tuple[str, ...]
+    purpose: str
+    from_day: int | None = None
+    to_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One logged look, or a decision by rule."""
+
+    access: str
+    reader: str
+    company: str
+    categories: tuple[str, ...]
+    purpose: str
+    from_day: int
+    to_day: int
+    consents: tuple[str, ...]
+    outcome: str
+    code: int
+    height: int
+    time_ms: int
+    log_size: int
+    log_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accesses:
+    """Looks at a company's data; go on from `next_height` unless it is None."""
+
+    company: str
+    accesses: tuple[Access, ...]
+    next_height: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListAccesses(Ask[Accesses]):
+    """Who looked at a company's authorised data."""
+
+    name: ClassVar[str] = "access.list"
+    company: str
+    from_height: int | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """One objection to a record, and where it stands."""
+
+    objection: str
+    company: str
+    category: str
+    schema: str
+    day: int
+    digest: bytes
+    owner: str
+    text: str
+    opened_day: int
+    due_day: int
+    state: str
+    answer: str
+    decided_by: str
+    decided_day: int | None
+    complaint: str
+    is_overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenObjection(Act[Objection]):
+    """By the company: this record of mine is wrong."""
+
+    kind: ClassVar[str] = "objection.open"
+    company: str
+    category: str
+    day: int
+    digest: bytes
+    text: str
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecideObjection(Act[Objection]):
+    """By the category's owner."""
+
+    kind: ClassVar[str] = "objection.decide"
+    objection: str
+    outcome: str
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawObjection(Act[Objection]):
+    """By the company."""
+
+    kind: ClassVar[str] = "objection.withdraw"
+    objection: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComplainOfObjection(Act[Objection]):
+    """By the company, to the regulator: the owner's decision, or that there is none."""
+
+    kind: ClassVar[str] = "objection.complain"
+    objection: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOnObjection(Act[Objection]):
+    """By a regulator, on a complaint."""
+
+    kind: ClassVar[str] = "objection.rule"
+    objection: str
+    outcome: str
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objections:
+    """A company's objections."""
+
+    company: str
+    objections: tuple[Objection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListObjections(Ask[Objections]):
+    """The objections of a company."""
+
+    name: ClassVar[str] = "objection.list"
+    company: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """What the caller was told, each a map with its `kind`; go on from `next_height`."""
+
+    notices: tuple[Any, ...]
+    next_height: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListNotices(Ask[Notices]):
+    """What the ledger has to tell the caller: corrections of what it read, complaints, clocks."""
+
+    name: ClassVar[str] = "notices.list"
+    from_height: int | None = None
+    limit: int | None = None
