@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ledger.credit.currencies import find_currency
 from ledger.credit.uscc import check_uscc
 from ledger.errors import Code, Rejected
 from ledger.membership.catalogue import (
@@ -180,8 +181,8 @@ def compute_event_types(categories: Iterable[Category]) -> EventTypes:
     }
 
 
-def _event_field(spec: FieldSpec) -> tuple[Unit, frozenset[str] | None]:
+def _event_field(spec: FieldSpec) -> tuple[Unit, frozenset[str] | None, str]:
     if spec.is_money:
-        return Unit.FEN, None
+        return Unit.FEN, None, ""
     values = frozenset(spec.values) if spec.type is FieldType.ENUM else None
-    return _UNITS.get(spec.type, Unit.TEXT), values
+    return _UNITS.get(spec.type, Unit.TEXT), values, find_currency(spec)

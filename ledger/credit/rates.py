@@ -14,15 +14,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ledger.credit.currencies import HOME_CURRENCY
+from ledger.credit.day_keys import day_key, day_of_key
 from ledger.credit.voted_settings import RATE_AGE_DAYS, get_number
-from ledger.credit.windows_state import day_key, day_of_key
 from ledger.errors import Code, Rejected
 from ledger.state.overlay import Overlay
 from ledger.state.tables import EXCHANGE_RATES
 from ledger.transactions.fields import FIRST_DAY, LAST_DAY
 
 MAX_RATE_PPM = 10**12
-HOME_CURRENCY = "CNY"
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 

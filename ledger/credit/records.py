@@ -23,13 +23,12 @@ from typing import Any
 
 from ledger.chain.merkle import leaf_hash
 from ledger.credit.company import check_company_code
+from ledger.credit.day_keys import day_key, day_of_key
 from ledger.credit.lookups import hash16, keep_lookup, lookup_key
 from ledger.credit.rulebook import RecordPlan
 from ledger.credit.windows_state import (
     Coverage,
     DatedEvent,
-    day_key,
-    day_of_key,
     get_coverage,
     merge_interval,
     process_events,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ledger.credit.windows_state import day_key, day_of_key
+from ledger.credit.day_keys import day_key, day_of_key
 from ledger.errors import Code, Rejected
 from ledger.membership.settings import get_setting
 from ledger.state.overlay import Overlay

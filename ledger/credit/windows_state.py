@@ -14,29 +14,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from ledger.credit.day_keys import day_key
+from ledger.credit.rates import get_rate_ppm
 from ledger.rules.windows import FIRST_DAY, Bucket, Stream, add_events, new_bucket
 from ledger.state.overlay import Overlay
 from ledger.state.tables import COVERAGE, WINDOWS
 
 CHUNK_DAYS = 16
 FIRST_CHUNK = -25_600 // CHUNK_DAYS  # before 1900
-_DAY_OFFSET = 2**31
 
 # (day, order, fields) of one record that counts
 DatedEvent: TypeAlias = tuple[int, int, Mapping[str, Any]]
 # The matching events of each day, as (order, fields)
 _DayEvents: TypeAlias = dict[int, list[tuple[int, Mapping[str, Any]]]]
 _DayBuckets: TypeAlias = "tuple[tuple[int, Bucket], ...]"
-
-
-def day_key(day: int) -> bytes:
-    """Return a day as four bytes that sort in order, days before 1970 included."""
-    return (day + _DAY_OFFSET).to_bytes(4, "big")
-
-
-def day_of_key(key: bytes) -> int:
-    """Return the day of `day_key`."""
-    return int.from_bytes(key, "big") - _DAY_OFFSET
 
 
 def process_events(
@@ -228,6 +219,10 @@ class CompanyWindows:
     def last_attested(self, category: str, record_schema: str) -> int | None:
         """Return the latest day that a record or an attestation of the company covers."""
         return self._coverage(category, record_schema).last_attested()
+
+    def rate_ppm(self, currency: str, day: int) -> int | None:
+        """Return the exchange rate that counts on a day, None where there is none."""
+        return get_rate_ppm(self._state, currency, day)
 
     def _load(self, record_name: str, low: int, high: int) -> _Loaded:
         """Return what was read of a record schema, with the chunks from `low` to `high` in it."""

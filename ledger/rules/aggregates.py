@@ -23,10 +23,15 @@ from ledger.rules.windows import Event, Stream, StreamKind
 
 @dataclass(frozen=True, slots=True)
 class EventField:
-    """A field of a record schema, as rules see it; `values` for an enumeration."""
+    """A field of a record schema, as rules see it; `values` for an enumeration.
+
+    `currency` of an amount in minor units of foreign money, which is a count to rules; a feature
+    in fen over it converts each day's with the rate of that day.
+    """
 
     unit: Unit
     values: frozenset[str] | None = None
+    currency: str = ""
 
 
 # Record schema ("C044", "C044/line") → field → what it is.
@@ -42,6 +47,7 @@ _KINDS = {
     "top": StreamKind.TOP,
 }
 _SUMMED = frozenset({Unit.FEN, Unit.COUNT, Unit.DAYS, Unit.BP})
+CONVERTED = frozenset({"sum", "min", "max", "last"})  # may be asked in fen of foreign money
 # A catalogue's plain integers do not say what they count: a feature may.
 _COUNTED = frozenset({Unit.COUNT, Unit.SCORE, Unit.DAYS})
 
@@ -107,11 +113,18 @@ def check_unit(table: Table, agg: str, field: EventField | None, unit: Unit) -> 
         allowed = set()
     else:
         allowed = _allowed(field.unit)
+    if field is not None and field.currency and agg in CONVERTED:
+        allowed.add(Unit.FEN)
     if unit not in allowed:
         given = "" if field is None else f" of a field in {field.unit}"
         want = " or ".join(sorted(allowed)) or "another aggregate"
         message = f"the {agg}{given} is not in {unit}, want {want}"
         raise table.refusal(Code.RULE_UNIT, "unit", message)
+
+
+def find_conversion(agg: str, field: EventField | None, unit: Unit) -> str:
+    """Return the currency that an aggregate in `unit` is converted from, or ""."""
+    return field.currency if field is not None and unit is Unit.FEN and agg in CONVERTED else ""
 
 
 def _allowed(unit: Unit) -> set[Unit]:

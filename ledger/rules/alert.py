@@ -19,7 +19,13 @@ from enum import StrEnum
 from typing import Any
 
 from ledger.errors import Code, Refused
-from ledger.rules.aggregates import EventTypes, check_unit, find_fields, read_stream
+from ledger.rules.aggregates import (
+    EventTypes,
+    check_unit,
+    find_conversion,
+    find_fields,
+    read_stream,
+)
 from ledger.rules.checker import Environment
 from ledger.rules.compiler import Expression, compile_expression
 from ledger.rules.documents import MAX_VERSION, Table, hash_source, load_document, read_parameters
@@ -253,6 +259,7 @@ def _read_window(table: Table, events: EventTypes) -> Feature:
         fresh_days=table.optional_integer("fresh_days", 0),
         values=field.values if field is not None and unit is Unit.TEXT else None,
         stream=stream,
+        currency=find_conversion(agg, field, unit),
         max_events=table.integer("max_events", 1, MAX_EVENTS, MAX_EVENTS),
     )
     table.finish()

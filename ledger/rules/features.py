@@ -16,7 +16,14 @@ from ledger.rules.limits import MAX_TEXT_CHARACTERS
 from ledger.rules.operations import ratio_bp
 from ledger.rules.types import Variable, type_of_unit
 from ledger.rules.units import FactValue, Unit, is_of_unit
-from ledger.rules.windows import FIRST_DAY, Bucket, Stream, WindowReader, evaluate
+from ledger.rules.windows import (
+    FIRST_DAY,
+    Bucket,
+    Stream,
+    WindowReader,
+    convert_bucket,
+    evaluate,
+)
 
 AS_OF = "as_of"
 _ZERO_WHEN_EMPTY = frozenset({"sum", "count", "distinct", "top"})
@@ -54,6 +61,7 @@ class Feature:
     kind: str = ""  # the kind of asset, for source "asset" and "ledger"
     key: str = ""  # the field that equals the asset's document number
     stream: Stream | None = None
+    currency: str = ""  # the foreign money of its field, when the feature is in fen
     max_events: int = 0  # more in the window is an error; 0: no bound
 
     @property
@@ -130,6 +138,10 @@ class Computation:
         buckets = self._read.buckets(stream, first_day, last_day)
         if feature.max_events:
             buckets = _bounded(buckets, feature.max_events)
+        if feature.currency:
+            # Of the last value only its own day's rate is needed.
+            needed = list(buckets)[-1:] if feature.agg == "last" else buckets
+            buckets = self._in_fen(feature.currency, stream, needed)
         value = evaluate(feature.agg, buckets)
         if value is None and feature.agg in _ZERO_WHEN_EMPTY:
             covered = self._read.coverage(
@@ -137,6 +149,18 @@ class Computation:
             )
             return 0 if covered else None
         return value
+
+    def _in_fen(
+        self, currency: str, stream: Stream, buckets: Iterable[tuple[int, Bucket]]
+    ) -> list[tuple[int, Bucket]]:
+        """Return the buckets in fen, each at its day's rate; raise `EvalError` MISSING without."""
+        found = []
+        for day, bucket in buckets:
+            rate_ppm = self._read.rate_ppm(currency, day)
+            if rate_ppm is None:
+                raise EvalError(ErrorKind.MISSING)
+            found.append((day, convert_bucket(stream, bucket, rate_ppm)))
+        return found
 
 
 def _bounded(buckets: Iterable[tuple[int, Bucket]], max_events: int) -> list[tuple[int, Bucket]]:

@@ -16,6 +16,7 @@ from ledger.rules.aggregates import (
     EventField,
     EventTypes,
     check_unit,
+    find_conversion,
     find_fields,
     read_field,
     read_stream,
@@ -183,6 +184,7 @@ def _read_record_feature(table: Table, name: str, unit: Unit, events: EventTypes
         maximum=maximum,
         values=_read_values(table, unit, field),
         stream=stream,
+        currency=find_conversion(agg, field, unit),
     )
 
 

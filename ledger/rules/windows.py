@@ -113,7 +113,26 @@ class WindowReader(Protocol):
     def last_attested(self, category: str, record_schema: str) -> int | None:
         """Return the latest day that a record or an attestation of the company covers."""
 
+    def rate_ppm(self, currency: str, day: int) -> int | None:
+        """Return the exchange rate of a day, in millionths of a fen for one minor unit, or None."""
 
+
+def convert_bucket(stream: Stream, bucket: Bucket, rate_ppm: int) -> Bucket:
+    """Return the bucket of a day's amounts in foreign money with its value in fen.
+
+    A day is converted as a whole, truncated toward zero; what leaves 64 bits is an overflow.
+    """
+    *counts, value = bucket
+    if value is None:
+        return bucket
+    product = abs(int(value)) * rate_ppm // _PPM
+    converted = _narrow(-product if value < 0 else product)
+    if converted is None and stream.kind is not StreamKind.SUM:
+        raise EvalError(ErrorKind.OVERFLOW)
+    return (*counts, converted)
+
+
+_PPM = 1_000_000
 _NEW: dict[StreamKind, Bucket] = {
     StreamKind.SUM: (0, 0),
     StreamKind.MIN: (0, None),

@@ -3,9 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.credit.day_keys import day_key, day_of_key
 from ledger.credit.profile import compute_features
 from ledger.credit.rulebook import RuleCache
-from ledger.credit.windows_state import CompanyWindows, day_key, day_of_key
+from ledger.credit.windows_state import CompanyWindows
 from ledger.transactions.records import Record, encode_record, record_digest
 from tests.ledger_harness import GENESIS_DAY, SALT, Harness, company_code
 

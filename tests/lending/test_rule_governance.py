@@ -18,7 +18,7 @@ from ledger.state.overlay import Overlay
 from ledger.state.tables import CATEGORIES, WINDOWS
 from ledger.storage.chain_store import ChainStore
 from ledger.transactions.records import Record
-from tests.ledger_harness import field
+from tests.ledger_harness import category, field, schema
 from tests.lending.documents import RULES, SALES_ALERT, SCHEMA, SCORECARD, credit_line
 from tests.lending.province import BUYER, OTHER, SELLER, TODAY, invoice
 from tests.lending.rulers import VOTERS, Rulers
@@ -348,6 +348,57 @@ def test_rates_are_set_once_and_count_for_some_days(network: Rulers) -> None:
         assert network.propose("rates", rates=bad)[0] == Code.BODY_MALFORMED
     shown = network.ask("D02", "rates.list", currency="USD", from_day=day, to_day=day + 9)
     assert shown["rates"] == ((day, 7_000_000), (day + 2, 7_100_000))
+
+
+EXPORTS = b"""
+format = "smartrule/1"
+kind = "schema"
+id = "exports"
+version = 1
+[feature."ex.sum"]
+unit = "fen"
+category = "C998"
+agg = "sum"
+field = "value"
+days = 90
+[feature."ex.last"]
+unit = "fen"
+category = "C998"
+agg = "last"
+field = "value"
+days = 90
+[feature."ex.cents"]
+unit = "count"
+category = "C998"
+agg = "sum"
+field = "value"
+days = 90
+"""
+
+
+def test_foreign_money_is_converted_at_the_rate_of_its_day_or_is_missing(network: Rulers) -> None:
+    value = field("value", "decimal", unit="USD 10k", scale=6)
+    exports = category("C998", "D02", [schema("", [field("on", "date"), value], date_field="on")])
+    assert network.decide("category", category=exports, effective_from=network.day)[0] == Code.OK
+    network.adopt(EXPORTS)
+    day = network.day
+    sent = [(day - 2, 1_00), (day - 2, 50), (day - 1, 33), (day, -7)]
+    records = [Record(SELLER, on, {"on": on, "value": cents}) for on, cents in sent]
+    network.succeed(network.submit("D02", "C998", records))
+
+    def facts() -> dict[str, Any]:
+        state = network.state()
+        found = RuleCache().over(state).schema("exports/1")
+        computed = found.compute(day, CompanyWindows(state, SELLER))
+        return {name: value for name, value in computed.items() if name != "as_of"}
+
+    assert facts() == {"ex.cents": 176}
+    rates = (("USD", day - 1, 7_123_456), ("USD", day, 7_000_000))
+    assert network.decide("rates", rates=rates)[0] == Code.OK
+    assert facts() == {"ex.cents": 176, "ex.last": -49}
+    assert network.decide("rates", rates=(("USD", day - 5, 6_999_999),))[0] == Code.OK
+    # 150 cents at 6.999999, 33 at 7.123456, -7 at 7: each day truncated toward zero.
+    assert facts() == {"ex.cents": 176, "ex.last": -49, "ex.sum": 1_049 + 235 - 49}
 
 
 def test_a_setting_changes_from_its_day_on_and_within_its_bounds(network: Rulers) -> None:
