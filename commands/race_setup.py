@@ -15,7 +15,6 @@ from typing import Any
 from genesis.companies import made_up_code
 from ledger.errors import Code, LocalError, Rejected
 from ledger.keys import SigningKey
-from ledger.transactions.envelope import Transaction
 from ledger.transactions.records import (
     SALT_BYTES,
     Record,
@@ -28,7 +27,7 @@ from network.client import SyncClient
 TAX, COUNTER = "D02", "D01"
 SALES, SALES_SCHEMA = "C044", "line"
 HEATS_A_COMPANY = 50  # a company's open applications are looked at by each new one
-AT_ONCE = 200  # transactions handed in together
+AT_ONCE = 50  # transactions handed in together
 MONTHS = 23
 CONSENT_DAYS = 400
 TURNOVER_FEN = 80_000_000
@@ -210,18 +209,17 @@ class Stable:
         bodies: Sequence[tuple[str, Mapping[str, Any]]],
         tolerate: Code | None = None,
     ) -> list[Any]:
-        """Send transactions, many at once, and return their results in order."""
+        """Send transactions, some at once, and return their results in order."""
         client = self._clients[who]
-        signed = [client.sign(kind, body) for kind, body in bodies]
-        for start in range(0, len(signed), AT_ONCE):
-            _hand_in(client, signed[start : start + AT_ONCE])
-        results = [client.submit_until_certified(item).result for item in signed]
-        return [_check(code, data, tolerate) for code, data in results]
-
-
-def _hand_in(client: SyncClient, transactions: Sequence[Transaction]) -> None:
-    """Submit transactions together; what the door did not take is sent again one by one later."""
-    client.submit_many(transactions)
+        results: list[Any] = []
+        for start in range(0, len(bodies), AT_ONCE):
+            some = bodies[start : start + AT_ONCE]
+            signed = [client.sign(kind, body) for kind, body in some]
+            client.submit_many(signed)  # what the door does not take is sent once more below
+            for transaction in signed:
+                code, data = client.submit_until_certified(transaction).result
+                results.append(_check(code, data, tolerate))
+        return results
 
 
 def _binding(company: str) -> dict[str, Any]:
