@@ -13,7 +13,7 @@ from commands.frame import Group, identity_option, json_option
 from commands.record_texts import describe_record, find_fields
 from commands.session import Session, net_of, open_session, report, transact
 from commands.values import COMPANY, day
-from ledger.errors import Code, LocalError, Rejected
+from ledger.errors import Code, LocalError, RemoteError
 
 _PURPOSE = click.option(
     "--purpose",
@@ -135,7 +135,7 @@ def records(
     with open_session(context, identity) as session:
         try:
             answer = session.query("company.records", **params)
-        except Rejected as refusal:
+        except RemoteError as refusal:
             if refusal.code not in (Code.ACCESS_NOT_LOGGED, Code.CONSENT_MISSING):
                 raise
             params["access"] = session.look(company, (category,), purpose)

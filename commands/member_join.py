@@ -119,9 +119,10 @@ def rejoin(
 
     For a home that was restored, wiped or rolled back (E6201 to E6205). The node goes on as an
     observer and votes under the new key when enough members have approved it. A home out of a
-    backup has no TLS certificate: --member issues one.
+    backup has no TLS certificate: --member issues one. Of a home that is lost as a whole,
+    config.toml and genesis.bin are enough: the chain comes from the other members.
     """
-    from commands.node_home import add_certificate, has_certificate
+    from commands.node_home import add_certificate, add_database, has_certificate
     from network.certificates import LEAF_DAYS
     from network.runtime.settings import load_settings
 
@@ -132,6 +133,7 @@ def rejoin(
             )
         member, password = load_settings(home).member, old_password(password_file)
         add_certificate(home, member, member_folder, LEAF_DAYS, password)
+    add_database(home)
     _rotate_node(context, home, identity, password_file, as_json, "re-entry under a new key")
 
 

@@ -22,7 +22,13 @@ from ledger.keys import SigningKey
 from ledger.membership.genesis import parse_genesis
 from ledger.membership.possession import KeyRole, prove_possession
 from ledger.storage.files import DiskFiles
-from ledger.storage.home import HomeLayout, add_vote_log, create_home, write_checksums
+from ledger.storage.home import (
+    HomeLayout,
+    add_vote_log,
+    create_database,
+    create_home,
+    write_checksums,
+)
 from network import certificates
 from network.certificates import NodeIdentity
 from network.leaves import add_leaf
@@ -103,6 +109,18 @@ def add_certificate(
     )
     write_checksums(layout, DiskFiles())
     return path, now + timedelta(days=days)
+
+
+def add_database(home: Path) -> bool:
+    """Give a home without any database that of genesis; tell whether it had none.
+
+    One that is there stays as it is, damaged or not.
+    """
+    layout = _layout(home)
+    if layout.database.exists() and any(layout.database.iterdir()):
+        return False
+    create_database(layout, execute_genesis(parse_genesis(read_bytes(layout.genesis))).writes)
+    return True
 
 
 def has_certificate(home: Path) -> bool:

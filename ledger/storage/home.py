@@ -165,13 +165,18 @@ def create_home(
     _write_file(files, layout.genesis, genesis)
     chain_id = tagged_hash(GENESIS_TAG, genesis)
     create_vote_log(layout.votes, files, log_identity(chain_id, node_public_key)).close()
-    store = LevelStore(layout.database)
-    store.write(database, sync=True)
-    store.close()
+    create_database(layout, database)
     write_checksums(layout, files)
     _write_file(files, layout.config, config.encode())
     files.sync_folder(folder)
     return layout
+
+
+def create_database(layout: HomeLayout, database: WriteBatch) -> None:
+    """Make a home's database of the writes of genesis; raise `StorageError` (6001 to 6003)."""
+    store = LevelStore(layout.database)
+    store.write(database, sync=True)
+    store.close()
 
 
 def add_vote_log(layout: HomeLayout, node_public_key: bytes) -> Path:

@@ -10,6 +10,7 @@ import pytest
 
 from commands.node_home import (
     add_certificate,
+    add_database,
     add_node_key,
     has_certificate,
     join_home,
@@ -104,6 +105,27 @@ def test_rule_46_a_home_out_of_a_backup_gets_all_that_it_needs(
     assert has_certificate(home)
     with open_home(home) as opened:
         opened.open_votes(key.public_key).close()
+
+
+def test_rule_46_a_home_that_was_lost_needs_settings_and_genesis_only(
+    home: Path, member_folder: Path
+) -> None:
+    for name in ("keys", "votes", "db"):
+        shutil.rmtree(home / name)
+    assert add_database(home)
+    add_certificate(home, "NEW", member_folder, 30, None)
+    key = add_node_key(home, "NEW", GENESIS.chain_id, None)
+    with open_home(home) as opened:
+        assert opened.chain_id == GENESIS.chain_id
+        opened.open_votes(key.public_key).close()
+    assert check_files(home).damages == []
+
+
+def test_a_database_that_is_there_is_left_alone(home: Path) -> None:
+    (home / "db/CURRENT").unlink()
+    names = sorted(path.name for path in (home / "db").iterdir())
+    assert not add_database(home)
+    assert sorted(path.name for path in (home / "db").iterdir()) == names
 
 
 def test_rule_47_the_next_key_of_a_member(tmp_path: Path) -> None:
