@@ -175,7 +175,7 @@ class ShowProfile(Ask[CompanyProfile]):
 
 @dataclass(frozen=True, slots=True)
 class RecordShown:
-    """One record: its place, its standing (CURRENT, CORRECTED, …), its fields and its own bytes."""
+    """One record: its place, its standing (CURRENT, SUPERSEDED, CONFLICT), its fields and its own bytes."""
 
     number: int
     code: int
