@@ -15,7 +15,7 @@ import click
 from commands.console import show_facts, show_json
 from commands.frame import Group, identity_option, json_option, reader_option
 from commands.session import any_identity, net_of, open_session, report
-from ledger.errors import Code
+from ledger.errors import Code, LocalError
 
 
 @click.group("protocol", cls=Group)
@@ -60,9 +60,16 @@ def approve(context: click.Context, number: int, identity: str, as_json: bool) -
     """Say that your node runs a release that knows protocol NUMBER, the next one.
 
     The approval that makes a quorum sets the block from which it holds. A node whose release does
-    not know the number stops before that block, so install the release everywhere first.
+    not know the number stops before that block, so install the release everywhere first. Refused
+    here when the node that answers, the own one first, does not know it.
     """
     with open_session(context, identity) as session:
+        known = session.query("protocol.show")["known"]
+        if number > known:
+            raise LocalError(
+                Code.PROTOCOL_UNKNOWN,
+                f"the node knows protocols up to {known}, not {number}: install the release first",
+            )
         outcome = session.send("protocol.approve", {"number": number})
     report(outcome, as_json, _decision(outcome.data) if outcome.code == Code.OK else "")
 

@@ -20,6 +20,7 @@ from commands.cli import cli
 from commands.frame import Exit
 from commands.session import Outcome
 from ledger.chain.epochs import Validators, decode_changes, follow_epochs
+from ledger.membership import protocol
 from ledger.membership.genesis import Genesis
 from ledger.queries import QUERIES
 from network.certificates import make_member_certificate, save_certificate, save_key
@@ -266,7 +267,10 @@ def test_epochs_are_verified_and_written_for_work_offline(
     assert json.loads(_done("epochs", "--json"))[1]["validators"][-1] == "ICBC"
 
 
-def test_f50_next_protocol_is_approved_and_shown(chain: GovernedChain) -> None:
+def test_f50_next_protocol_is_approved_and_shown(
+    chain: GovernedChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "PROTOCOL", 2)
     shown = _done("protocol", "show")
     assert "in force     protocol 1" in shown
     assert "approved by  nobody yet" in shown
@@ -281,9 +285,19 @@ def test_f50_next_protocol_is_approved_and_shown(chain: GovernedChain) -> None:
     assert (value["approved"], value["needed"]) == ([], 3)
 
 
-def test_f50_only_a_validators_member_approves_and_only_the_next_number(
+def test_f50_no_approval_is_sent_that_the_node_itself_could_not_follow(
     chain: GovernedChain,
 ) -> None:
+    refused = _run("protocol", "approve", "2", "--as", "D01")
+    assert refused.exit_code == Exit.REFUSED
+    assert "E7004: the node knows protocols up to 1, not 2" in refused.output
+    assert chain.head.height == 0
+
+
+def test_f50_only_a_validators_member_approves_and_only_the_next_number(
+    chain: GovernedChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "PROTOCOL", 3)
     assert "E2006" in _run("protocol", "approve", "2", "--as", "ICBC").output
     refused = _run("protocol", "approve", "3", "--as", "D01")
     assert refused.exit_code == Exit.REFUSED
