@@ -43,7 +43,7 @@ MEMBERS = (
     ("CCB", "institution", (), False),
 )
 
-KINDS = {"PAB": "guarantee"}
+KINDS = {"ICBC": "micro_loan", "PAB": "guarantee"}
 
 
 def key_of(name: str) -> SigningKey:

@@ -33,6 +33,8 @@ class NoticeKind(StrEnum):
     COMPLAINT = "complaint"
     RECORD_CORRECTED = "record corrected"
     DECISION_TO_REVIEW = "decision to review"
+    LIMIT_BREACHED = "limit breached"
+    ALERT_ESCALATED = "alert escalated"
 
 
 def notify(

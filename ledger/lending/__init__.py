@@ -9,15 +9,18 @@ from collections.abc import Mapping
 
 from ledger.credit import access_log, asset_queries, assets, consent, notices, objections
 from ledger.lending import (
+    alert_desk,
     alerts,
     applications,
     guarantees,
     loans,
+    outcomes,
     pledges,
     products,
     queries,
     rule_governance,
     servicing,
+    supervision,
 )
 from ledger.membership.context import Handler, Query
 
@@ -33,6 +36,9 @@ HANDLERS: Mapping[str, Handler] = {
     **loans.HANDLERS,
     **servicing.HANDLERS,
     **alerts.HANDLERS,
+    **alert_desk.HANDLERS,
+    **outcomes.HANDLERS,
+    **supervision.HANDLERS,
     **rule_governance.HANDLERS,
 }
 QUERIES: Mapping[str, Query] = {
@@ -43,6 +49,7 @@ QUERIES: Mapping[str, Query] = {
     **asset_queries.QUERIES,
     **products.QUERIES,
     **queries.QUERIES,
-    **alerts.QUERIES,
+    **alert_desk.QUERIES,
+    **supervision.QUERIES,
     **rule_governance.QUERIES,
 }

@@ -3,16 +3,37 @@
 Two entries are kept for each move of principal: one of the borrower with the lender (a company
 entry) and one of the lender over all borrowers. Both are sums of principal in fen and counts; they
 equal the sums over the loans at any height, which the tests hold against a naive count.
+
+Beside them LARGEST_EXPOSURES ranks, for each institution, whom it is exposed to most: borrowers,
+debtors of the receivables that secure its loans, parties that it guarantees. Limits on one party
+are then looked at from the top down, however many parties there are. Keys are institution, kind,
+amount with its bits turned so that the largest comes first, and the party; beside each rank, under
+the kind in lower case, stands the party's amount.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from enum import Enum
+from itertools import islice
 from typing import Any
 
 from ledger.errors import Code, LocalError
 from ledger.state.overlay import Overlay
-from ledger.state.tables import COMPANY_EXPOSURES, LENDER_EXPOSURES
+from ledger.state.tables import COMPANY_EXPOSURES, LARGEST_EXPOSURES, LENDER_EXPOSURES
+
+_SEPARATOR = b"\x00"
+_AMOUNT_BYTES = 8
+_AMOUNT_TOP = (1 << (8 * _AMOUNT_BYTES)) - 1
+
+
+class Party(Enum):
+    """What a ranked party is to the institution."""
+
+    BORROWER = b"B"
+    DEBTOR = b"D"
+    GUARANTEED = b"G"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +96,64 @@ def process_move(
     repaid_fen: int = 0,
     loans: int = 0,
     written_off_fen: int = 0,
+    debtor: str = "",
 ) -> None:
-    """Book principal drawn, repaid or written off, and loans opened (1) or closed (−1)."""
+    """Book principal drawn, repaid or written off, and loans opened (1) or closed (−1).
+
+    `debtor` owes the receivable that secures the loan, "" where there is none.
+    """
     move = (drawn_fen, repaid_fen, loans, written_off_fen)
     own = get_company_exposure(state, company, lender).moved(*move)
     total = get_lender_exposure(state, lender).moved(*move)
     state.put(COMPANY_EXPOSURES, company.encode() + lender.encode(), own.to_value())
     state.put(LENDER_EXPOSURES, lender.encode(), total.to_value())
+    delta_fen = drawn_fen - repaid_fen - written_off_fen
+    process_ranked(state, lender, Party.BORROWER, company, delta_fen)
+    if debtor:
+        process_ranked(state, lender, Party.DEBTOR, debtor, delta_fen)
+
+
+def process_ranked(
+    state: Overlay, institution: str, party: Party, name: str, delta_fen: int
+) -> None:
+    """Move a party's amount with an institution, and its rank; raise `LocalError` below zero."""
+    if delta_fen == 0:
+        return
+    before_fen = get_party_fen(state, institution, party, name)
+    after_fen = before_fen + delta_fen
+    if after_fen < 0:
+        raise LocalError(Code.INTERNAL, "an exposure to a party below zero")
+    prefix = _ranks(institution, party)
+    if before_fen:
+        state.delete(LARGEST_EXPOSURES, prefix + _inverted(before_fen) + name.encode())
+    if after_fen:
+        state.put(LARGEST_EXPOSURES, prefix + _inverted(after_fen) + name.encode(), 1)
+    state.put(LARGEST_EXPOSURES, _amount_key(institution, party, name), after_fen or None)
+
+
+def get_party_fen(state: Overlay, institution: str, party: Party, name: str) -> int:
+    """Return what the institution is exposed to a party, in fen."""
+    return int(state.get(LARGEST_EXPOSURES, _amount_key(institution, party, name)) or 0)
+
+
+def get_largest(
+    state: Overlay, institution: str, party: Party, count: int
+) -> Iterator[tuple[str, int]]:
+    """Yield (party, fen) of the at most `count` largest exposures, the largest first."""
+    prefix = _ranks(institution, party)
+    for key, _ in islice(state.scan(LARGEST_EXPOSURES, prefix), count):
+        rank = key[len(prefix) :]
+        fen = _AMOUNT_TOP - int.from_bytes(rank[:_AMOUNT_BYTES], "big")
+        yield rank[_AMOUNT_BYTES:].decode(), fen
+
+
+def _ranks(institution: str, party: Party) -> bytes:
+    return institution.encode() + _SEPARATOR + party.value
+
+
+def _amount_key(institution: str, party: Party, name: str) -> bytes:
+    return institution.encode() + _SEPARATOR + party.value.lower() + name.encode()
+
+
+def _inverted(amount_fen: int) -> bytes:
+    return (_AMOUNT_TOP - amount_fen).to_bytes(_AMOUNT_BYTES, "big")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.lending.applications import compute_stage, read_application
-from ledger.lending.exposure import Exposure
+from ledger.lending.exposure import Exposure, Party, process_ranked
 from ledger.lending.loan import Loan, check_amount
 from ledger.lending.loan_states import Stage
 from ledger.membership.context import Context, Handler, Role, check_role
@@ -73,6 +73,7 @@ def process_closed(state: Overlay, loan: Loan) -> None:
 def _move(state: Overlay, loan: Loan, *, drawn_fen: int, freed_fen: int, loans: int) -> None:
     after = get_guarantor_exposure(state, loan.guarantor).moved(drawn_fen, freed_fen, loans, 0)
     state.put(GUARANTOR_EXPOSURES, loan.guarantor.encode(), after.to_value())
+    process_ranked(state, loan.guarantor, Party.GUARANTEED, loan.company, drawn_fen - freed_fen)
 
 
 HANDLERS: Mapping[str, Handler] = {"loan.guarantee": process_guarantee}

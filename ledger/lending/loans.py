@@ -25,6 +25,7 @@ from ledger.lending.applications import (
 )
 from ledger.lending.exposure import process_move
 from ledger.lending.guarantees import get_guarantee, process_closed, process_drawn
+from ledger.lending.limit_watch import get_debtor, process_loan_limits
 from ledger.lending.loan import (
     OFFER_DAYS,
     Loan,
@@ -150,8 +151,16 @@ def _draw(
     )
     put_loan(context, application_id, loan, ("draw", 0, amount_fen))
     context.state.put(COMPANY_LOANS, loan.company.encode() + application_id, 1)
-    process_move(context.state, loan.company, loan.lender, drawn_fen=amount_fen, loans=1)
+    process_move(
+        context.state,
+        loan.company,
+        loan.lender,
+        drawn_fen=amount_fen,
+        loans=1,
+        debtor=get_debtor(context.state, loan),
+    )
     process_drawn(context.state, loan)
+    process_loan_limits(context, loan, is_new=True)
     return loan
 
 
@@ -187,9 +196,11 @@ def book_payment(
         loan.lender,
         repaid_fen=line[2],
         loans=-1 if loan.is_closed else 0,
+        debtor=get_debtor(context.state, loan),
     )
     if loan.is_closed:
         close_loan(context, loan_id, loan)
+    process_loan_limits(context, loan, is_new=False)
     return {
         "loan": loan_id.hex(),
         "state": str(compute_state(loan, context.day)),

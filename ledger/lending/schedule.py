@@ -151,6 +151,11 @@ def _period_ends(drawn_day: int, due_day: int, months: int) -> Iterator[int]:
         yield end_day
 
 
+def compute_months_begun(first_day: int, last_day: int) -> int:
+    """Return how many months, the last one perhaps not whole, lie between two days; at least 1."""
+    return 1 + sum(1 for _ in _period_ends(first_day, last_day, 1))
+
+
 def compute_plan(
     terms: Terms, principal_fen: int, from_day: int, due_days: Sequence[int], remainder: int = 0
 ) -> tuple[Instalment, ...]:

@@ -16,6 +16,7 @@ from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.lending.applications import APPLICATION_ID_BYTES
 from ledger.lending.exposure import process_move
+from ledger.lending.limit_watch import get_debtor, process_loan_limits
 from ledger.lending.loan import (
     OFFER_DAYS,
     RATE_BP_MAX,
@@ -34,6 +35,7 @@ from ledger.lending.loan import (
 )
 from ledger.lending.loan_states import LoanStep, next_state
 from ledger.lending.loans import book_payment, close_loan, get_loan, put_loan, read_own_loan
+from ledger.lending.outcomes import note_trouble
 from ledger.lending.schedule import PERIOD_MONTHS_MAX, ScheduleKind, Terms
 from ledger.membership.context import Context, Handler, check_acts_for
 from ledger.transactions.fields import Fields
@@ -107,6 +109,7 @@ def process_default(context: Context) -> Value:
     body.done()
     days = compute_days_past_due(loan, context.day)
     changed = declare_default(loan, context.day)
+    note_trouble(context.state, loan.company, context.day, "default")
     return {**_change(context, loan_id, changed, "default"), "days_past_due": days}
 
 
@@ -161,10 +164,17 @@ def process_write_off(context: Context) -> Value:
     lost = write_off(loan, context.day)
     line = ("written off", lost.written_off_interest_fen, lost.written_off_fen)
     put_loan(context, loan_id, lost, line)
+    note_trouble(context.state, loan.company, context.day, "written off")
     process_move(
-        context.state, loan.company, loan.lender, written_off_fen=lost.written_off_fen, loans=-1
+        context.state,
+        loan.company,
+        loan.lender,
+        written_off_fen=lost.written_off_fen,
+        loans=-1,
+        debtor=get_debtor(context.state, loan),
     )
     close_loan(context, loan_id, lost)
+    process_loan_limits(context, lost, is_new=False)
     return {
         **_describe(context, loan_id, lost),
         "written_off_fen": lost.written_off_fen,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ledger.errors import Code
@@ -33,8 +34,10 @@ class Province(Harness):
 
     rules: tuple[bytes, ...] = RULES
 
+    settings: Mapping[str, Any] = {"asset_salt": b"salt of the tests"}
+
     def __init__(self) -> None:
-        super().__init__(rules=self.rules, settings={"asset_salt": b"salt of the tests"})
+        super().__init__(rules=self.rules, settings=self.settings)
         self.do("D01", "company.bind", **self._key(SELLER))
         self.do("D01", "company.bind", **self._key(BUYER))
         self.do("D01", "company.bind", **self._key(OTHER))
@@ -55,7 +58,7 @@ class Province(Harness):
         return body
 
     def attest_sales(self, *more: str) -> None:
-        companies = (SELLER, OTHER, *more)
+        companies = tuple(dict.fromkeys((SELLER, OTHER, *more)))
         attest = self.attest("D02", "C044", companies, TODAY - 800, self.day, schema_name="line")
         self.succeed(attest)
 

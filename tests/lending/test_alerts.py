@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Code, Rejected
-from ledger.lending.alerts import STATES, State, Step, compute_alert_id
+from ledger.lending.alert_book import STATES, State, Step, compute_alert_id, compute_place
 from tests.ledger_harness import DAY_MS
 from tests.lending.province import OTHER, SELLER, TODAY, Province, invoice
 from tests.lending.test_loans import drawn
@@ -36,6 +36,7 @@ def test_records_that_fall_off_a_cliff_raise_an_alert(province: Province) -> Non
     assert (alert["state"], alert["company"], alert["day"]) == ("OPEN", OTHER, TODAY)
     wanted = compute_alert_id("EW05/1", OTHER, province.head.height)
     assert alert["alert"] == wanted.hex()
+    assert alert.pop("cursor") == compute_place(province.head.height, 0)
     assert province.ask("D18", "alert.show", alert=alert["alert"]) == alert
 
 
@@ -64,7 +65,13 @@ def test_a_regulator_takes_an_alert_up(province: Province) -> None:
     assert province.do("D18", "alert.ack", alert=alert)["state"] == "ACKNOWLEDGED"
     province.refuse(Code.ALERT_STATE, "D18", "alert.ack", alert=alert)
     escalated = province.do(
-        "D18", "alert.ack", alert=alert, outcome="escalate", note="visited, closed"
+        "D18",
+        "alert.ack",
+        alert=alert,
+        outcome="escalate",
+        note="visited, closed",
+        to="D18",
+        due_day=TODAY + 10,
     )
     assert escalated["state"] == "ESCALATED"
     shown = province.ask("D18", "alert.show", alert=alert)

@@ -151,6 +151,29 @@ def vote_on_rules(province: Province) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
+def supervise(alert: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return bodies of what regulators and institutions say: alerts, outcomes, groups, reports."""
+    escalated = {"outcome": "escalate", "note": "seen", "to": "D18", "due_day": TODAY + 40}
+    report = {
+        "day": TODAY,
+        "net_assets_fen": 5_000_000,
+        "total_assets_fen": 9_000_000,
+        "registered_capital_fen": 1_000_000,
+        "funds_fen": 0,
+        "balances": {"loans": 5, "risk_assets": 9},
+    }
+    return {
+        "alert.ack": ("D18", {"alert": alert, **escalated}),
+        "alert.feedback": ("D18", {"alert": alert, "verdict": "right", "note": "closed"}),
+        "company.outcome": (
+            "D18",
+            {"company": OTHER, "is_troubled": True, "day": TODAY, "note": "bankrupt"},
+        ),
+        "institution.report": ("ICBC", report),
+        "group.declare": ("D18", {"companies": (SELLER, OTHER), "group": "family-1"}),
+    }
+
+
 @lru_cache(maxsize=1)
 def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     """Return a province and, for each kind, a sender and a body that would succeed."""
@@ -212,7 +235,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
         "loan.guarantee": ("PAB", {"application": offers[1], "amount_fen": 5}),
         "loan.disburse": ("ICBC", {"application": offers[1], "amount_fen": 1}),
         "loan.repay": ("ICBC", {"loan": loan, "amount_fen": 10}),
-        "alert.ack": ("D18", {"alert": alert, "outcome": "escalate", "note": "seen"}),
+        **supervise(alert),
         "alert.review": ("D18", {"companies": (SELLER, OTHER)}),
     }
     return province, bodies
@@ -275,6 +298,10 @@ QUERY_BODIES: dict[str, dict[str, Any]] = {
     "alerts.list": {"from_height": 1, "limit": 3, "cursor": 7, "company": OTHER},
     "alert.show": {"alert": "00" * 16},
     "alerts.watch": {"company": SELLER},
+    "alerts.quality": {},
+    "institution.show": {"institution": "ICBC", "limit": 3},
+    "exposure.limits": {"institution": "ICBC"},
+    "exposure.group": {"company": SELLER},
     "rules.status": {},
     "rates.list": {"currency": "USD", "from_day": TODAY, "to_day": TODAY},
     "settings.list": {},
