@@ -29,6 +29,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "objection": ("commands.objection", "objections to records, their clocks and outcomes"),
     "notices": ("commands.notices", "what a member is told"),
     "product": ("commands.product", "products of lenders; rules are checked before they are sent"),
+    "rule": ("commands.rules", "rules of credit by the members' vote; what another would do"),
     "scorecard": ("commands.scorecard", "scorecards in force"),
     "loan": ("commands.servicing", "loans from application to settlement"),
     "asset": ("commands.asset", "financing assets and their pledges"),

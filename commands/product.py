@@ -20,6 +20,8 @@ from commands.session import (
     report,
     transact,
 )
+from commands.values import AMOUNT, COMPANY
+from commands.what_if import what_if_command
 from ledger.errors import Code, Rejected
 
 
@@ -51,23 +53,62 @@ def register(context: click.Context, file: Path, identity: str, as_json: bool) -
     type=click.Path(path_type=Path),
     help="Genesis with the schemas and scorecards (default: the network's).",
 )
+@click.option(
+    "--facts",
+    type=click.Path(path_type=Path),
+    help="Decide on the companies of this TOML file: [[company]] tables of facts.",
+)
+@click.option(
+    "--company", multiple=True, type=COMPANY, help="Decide on what you may read of this company."
+)
+@click.option("--ask", "asked", type=AMOUNT, default="1,000,000.00", help="Amount for --company.")
+@click.option("--term", default=180, help="Days for --company.")
+@reader_option
 @json_option
 @click.pass_context
-def check(context: click.Context, file: Path, trust: Path | None, as_json: bool) -> None:
-    """Check the product of FILE as every node would, without a network and without sending it.
+def check(
+    context: click.Context,
+    file: Path,
+    trust: Path | None,
+    facts: Path | None,
+    company: tuple[str, ...],
+    asked: int,
+    term: int,
+    identity: str | None,
+    as_json: bool,
+) -> None:
+    """Check the product of FILE as every node would, and show what it decides on samples.
 
-    A mistake is told with its line and column: syntax, types and units, unknown features, cost,
-    authorisations that the product forgot to ask for.
+    Nothing is sent. A mistake is told with its line and column: syntax, types and units, unknown
+    features, cost, authorisations that the product forgot to ask for. The samples are made from the
+    rule itself: the best company it can find, and from there each condition failing alone; or name
+    your own with --facts, or companies of the network with --company.
     """
-    from commands.rules_offline import check_product
+    from commands import product_trial
+    from commands.rules_offline import check_product, compile_product
+    from ledger.rules.trial import compute_samples
 
-    answer = check_product(read_bytes(file), read_bytes(trust or net_of(context) / GENESIS))
+    source, genesis = read_bytes(file), read_bytes(trust or net_of(context) / GENESIS)
+    answer = check_product(source, genesis)
     if not answer["is_valid"]:
         raise Rejected(Code(answer["code"]), f"{file}: {answer['error']}")
-    if as_json:
-        show_json(answer)
+    product = compile_product(source, genesis)
+    if company:
+        wish = {"ap.amount": asked, "ap.term": term}
+        with open_session(context, identity or any_identity(net_of(context))) as session:
+            samples = tuple(
+                product_trial.ask_company(session, product, item, wish) for item in company
+            )
+    elif facts is not None:
+        samples = product_trial.read_samples(facts, product)
     else:
-        show_answer(f"{file} would be registered as {answer['product']}", answer)
+        samples = compute_samples(product)
+    if as_json:
+        show_json(answer | {"samples": [product_trial.sample_value(item) for item in samples]})
+        return
+    show_answer(f"{file} would be registered as {answer['product']}", answer)
+    say("")
+    product_trial.show_samples(product, samples)
 
 
 @command.command("list", example="creditledger product list")
@@ -112,3 +153,8 @@ def show(
 def _conditions(source: str) -> list[dict[str, str]]:
     conditions: list[dict[str, str]] = tomllib.loads(source).get("condition", [])
     return conditions
+
+
+command.add_command(
+    what_if_command("product", "creditledger product what-if scf.toml --home keep/icbc-gd")
+)

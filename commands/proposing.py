@@ -6,6 +6,7 @@ holds the key makes the proof with `member prove`, or lets `member propose` read
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -17,7 +18,7 @@ import click
 from commands.files import read_bytes
 from commands.passwords import old_password
 from commands.session import Session
-from commands.values import parse_id
+from commands.values import day, parse_id
 from ledger.errors import Code, LocalError
 from ledger.keys import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SigningKey
 from ledger.membership.possession import KeyRole, prove_possession
@@ -129,5 +130,29 @@ def describe_change(change: Mapping[str, Any]) -> str:
         "add_observer": lambda: f"at {change['address']}",
         "add_member": lambda: f"({change['name']}, {change['role']})",
     }
+    if "member" not in change:
+        return _describe_rule(change)
     rest = words.get(change["kind"], lambda: "")()
     return f"{change['kind']} {change['member']} {rest}".strip()
+
+
+def _describe_rule(change: Mapping[str, Any]) -> str:
+    """Return a change of the rules of credit in a few words."""
+    words: Mapping[str, Callable[[], str]] = {
+        "rule": lambda: _describe_source(change["source"]),
+        "end_alert": lambda: f"{change['ref']} until {day(change['last_day'])}",
+        "category": lambda: str(change["category"].get("id", "")),
+        "rates": lambda: ", ".join(f"{item[0]} {day(item[1])}" for item in change["rates"][:3]),
+        "setting": lambda: f"{change['name']} = {change['value']}",
+        "limit": lambda: f"{change['limit'].get('kind')} {change['limit'].get('id')}",
+        "end_limit": lambda: f"{change['class']} {change['id']}",
+    }
+    described = words.get(change["kind"], lambda: "")()
+    since = f" from {day(change['effective_from'])}" if "effective_from" in change else ""
+    return f"{change['kind']} {described}{since}"
+
+
+def _describe_source(source: bytes) -> str:
+    """Return kind and reference of a rule: "alert EW05/2"."""
+    values = tomllib.loads(source.decode())
+    return f"{values.get('kind')} {values.get('id')}/{values.get('version')}"
