@@ -26,11 +26,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from genesis.limits import load_limits
 from genesis.network import Network, load_network
 from ledger.chain.hashes import GENESIS_TAG, tagged_hash
 from ledger.encoding import encode
 from ledger.errors import Code, Refused
 from ledger.execution import execute_genesis
+from ledger.lending.limits import GENESIS_SETTING
 from ledger.membership.genesis import Genesis, parse_genesis
 from ledger.membership.settings import SNAPSHOT_BLOCKS, SNAPSHOT_BLOCKS_DEFAULT
 
@@ -148,7 +150,7 @@ def _document(
         "members": members,
         "validators": _validators(path.name, consortium, members),
         "categories": _select_categories(path.name, consortium, network, members),
-        "settings": _settings(path.name, consortium),
+        "settings": _settings(path.name, consortium, network),
     }
 
 
@@ -289,8 +291,11 @@ def _rules(path: Path, consortium: Mapping[str, Any], network: Network) -> list[
     return [(name, source) for _, name, source in sorted(sources)]
 
 
-def _settings(place: str, consortium: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings; those in `_BYTES_SETTINGS` are written as hexadecimal digits."""
+def _settings(place: str, consortium: Mapping[str, Any], network: Network) -> dict[str, Any]:
+    """Return the settings; those in `_BYTES_SETTINGS` are written as hexadecimal digits.
+
+    The network's prudential limits are one of them.
+    """
     settings = consortium.get("settings", {})
     if not isinstance(settings, dict):
         raise _bad(place, "settings: want a table")
@@ -300,6 +305,9 @@ def _settings(place: str, consortium: Mapping[str, Any]) -> dict[str, Any]:
             raise _bad(place, f"settings.{name}: want text, a whole number or true or false")
         result[name] = _hex(place, f"settings.{name}", value) if name in _BYTES_SETTINGS else value
     result.setdefault(SNAPSHOT_BLOCKS, SNAPSHOT_BLOCKS_DEFAULT)
+    limits = load_limits(network.folder)
+    if limits:
+        result[GENESIS_SETTING] = encode(limits)
     return result
 
 
