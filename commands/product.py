@@ -82,17 +82,19 @@ def check(
     Nothing is sent. A mistake is told with its line and column: syntax, types and units, unknown
     features, cost, authorisations that the product forgot to ask for. The samples are made from the
     rule itself: the best company it can find, and from there each condition failing alone; or name
-    your own with --facts, or companies of the network with --company.
+    your own with --facts, or companies of the network with --company. With --as the network is
+    asked for the schema and scorecard that FILE names, which the members may have adopted later.
     """
     from commands import product_trial
     from commands.rules_offline import check_product, compile_product
     from ledger.rules.trial import compute_samples
 
     source, genesis = read_bytes(file), read_bytes(trust or net_of(context) / GENESIS)
-    answer = check_product(source, genesis)
+    adopted = () if identity is None else _ask_adopted(context, identity, source)
+    answer = check_product(source, genesis, adopted)
     if not answer["is_valid"]:
         raise Rejected(Code(answer["code"]), f"{file}: {answer['error']}")
-    product = compile_product(source, genesis)
+    product = compile_product(source, genesis, adopted)
     if company:
         wish = {"ap.amount": asked, "ap.term": term}
         with open_session(context, identity or any_identity(net_of(context))) as session:
@@ -109,6 +111,17 @@ def check(
     show_answer(f"{file} would be registered as {answer['product']}", answer)
     say("")
     product_trial.show_samples(product, samples)
+
+
+def _ask_adopted(context: click.Context, identity: str, source: bytes) -> tuple[bytes, ...]:
+    """Return the sources of the schema and scorecard that a product names, as the network has."""
+    from commands.rules_offline import find_named
+
+    with open_session(context, identity) as session:
+        return tuple(
+            session.query("rules.show", kind=kind, ref=ref)["source"]
+            for kind, ref in find_named(source)
+        )
 
 
 @command.command("list", example="creditledger product list")

@@ -7,42 +7,64 @@ chain is run on that state, so that what passes here passes there (unless its ve
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from ledger.credit.rulebook import RuleCache
+from ledger.errors import Rejected
 from ledger.execution import execute_genesis
 from ledger.membership.context import Party, QueryContext, Role
 from ledger.membership.genesis import parse_genesis
 from ledger.queries import QUERIES
+from ledger.rules.documents import load_kind
 from ledger.rules.product import Product
 from ledger.state.overlay import Overlay
 from ledger.storage.chain_store import ChainStore
 from ledger.storage.memory import MemoryStore
 
 
-def check_product(source: bytes, genesis: bytes) -> dict[str, Any]:
-    """Return what `product.check` says of `source`: `is_valid`, and what is wrong or what it is."""
-    context = _after_genesis(genesis, _lender(source))
+def check_product(source: bytes, genesis: bytes, adopted: Iterable[bytes] = ()) -> dict[str, Any]:
+    """Return what `product.check` says of `source`: `is_valid`, and what is wrong or what it is.
+
+    `adopted` are schemas and scorecards that came after genesis, in the order of their coming.
+    """
+    context = _after_genesis(genesis, _lender(source), adopted)
     body = {"source": source, "lender": context.caller.id}
     answer: Any = QUERIES["product.check"](context, body)
     return dict(answer)
 
 
-def compile_product(source: bytes, genesis: bytes) -> Product:
+def compile_product(source: bytes, genesis: bytes, adopted: Iterable[bytes] = ()) -> Product:
     """Return the product of `source`; raise `Rejected` (2501, 2503, 2504)."""
-    rules: Any = _after_genesis(genesis, _lender(source)).rules
+    rules: Any = _after_genesis(genesis, _lender(source), adopted).rules
     product: Product = rules.compile("product", source)
     return product
 
 
-def _after_genesis(genesis: bytes, lender: str) -> QueryContext:
+def find_named(source: bytes) -> tuple[tuple[str, str], ...]:
+    """Return (kind, reference) of the schema and scorecard that a product names."""
+    try:
+        values = tomllib.loads(source.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return ()
+    return tuple((kind, str(values.get(kind, ""))) for kind in ("schema", "scorecard"))
+
+
+def _after_genesis(genesis: bytes, lender: str, adopted: Iterable[bytes]) -> QueryContext:
     """Return what a query of a lender is given in the state after genesis."""
     document = parse_genesis(genesis)
     store = MemoryStore()
     store.write(execute_genesis(document).writes, sync=False)
     state = Overlay(store)
+    rules = RuleCache().over(state)
+    state.begin()
+    for item in adopted:
+        with suppress(Rejected):  # what genesis has already, or what the check will speak of
+            rules.register(load_kind(item), item, lender, 0)
+    state.commit()
     caller = Party(lender, Role.BANK, document.member(lender), is_company=False)
-    return QueryContext(state, ChainStore(store), caller, document.time_ms, RuleCache().over(state))
+    return QueryContext(state, ChainStore(store), caller, document.time_ms, rules)
 
 
 def _lender(source: bytes) -> str:

@@ -12,6 +12,8 @@ is today or later.
 | category | a new category, or new versions of record schemas of an old one |
 | rates | exchange rates, each of a currency and a day |
 | setting | a named setting, from a day on |
+| limit | a prudential limit of a supervisory class, from a day on |
+| end_limit | a limit counts no more from a day on |
 
 Versions only go up, and what was adopted is never changed: decisions name the versions they were
 made by, and those stay readable. An alert's new version takes the place of the old one on its day,
@@ -41,6 +43,14 @@ from ledger.credit.voted_settings import (
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Rejected, RuleSourceError
 from ledger.lending.facts import find_unsupported
+from ledger.lending.limits import (
+    MAX_LIMITS,
+    Limit,
+    end_limit,
+    get_limits,
+    limit_from_value,
+    put_limit,
+)
 from ledger.membership.ballots import (
     Matter,
     process_approve,
@@ -48,6 +58,7 @@ from ledger.membership.ballots import (
     process_withdraw,
 )
 from ledger.membership.context import Context, Handler, Query, QueryContext
+from ledger.membership.members import get_member
 from ledger.membership.proposals import Act, Proposal, ProposalState
 from ledger.rules.alert import Alert
 from ledger.rules.documents import load_kind
@@ -101,7 +112,17 @@ class ChangeSetting:
     effective_from: int
 
 
-Change: TypeAlias = AdoptRule | EndAlert | ChangeCategory | SetRates | ChangeSetting
+@dataclass(frozen=True, slots=True)
+class ChangeLimit:
+    """A prudential limit from a day on; None in place of a limit: the one of that id ends."""
+
+    supervisory_class: str
+    limit_id: str
+    limit: Limit | None
+    effective_from: int
+
+
+Change: TypeAlias = AdoptRule | EndAlert | ChangeCategory | SetRates | ChangeSetting | ChangeLimit
 
 
 def _read_rule(fields: Fields) -> Change:
@@ -136,12 +157,24 @@ def _read_setting(fields: Fields) -> Change:
     return ChangeSetting(name, check_setting(name, value), fields.day("effective_from"))
 
 
+def _read_limit(fields: Fields) -> Change:
+    limit = limit_from_value(fields.raw("limit"))
+    return ChangeLimit(limit.kind, limit.id, limit, fields.day("effective_from"))
+
+
+def _read_end_limit(fields: Fields) -> Change:
+    named = fields.identifier("class"), fields.identifier("id")
+    return ChangeLimit(*named, None, fields.day("effective_from"))
+
+
 _READERS: Mapping[str, Callable[[Fields], Change]] = {
     "rule": _read_rule,
     "end_alert": _read_end,
     "category": _read_category,
     "rates": _read_rates,
     "setting": _read_setting,
+    "limit": _read_limit,
+    "end_limit": _read_end_limit,
 }
 
 
@@ -169,6 +202,8 @@ def _check(context: Context, change: Change) -> None:
     elif isinstance(change, SetRates):
         for rate in change.rates:
             check_rate_free(context.state, rate)
+    elif isinstance(change, ChangeLimit):
+        _check_limit(context, change)
     else:
         _check_day(context, "effective_from", change.effective_from)
 
@@ -231,6 +266,22 @@ def _check_end(context: Context, change: EndAlert) -> None:
         raise Rejected(Code.RULE_DATE, f"alert {change.ref} begins on day {term.first_day} only")
 
 
+def _check_limit(context: Context, change: ChangeLimit) -> None:
+    _check_day(context, "effective_from", change.effective_from)
+    state, day = context.state, change.effective_from
+    known = {limit.id for limit in get_limits(state, change.supervisory_class, day)}
+    if change.limit is None:
+        if change.limit_id not in known:
+            name = f"{change.supervisory_class} limit {change.limit_id}"
+            raise Rejected(Code.BODY_MALFORMED, f"field id: {name} is not in force on day {day}")
+        return
+    supervisor = get_member(state, change.limit.supervisor)
+    if supervisor is None or supervisor.is_removed:
+        raise Rejected(Code.MEMBER_UNKNOWN, f"no member {change.limit.supervisor}")
+    if len(known) >= MAX_LIMITS and change.limit_id not in known:
+        raise Rejected(Code.BODY_MALFORMED, f"a class has at most {MAX_LIMITS} limits")
+
+
 def _check_category(context: Context, change: ChangeCategory) -> CategoryVersions:
     _check_day(context, "effective_from", change.effective_from)
     if change.accepted_until is not None and change.accepted_until < change.effective_from:
@@ -274,7 +325,7 @@ def _put_category(context: Context, change: ChangeCategory) -> None:
     _rules(context).put_category(change.value, terms)
 
 
-def _put_plain(context: Context, change: EndAlert | SetRates | ChangeSetting) -> None:
+def _put_plain(context: Context, change: EndAlert | SetRates | ChangeSetting | ChangeLimit) -> None:
     state = context.state
     if isinstance(change, EndAlert):
         first_day = get_term(state, "alert", change.ref).first_day
@@ -282,6 +333,11 @@ def _put_plain(context: Context, change: EndAlert | SetRates | ChangeSetting) ->
     elif isinstance(change, SetRates):
         for rate in change.rates:
             put_rate(state, rate)
+    elif isinstance(change, ChangeLimit):
+        if change.limit is not None:
+            put_limit(state, change.limit, change.effective_from)
+        else:
+            end_limit(state, change.supervisory_class, change.limit_id, change.effective_from)
     else:
         put_number(state, change.name, change.value, change.effective_from)
 

@@ -195,6 +195,23 @@ def test_copy_of_a_running_node_is_valid_and_a_rewritten_one_is_not(desk: Desk) 
     assert f"block {done['height']}, transaction {done['position']}, " in result.output
 
 
+def test_a_rule_is_tried_on_the_past_and_adopted_by_vote(desk: Desk) -> None:
+    source = desk.run("rule", "show", "alert", "EW05/1").replace("version = 1", "version = 2", 1)
+    path, past = desk.net / "ew05.toml", desk.net / "past"
+    path.write_text(source)
+    desk.run("backup", "--home", load_network(desk.net).node("D18").home, "--out", past)
+    tried = desk.ask("rule", "what-if", path, "--home", past)
+    assert tried["applications"] >= 1
+    assert {(old, new) for old, new, _ in tried["counts"]["alert"]} <= {("RAISED", "RAISED")}
+    proposed = desk.ask("rule", "propose", path, "--as", "D18")["result"]["proposal"]
+    for voter in (REGISTRAR, "D02"):  # by its id: a node that was down may not know the number yet
+        desk.run("rule", "approve", proposed, "--as", voter)
+    listed = desk.ask("rule", "list", "--as", "D18")["rules"]
+    states = {item["ref"]: item["state"] for item in listed}
+    assert (states["EW05/1"], states["EW05/2"]) == ("in force", "later")
+    assert "active" in desk.run("rule", "proposal", proposed, "--as", "D18")
+
+
 def test_network_stops(desk: Desk) -> None:
     assert desk.run("devnet", "down") == "4 nodes stopped\n"
     result = desk.try_run("member", "list")

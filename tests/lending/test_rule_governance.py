@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger.credit.backfill import process_backfill
 from ledger.credit.rates import get_rate_ppm
@@ -14,14 +16,16 @@ from ledger.credit.voted_settings import BACKFILL_RECORDS, get_number
 from ledger.credit.windows_state import CompanyWindows
 from ledger.encoding import decode, encode
 from ledger.errors import Code
+from ledger.lending.limits import get_limits
 from ledger.state.overlay import Overlay
 from ledger.state.tables import CATEGORIES, WINDOWS
 from ledger.storage.chain_store import ChainStore
 from ledger.transactions.records import Record
-from tests.ledger_harness import category, field, schema
+from tests.ledger_harness import DAY_MS, category, field, schema
 from tests.lending.documents import RULES, SALES_ALERT, SCHEMA, SCORECARD, credit_line
 from tests.lending.province import BUYER, OTHER, SELLER, TODAY, invoice
 from tests.lending.rulers import VOTERS, Rulers
+from tests.lending.test_bad_bodies import VALUES
 
 SCHEMA_2 = (
     SCHEMA.replace(b"version = 1", b"version = 2", 1)
@@ -69,8 +73,7 @@ def test_a_scorecard_counts_from_the_day_that_was_voted(network: Rulers) -> None
     network.advance_days(3)
     assert network.status()["SME/2"] == "in force"
     network.consent(SELLER, "ICBC")
-    asked = {"declared": {"ap.seats": 1}}
-    assert network.apply("LINE", **asked)["outcome"] == "GRANT"
+    assert network.apply("LINE", declared={"ap.seats": 1})["outcome"] == "GRANT"
 
 
 def test_old_decisions_keep_the_versions_they_named(network: Rulers) -> None:
@@ -376,9 +379,13 @@ days = 90
 """
 
 
-def test_foreign_money_is_converted_at_the_rate_of_its_day_or_is_missing(network: Rulers) -> None:
+def exports_category() -> Any:
     value = field("value", "decimal", unit="USD 10k", scale=6)
-    exports = category("C998", "D02", [schema("", [field("on", "date"), value], date_field="on")])
+    return category("C998", "D02", [schema("", [field("on", "date"), value], date_field="on")])
+
+
+def test_foreign_money_is_converted_at_the_rate_of_its_day_or_is_missing(network: Rulers) -> None:
+    exports = exports_category()
     assert network.decide("category", category=exports, effective_from=network.day)[0] == Code.OK
     network.adopt(EXPORTS)
     day = network.day
@@ -403,10 +410,10 @@ def test_foreign_money_is_converted_at_the_rate_of_its_day_or_is_missing(network
 
 def test_a_setting_changes_from_its_day_on_and_within_its_bounds(network: Rulers) -> None:
     day = network.day
-    ask = {"name": BACKFILL_RECORDS, "effective_from": day + 2}
+    ask: dict[str, Any] = {"name": BACKFILL_RECORDS, "effective_from": day + 2}
     assert network.propose("setting", value=0, **ask)[0] == Code.SETTING_UNKNOWN
     assert network.propose("setting", value="10", **ask)[0] == Code.SETTING_UNKNOWN
-    unknown = {"name": "member_change_window", "effective_from": day}
+    unknown: dict[str, Any] = {"name": "member_change_window", "effective_from": day}
     assert network.propose("setting", value=4, **unknown)[0] == Code.SETTING_UNKNOWN
     assert network.decide("setting", value=50, **ask)[0] == Code.OK
     state = network.state()
@@ -417,6 +424,82 @@ def test_a_setting_changes_from_its_day_on_and_within_its_bounds(network: Rulers
         2_000,
         ((day + 2, 50),),
     )
+
+
+LIMIT: dict[str, Any] = {
+    "id": "L90",
+    "kind": "guarantee",
+    "measure": "guaranteed",
+    "base": "net_assets",
+    "most": 100_000,
+    "unit": "bp",
+    "is_minimum": False,
+    "is_hard": True,
+    "supervisor": "D18",
+    "text": "all guarantees, ten times net assets",
+    "source": "a test",
+    "is_verified": False,
+}
+
+
+def test_a_limit_counts_from_its_day_until_it_is_ended(network: Rulers) -> None:
+    day = network.day
+    code, data = network.decide("limit", limit=LIMIT, effective_from=day + 2)
+    assert code == Code.OK, data
+    assert network.decide("limit", limit=LIMIT | {"most": 5}, effective_from=day + 4)[0] == Code.OK
+    ended: dict[str, Any] = {"class": "guarantee", "id": "L90"}
+    assert network.decide("end_limit", effective_from=day + 6, **ended)[0] == Code.OK
+
+    def most(on: int) -> list[int]:
+        return [item.most for item in get_limits(network.state(), "guarantee", on)]
+
+    found = [most(day + n) for n in (1, 2, 3, 4, 6)]
+    assert found == [[], [100_000], [100_000], [5], []]
+    assert network.propose("end_limit", effective_from=day, **ended)[0] == Code.BODY_MALFORMED
+    assert network.propose("limit", limit=LIMIT, effective_from=day - 1)[0] == Code.RULE_DATE
+    unknown = LIMIT | {"supervisor": "D99"}
+    assert network.propose("limit", limit=unknown, effective_from=day)[0] == Code.MEMBER_UNKNOWN
+    assert network.propose("limit", limit=7, effective_from=day)[0] == Code.BODY_MALFORMED
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "rule": {"source": SCORECARD_2, "effective_from": TODAY},
+    "end_alert": {"ref": "EW05/1", "last_day": TODAY},
+    "rates": {"rates": (("USD", TODAY, 7),)},
+    "setting": {"name": BACKFILL_RECORDS, "value": 10, "effective_from": TODAY},
+    "limit": {"limit": LIMIT, "effective_from": TODAY},
+    "end_limit": {"class": "guarantee", "id": "L90", "effective_from": TODAY},
+    "category": {"category": exports_category(), "effective_from": TODAY, "accepted_until": None},
+}
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Rulers:
+    return Rulers()
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_bad_change_leaves_its_code_and_nothing_else(
+    quiet: Rulers, kind: str, data: st.DataObject
+) -> None:
+    change: dict[str, Any] = {"kind": kind, **CHANGES[kind]}
+    name = data.draw(st.sampled_from(sorted(change)))
+    target = change
+    while isinstance(target[name], dict) and data.draw(st.booleans()):
+        target[name] = dict(target[name])
+        target = target[name]
+        name = data.draw(st.sampled_from(sorted(target)))
+    target[name] = data.draw(VALUES)
+    body = {"change": change, "expires_ms": quiet.head.time_ms + DAY_MS}
+    executed = quiet.execute([quiet.sign("D01", "rule.propose", body)])
+    code, result = executed.results[0]
+    assert executed.notes.failures == []
+    if code != Code.OK:
+        assert isinstance(result, dict)
+        assert set(result) == {"error"}
+        assert executed.header.state_root == quiet.head.state_root
 
 
 def test_a_step_with_nothing_to_do_writes_nothing(network: Rulers) -> None:
