@@ -24,6 +24,7 @@ INTERNAL = frozenset(
     (
         "member.ready",
         "protocol.approve",
+        "protocol.show",
         "block.certificate",
         "epochs.changes",
         "epochs.current",
