@@ -33,6 +33,7 @@ from ledger.encoding import encode
 from ledger.errors import Code, Refused
 from ledger.execution import execute_genesis
 from ledger.lending.limits import GENESIS_SETTING
+from ledger.membership.catalogue import SELF_DECLARED
 from ledger.membership.genesis import Genesis, parse_genesis
 from ledger.membership.settings import SNAPSHOT_BLOCKS, SNAPSHOT_BLOCKS_DEFAULT
 
@@ -254,18 +255,19 @@ def _select_categories(
     choice = consortium.get("categories", "members")
     ids = {member["id"] for member in members}
     if choice == "all":
-        chosen = list(network.categories)
+        chosen = [*network.categories, *network.declared]
     elif choice == "members":
         chosen = [item for item in network.categories if item["owner"] in ids]
+        chosen += network.declared
     else:
         wanted = _texts(place, consortium, "categories", [])
-        known = {item["id"]: item for item in network.categories}
+        known = {item["id"]: item for item in (*network.categories, *network.declared)}
         for name in wanted:
             if name not in known:
                 raise _bad(place, f"categories: {name!r} is no category of {network.name}")
         chosen = [known[name] for name in wanted]
     for item in chosen:
-        if item["owner"] not in ids:
+        if item["owner"] not in (*ids, SELF_DECLARED):
             raise _bad(place, f"categories: {item['id']} is owned by {item['owner']}, no member")
     return chosen
 

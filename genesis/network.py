@@ -3,8 +3,10 @@
 A network is a folder: `departments.csv` (who may own categories), `categories.csv` (what they
 supply, with its access class), `schemas.csv` (the record schemas of a category: its main one has no
 name), `fields.csv` (typed fields of a schema) and `rules/` (schemas, scorecards and alerts that
-stand from the first block). The tables are edited by hand; every row is checked here, and what is
-wrong is named by file, line and column. `Network.categories` has the shape of the genesis document.
+stand from the first block). `declared/` has the same three tables for what companies declare
+themselves; their owner is `self`. The tables are edited by hand; every row is checked here, and
+what is wrong is named by file, line and column. `Network.categories` has the shape of the genesis
+document.
 
 Columns of fields.csv: `type` is one of `FIELD_TYPES`; `unit` is what the catalogue says (CNY,
 CNY 10k, USD, person, …); `scale` is the number of decimals of a decimal or ratio, so that the value
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.errors import Code, Refused
+from ledger.membership.catalogue import SELF_DECLARED
 
 NETWORKS = Path(__file__).parent / "networks"
 FIELD_TYPES = frozenset(
@@ -59,6 +62,7 @@ class Network:
     folder: Path
     departments: dict[str, tuple[str, str]]  # id → name, Chinese name
     categories: tuple[dict[str, Any], ...]
+    declared: tuple[dict[str, Any], ...]  # what companies say of themselves: the table beside
 
     def rule_files(self) -> list[Path]:
         """Return the network's rule files, by name."""
@@ -75,7 +79,13 @@ def load_network(name_or_folder: str | Path) -> Network:
         raise Refused(Code.CONFIG_INVALID, f"network {name_or_folder!s} is unknown, want {known}")
     departments = {row["id"]: (row["name"], row["name_zh"]) for _, row in _departments(folder)}
     categories = _categories(folder, departments)
-    return Network(folder.name, folder, departments, categories)
+    beside = folder / "declared"
+    declared = _categories(beside, {SELF_DECLARED: ("", "")}) if beside.is_dir() else ()
+    known_ids = {item["id"] for item in categories}
+    for item in declared:
+        if item["id"] in known_ids:
+            raise _bad("declared/categories.csv", f"category {item['id']} stands twice")
+    return Network(folder.name, folder, departments, categories, declared)
 
 
 def _departments(folder: Path) -> Iterator[tuple[str, Row]]:

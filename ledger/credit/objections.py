@@ -190,6 +190,10 @@ def process_open(context: Context) -> Value:
     )
     body.done()
     check_acts_for(context.sender, objection.company)
+    if category.is_self_declared:
+        raise Rejected(
+            Code.RECORD_SELF_DECLARED, "the company declared the record itself: it corrects it"
+        )
     if _find_record(context.state, objection).entry.status is RecordStatus.SUPERSEDED:
         raise Rejected(Code.OBJECTION_STATE, "the record was corrected already")
     marked = get_marks(context.state, objection.company).get(objection.digest)

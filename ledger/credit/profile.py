@@ -101,6 +101,7 @@ def _describe_category(
             "name": category.name,
             "cadence": category.cadence,
             "is_negative": category.is_negative,
+            "is_self_declared": category.is_self_declared,
             "record_count": 0 if coverage is None else coverage.record_count,
             "last_day": None if coverage is None else coverage.last_day,
             "freshness": str(compute_freshness(coverage, category.cadence, day)),

@@ -61,6 +61,7 @@ def query_company_show(context: QueryContext, params: Mapping[str, Any]) -> Valu
                 "owner": category.owner,
                 "access": category.access.value,
                 "is_negative": category.is_negative,
+                "is_self_declared": category.is_self_declared,
                 "record_count": coverage.record_count,
                 "conflict_count": coverage.conflict_count,
                 "first_day": coverage.first_day,
@@ -109,7 +110,13 @@ def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> V
             cursor = number
             break
         page.append(_describe(context, placed, marks.get(placed.entry.digest)))
-    return {"records": page, "cursor": cursor, "basis": basis.reason, "consent": basis.consent}
+    return {
+        "records": page,
+        "cursor": cursor,
+        "basis": basis.reason,
+        "consent": basis.consent,
+        "is_self_declared": category.is_self_declared,
+    }
 
 
 def _bounded(
@@ -148,7 +155,8 @@ def _describe(context: QueryContext, placed: PlacedRecord, mark: Mark | None) ->
 def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> Value:
     """`company.features` {company, schema, names?, access?}: features as rules see them now.
 
-    Features over categories that the caller may not read are named in `withheld`.
+    Features over categories that the caller may not read are named in `withheld`. Without `names`,
+    what rests on the company's own declarations is left out.
     """
     fields = Fields(params)
     company = _company(context, fields)
@@ -163,6 +171,8 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
         feature = schema.features.get(name)
         if feature is None:
             raise Rejected(Code.RULE_NAME, f"schema {ref} has no feature {name}")
+        if names is None and _is_self_declared(context, schema, name):
+            continue
         if feature.source is FeatureSource.RECORDS:
             readable = _is_readable(context, company, schema, name, access_id)
             (allowed if readable else withheld).append(name)
@@ -174,6 +184,13 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
         "missing": tuple(missing),
         "withheld": tuple(withheld),
     }
+
+
+def _is_self_declared(context: QueryContext, schema: Schema, name: str) -> bool:
+    feature = schema.features[name]
+    if feature.of:
+        return any(_is_self_declared(context, schema, part) for part in feature.of)
+    return bool(feature.category) and context.rules.category(feature.category).is_self_declared
 
 
 def _is_readable(

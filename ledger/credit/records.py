@@ -415,11 +415,13 @@ def handle_submit(context: Context) -> Value:
     if not 1 <= count <= MAX_ATTACHMENTS:
         code = Code.BATCH_TOO_LARGE if count else Code.BATCH_EMPTY
         raise Rejected(code, f"got {count} records, want 1 to {MAX_ATTACHMENTS}")
-    plan = _owned_plan(context, category, schema, version)
+    return process_batch(context, _owned_plan(context, category, schema, version))
+
+
+def process_batch(context: Context, plan: RecordPlan) -> Value:
+    """Keep the attached records of one schema, whoever may send them; raise `Rejected` (21xx)."""
     plan.check_accepted(context.day)
-    digests = context.digests
-    if digests is None:
-        digests = _compute_digests(context)
+    digests = get_digests(context)
     submission = _Submission(context, plan)
     for index, data in enumerate(context.transaction.attachments):
         try:
@@ -428,7 +430,7 @@ def handle_submit(context: Context) -> Value:
             raise Rejected(error.code, f"record {index}, {error.message}") from None
     submission.finish()
     return {
-        "accepted": count - len(submission.duplicates),
+        "accepted": len(digests) - len(submission.duplicates),
         "conflicts": tuple(submission.conflicts),
         "duplicates": tuple(submission.duplicates),
     }
@@ -443,7 +445,10 @@ def _owned_plan(context: Context, category: str, schema: str, version: int) -> R
     return plan
 
 
-def _compute_digests(context: Context) -> tuple[bytes, ...]:
+def get_digests(context: Context) -> tuple[bytes, ...]:
+    """Return the digests of the attachments, checked here unless the door did; `Rejected` 1207."""
+    if context.digests is not None:
+        return context.digests
     try:
         return check_attachments(context.transaction)
     except Refused as error:

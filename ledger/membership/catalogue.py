@@ -77,6 +77,8 @@ _STORED = {
     FieldType.QUARTER: StoredAs.INTEGER,
 }
 DAY_TYPES = frozenset({FieldType.DATE, FieldType.MONTH, FieldType.QUARTER})
+# Owner of the categories that companies declare themselves; no member may be called so.
+SELF_DECLARED = "self"
 _KEY_END = b"\x00"  # sorts below every character of a name
 
 
@@ -139,6 +141,11 @@ class Category:
     cadence: str
     dimension: str
     schemas: Mapping[tuple[str, int], RecordSchema]
+
+    @property
+    def is_self_declared(self) -> bool:
+        """Tell whether companies say these things of themselves, and no department does."""
+        return self.owner == SELF_DECLARED
 
     def latest(self) -> dict[str, RecordSchema]:
         """Return the highest version of each schema, by name."""

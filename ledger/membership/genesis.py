@@ -17,7 +17,12 @@ from ledger.chain.hashes import GENESIS_TAG, tagged_hash
 from ledger.encoding import decode
 from ledger.errors import Code, CreditLedgerError, Refused
 from ledger.keys import PUBLIC_KEY_BYTES, check_public_key
-from ledger.membership.catalogue import Category, category_from_value, read_name
+from ledger.membership.catalogue import (
+    SELF_DECLARED,
+    Category,
+    category_from_value,
+    read_name,
+)
 from ledger.membership.limits import (
     CHANGE_WINDOW_SETTING,
     MAX_CHANGE_WINDOW,
@@ -147,6 +152,8 @@ def _member(place: str, value: object) -> Member:
     member_id = read_name(reading, "id")
     if len(member_id) == 18:
         invalid(reading.at("id"), "18 characters are the length of a company's code")
+    if member_id == SELF_DECLARED:
+        invalid(reading.at("id"), f"{SELF_DECLARED} stands for what companies declare themselves")
     return Member(
         member_id,
         reading.text("name"),
@@ -201,7 +208,7 @@ def _check_categories(categories: tuple[Category, ...], members: tuple[Member, .
     for index, category in enumerate(categories):
         if category.id in seen:
             invalid(f"categories[{index}].id", f"{category.id} stands twice")
-        if category.owner not in owners:
+        if category.owner not in owners and not category.is_self_declared:
             invalid(f"categories[{index}].owner", f"{category.owner} is no member")
         seen.add(category.id)
 

@@ -43,7 +43,7 @@ from ledger.storage.chain_store import (
 )
 from ledger.storage.store import Store
 from ledger.transactions.envelope import transaction_from_parts
-from ledger.transactions.records import SUBMIT_KIND
+from ledger.transactions.records import RECORD_KINDS
 
 Writes: TypeAlias = dict[bytes, "bytes | None"]
 
@@ -101,7 +101,7 @@ def _read_block(item: object, want: bytes) -> StoredBlock:
 def signed_count(stored: StoredTransaction) -> int:
     """Return how many bodies the sender signed; hashes do not cover the stored count."""
     transaction = transaction_from_parts(stored.unsigned, stored.signature, ())
-    count = transaction.body.get("count") if transaction.kind == SUBMIT_KIND else 0
+    count = transaction.body.get("count") if transaction.kind in RECORD_KINDS else 0
     return count if type(count) is int else -1
 
 

@@ -28,6 +28,8 @@ from ledger.errors import Code, Refused
 from ledger.transactions.envelope import MAX_ATTACHMENTS, Transaction
 
 SUBMIT_KIND = "records.submit"
+DECLARE_KIND = "records.declare"
+RECORD_KINDS = frozenset({SUBMIT_KIND, DECLARE_KIND})  # the kinds that carry records
 RECORD_TAG = b"creditledger/record/1"
 FIELD_SALTS_TAG = b"creditledger/record-salts/1"
 SALTED_RECORD_TAG = b"creditledger/salted-record/1"
@@ -183,10 +185,10 @@ def check_attachments(transaction: Transaction) -> tuple[bytes, ...]:
     """Return the digests of the attachments; raise `Refused` (1207) unless the body signs them.
 
     Part of a batch's validity (rule 17): it depends on the transaction's bytes alone. Only
-    `records.submit` has attachments.
+    transactions of `RECORD_KINDS` have attachments.
     """
     attachments = transaction.attachments
-    if transaction.kind != SUBMIT_KIND:
+    if transaction.kind not in RECORD_KINDS:
         if attachments:
             raise Refused(
                 Code.ATTACHMENT_MISMATCH, f"{transaction.kind} has attachments, want none"

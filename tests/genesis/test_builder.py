@@ -33,7 +33,13 @@ def test_demo_network_has_seven_members_with_their_categories(tmp_path: Path) ->
     assert genesis.chain_id == network.chain_id
     assert [member.id for member in network.nodes] == list(genesis.validators)
     assert len(genesis.members) == len(genesis.validators) == 7
-    assert {category.owner for category in genesis.categories} == {"D01", "D02", "D18", "D20"}
+    assert {category.owner for category in genesis.categories} == {
+        "D01",
+        "D02",
+        "D18",
+        "D20",
+        "self",
+    }
     assert genesis.member("D01") is not None
     assert genesis.member("D01").capabilities == {"registrar", "counter"}  # type: ignore[union-attr]
     assert genesis.time_ms % 86_400_000 == 43_200_000
