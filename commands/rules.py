@@ -318,10 +318,16 @@ def withdraw(context: click.Context, proposal: str, identity: str, as_json: bool
 @json_option
 @click.pass_context
 def show_list(context: click.Context, identity: str | None, as_json: bool) -> None:
-    """List schemas, scorecards and alerts: from when until when, and whether they count now."""
-    answer = ask(context, identity, "rules.status")
+    """List schemas, scorecards and alerts: from when until when, and whether they count now.
+
+    Below them stand the open proposals to change the rules.
+    """
+    with open_session(context, identity or any_identity(net_of(context))) as session:
+        answer = session.query("rules.status")
+        found = session.query("proposals.list", is_open=True)["proposals"]
+    proposals = [item for item in found if not item["member"]]
     if as_json:
-        show_json(answer)
+        show_json({**answer, "proposals": proposals})
         return
     rows = [
         [
@@ -335,6 +341,19 @@ def show_list(context: click.Context, identity: str | None, as_json: bool) -> No
         for item in answer["rules"]
     ]
     show_table("", ["kind", "rule", "state", "from", "until", "proposed by"], rows)
+    open_rows = [
+        [
+            str(item["number"]),
+            describe_change(item["change"]),
+            f"{len(item['approved'])}/{item['needed']}",
+            ", ".join(item["missing"]) or "-",
+            moment(item["expires_ms"]),
+        ]
+        for item in proposals
+    ]
+    if open_rows:
+        say("")
+        show_table("proposals", ["no.", "change", "votes", "not by", "until"], open_rows)
 
 
 @command.command("show", example="creditledger rule show alert EW05/1")

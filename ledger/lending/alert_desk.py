@@ -182,10 +182,13 @@ def query_watch(context: QueryContext, body: Mapping[str, Any]) -> Value:
     is_lender = get_company_exposure(context.state, company, caller.id).loans_open > 0
     if caller.id != company and caller.role is not Role.REGULATOR and not is_lender:
         raise Rejected(Code.NOT_PERMITTED, f"{caller.id} may not see the alerts of {company}")
-    rules = find_standing(context.state, company)
+    # A rule that was ended says nothing any more, whatever it said last.
+    in_force = {alert.id for alert in context.rules.alerts(context.day)}
+    standing = find_standing(context.state, company)
+    rules: list[Value] = [ref for ref in standing if ref.rpartition("/")[0] in in_force]
     return {
         "company": company,
-        "rules": list(rules),
+        "rules": rules,
         "is_watched": len(rules) >= WATCH_LIST_RULES,
     }
 

@@ -80,6 +80,27 @@ def test_a_feature_of_a_schema_that_the_chain_has_not_is_as_it_was_then(network:
     assert [case.new.outcome for case in report.cases] == ["GRANT", "DECLINE", "GRANT"]
 
 
+def test_a_past_with_windows_that_were_built_later_comes_out_as_it_was() -> None:
+    network = Rulers()
+    code, _ = network.decide("setting", name="backfill_records", value=4, effective_from=TODAY)
+    assert code == Code.OK
+    network.adopt(SCHEMA_2)
+    scorecard = SCORECARD.replace(b"version = 1", b"version = 9", 1)
+    network.adopt(scorecard.replace(b"company/1", b"company/2"))
+    while "counting" in network.status().values():
+        network.block()
+    product = credit_line(version=2).replace(b"company/1", b"company/2").replace(b"SME/1", b"SME/9")
+    product = product.replace(b"ap.seats <= 5", b"co.customers_12m >= 1 && ap.seats <= 5")
+    product = product.replace(b"2020-01-01", b"2020-02-21")
+    network.do("ICBC", "product.register", source=product)
+    network.consent(SELLER, "ICBC")
+    network.apply("LINE/2", declared={"ap.seats": 1})
+    report = ask(network, product.replace(b"version = 2", b"version = 3", 1))
+    assert report.counts("application") == {("GRANT", "GRANT"): 1}
+    case = report.cases[0]
+    assert astuple_of(case.old) == astuple_of(case.new)
+
+
 def test_another_scorecard_is_tried_on_every_product_that_used_one_of_its_id(
     network: Rulers,
 ) -> None:

@@ -253,6 +253,14 @@ def test_an_alert_that_was_ended_is_not_looked_at_any_more(network: Rulers) -> N
     assert network.ask("D18", "alerts.list", company=OTHER)["alerts"] == []
 
 
+def test_what_an_ended_rule_said_last_puts_nobody_on_the_watch_list(network: Rulers) -> None:
+    raise_sales_alert(network)
+    assert network.ask("D18", "alerts.watch", company=OTHER)["rules"] == ["EW05/1"]
+    assert network.decide("end_alert", ref="EW05/1", last_day=network.day)[0] == Code.OK
+    network.advance_days(1)
+    assert network.ask("D18", "alerts.watch", company=OTHER)["rules"] == []
+
+
 def category_with(network: Rulers, **changes: Any) -> dict[str, Any]:
     """Return category C048 with a second version of its main schema."""
     value: Any = decode(encode(network.state().get(CATEGORIES, b"C048")))
