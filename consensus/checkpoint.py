@@ -59,6 +59,7 @@ class Checkpoints:
         if certificate is not None:
             self._store(certificate)
         self._count(height)
+        self._forget_old()
 
     def process_installed(
         self, height: int, block_hash: bytes, certificate: Certificate | None
