@@ -18,7 +18,7 @@ from ledger.credit.categories import compute_event_types
 from ledger.credit.rulebook import Rules
 from ledger.encoding import encode
 from ledger.errors import Code, Refused, Rejected, RuleSourceError
-from ledger.membership.catalogue import Category, RecordSchema, category_from_value
+from ledger.membership.catalogue import SELF_DECLARED, Category, RecordSchema, category_from_value
 from ledger.membership.members import get_member
 from ledger.rules.alert import load_alert
 from ledger.rules.schema import EventTypes, load_schema
@@ -50,7 +50,7 @@ def check_category_change(
     except Refused as error:
         raise Rejected(Code.BODY_MALFORMED, error.message) from None
     owner = get_member(state, category.owner)
-    if owner is None or owner.is_removed:
+    if not category.is_self_declared and (owner is None or owner.is_removed):
         raise _broken(category, f"its owner {category.owner} is no member")
     before = state.get(CATEGORIES, category.id.encode())
     if before is None:
@@ -80,6 +80,8 @@ def _check_kept(
     for key in _FIXED:
         if before[key] != value[key]:
             raise _broken(category, f"{key} was {before[key]} and may not be changed")
+    if (before["owner"] == SELF_DECLARED) != category.is_self_declared:
+        raise _broken(category, "what companies declare themselves stays so, and nothing else is")
     kept = {(item["name"], item["version"]): item for item in before["schemas"]}
     given = {(item["name"], item["version"]): item for item in value["schemas"]}
     for (name, version), schema in kept.items():

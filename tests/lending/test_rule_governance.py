@@ -324,6 +324,15 @@ def test_a_field_that_a_rule_reads_stays(network: Rulers) -> None:
     assert "company/1 would be refused" in data["error"]
 
 
+@pytest.mark.parametrize("owner", ["self", "D99"])
+def test_a_category_stays_a_members_own(network: Rulers, owner: str) -> None:
+    value = category_with(network) | {"owner": owner}
+    got, _ = network.propose("category", category=value, effective_from=network.day)
+    assert Code(got) is Code.CATEGORY_CHANGE
+    moved = category_with(network) | {"owner": "D20"}
+    assert network.decide("category", category=moved, effective_from=network.day)[0] == Code.OK
+
+
 def test_who_may_read_a_category_is_not_voted_on(network: Rulers) -> None:
     value = category_with(network) | {"access": "AUT"}
     got, _ = network.propose("category", category=value, effective_from=network.day)
