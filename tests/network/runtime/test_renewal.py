@@ -110,7 +110,8 @@ def test_what_cannot_be_used_is_logged_and_the_old_one_stays(
 def test_an_end_that_is_near_is_warned_of_once_a_day(own: Consortium, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     add(own, keys, 65)
-    now = [int(own.now.timestamp() * 1000)]
+    # Half a day from where the count of days would change: certificates are made at real moments.
+    now = [int(own.now.timestamp() * 1000) + DAY_MS // 2]
     renewal = renewal_of(Watch(own), keys, lambda: now[0])
     warned = []
     with capture_logs() as logs:
