@@ -12,6 +12,7 @@ from ledger.lending import (
     alert_desk,
     alerts,
     applications,
+    circles,
     guarantees,
     loans,
     outcomes,
@@ -51,5 +52,6 @@ QUERIES: Mapping[str, Query] = {
     **queries.QUERIES,
     **alert_desk.QUERIES,
     **supervision.QUERIES,
+    **circles.QUERIES,
     **rule_governance.QUERIES,
 }

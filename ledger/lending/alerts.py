@@ -7,8 +7,9 @@ machine moves on (`Alert.advance`). A rule that only time can make true (nothing
 is looked at when a regulator asks for a review.
 
 What is raised is kept in the book of alerts (`ledger.lending.alert_book`); what regulators do with
-it is `ledger.lending.alert_desk`. COMPANY_ALERTS keeps, per company, each rule's state with its
-latest alert.
+it is `ledger.lending.alert_desk`. Before alerts are looked at, whom the company guarantees and
+holds is brought up to date (`ledger.lending.circles`). COMPANY_ALERTS keeps, per company, each
+rule's state with its latest alert.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from ledger.lending.alert_book import (
     process_cleared,
     process_raised,
 )
+from ledger.lending.circles import process_links
 from ledger.lending.facts import Subject, compute_ledger_facts
+from ledger.lending.limit_watch import Site
 from ledger.lending.loans import LOANS_TOUCHED
 from ledger.membership.context import (
     BodyReader,
@@ -65,6 +68,8 @@ def process_company_alerts(
     Called inside an open overlay transaction, once for each company that is due. Returns (rule,
     what happened) of each alert that was raised, repeated or cleared, by rule.
     """
+    site = Site(watch.state, watch.height, watch.day)
+    process_links(site, watch.bodies, company, touched)
     happened: list[tuple[str, str]] = []
     windows = CompanyWindows(watch.state, company)  # shared: most alerts read the same streams
     for alert in watch.rules.alerts(watch.day):

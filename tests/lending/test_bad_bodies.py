@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ledger.encoding import encode
 from ledger.errors import Code, Rejected
 from ledger.lending import HANDLERS, QUERIES
+from ledger.refusals import GENERAL, find_refusals
 from tests.ledger_harness import DAY_MS
 from tests.lending.documents import SCORECARD, credit_line
 from tests.lending.province import BUYER, OTHER, SELLER, TODAY, Province, invoice
@@ -268,6 +269,8 @@ def test_a_bad_body_leaves_its_code_and_nothing_else(kind: str, data: st.DataObj
     assert executed.notes.failures == []
     assert code != Code.INTERNAL
     if code != Code.OK:
+        told = {*GENERAL, *(item.code for item in find_refusals(kind))}
+        assert code in told, "docs/ERRORS.md has no such row"
         assert set(result) == {"error"}
         assert executed.header.state_root == province.head.state_root
 
@@ -302,6 +305,8 @@ QUERY_BODIES: dict[str, dict[str, Any]] = {
     "institution.show": {"institution": "ICBC", "limit": 3},
     "exposure.limits": {"institution": "ICBC"},
     "exposure.group": {"company": SELLER},
+    "circles.list": {},
+    "circles.show": {"company": SELLER},
     "rules.status": {},
     "rates.list": {"currency": "USD", "from_day": TODAY, "to_day": TODAY},
     "settings.list": {},
