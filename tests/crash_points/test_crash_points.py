@@ -16,7 +16,8 @@ from tests.simulator.checkers import ViolationError
 from tests.storage.simulated_files import SimulatedFiles
 
 MODES = ("before", "after", "torn")
-SAMPLE = [Point(number % SIZE, 20 + 47 * number, MODES[number % 3]) for number in range(12)]
+# A machine makes some twenty operations before the run begins.
+SAMPLE = [Point(number % SIZE, 40 + 47 * number, MODES[number % 3]) for number in range(12)]
 
 
 @pytest.fixture(scope="module")
