@@ -6,7 +6,7 @@ and the document current. `python -m ledger.error_texts > docs/ERRORS.md` writes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ledger.errors import Code
 
@@ -307,7 +307,7 @@ DESCRIPTIONS: Mapping[Code, str] = {
 
 
 def render() -> str:
-    """Return docs/ERRORS.md: one row for each number."""
+    """Return docs/ERRORS.md: one row for each number, then a table for each kind of transaction."""
     lines = [
         "# Error numbers",
         "",
@@ -318,7 +318,36 @@ def render() -> str:
         "| --- | --- | --- |",
     ]
     lines += [f"| {int(code)} | {code.name} | {DESCRIPTIONS[code]} |" for code in sorted(Code)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_render_kinds()]) + "\n"
+
+
+def _render_kinds() -> Iterator[str]:
+    """Yield the lines of the tables of what can be wrong with a transaction, kind by kind."""
+    # Only for the document: who wants a description does not load every handler.
+    from ledger.refusals import GENERAL, find_refusals, get_kinds
+
+    general = [f"{int(code)} {code.name}" for code in GENERAL]
+    yield from (
+        "",
+        "# What can be wrong with a transaction",
+        "",
+        "Read out of the handlers: for each kind the numbers it can be refused with, and the",
+        "sentences in which that is told, … standing for what is filled in. A number stands there",
+        "if some way through the code leads to it. What is refused stays in its block with its",
+        "number and leaves nothing else. Any kind can also be refused with",
+        f"{', '.join(general[:-1])} and {general[-1]}.",
+    )
+    for kind in get_kinds():
+        yield from (
+            "",
+            f"## {kind}",
+            "",
+            "| number | name | what is wrong |",
+            "| --- | --- | --- |",
+        )
+        for refusal in find_refusals(kind):
+            said = "; ".join(refusal.sentences).replace("|", "\\|")
+            yield f"| {int(refusal.code)} | {refusal.code.name} | {said} |"
 
 
 if __name__ == "__main__":
