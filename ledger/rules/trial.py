@@ -18,8 +18,9 @@ from itertools import product as pairs_of
 
 from ledger.rules.compiler import Expression
 from ledger.rules.decision import FAIL, Decision, Outcome
+from ledger.rules.failures import EvalError
 from ledger.rules.features import AS_OF, Feature
-from ledger.rules.product import Product
+from ledger.rules.product import Condition, Product
 from ledger.rules.units import FactValue, Unit
 
 _NUMBER = re.compile(r"(?<![\w.])(\d[\d_]*)(?![\w.])")
@@ -29,14 +30,18 @@ _SPREAD: Mapping[Unit, tuple[int, ...]] = {
     Unit.FEN: (0, *(digit * 10**power for power in range(6, 12) for digit in (1, 3))),
     Unit.BP: (0, 100, 500, 1_000, 3_000, 5_000, 8_000, 10_000, 20_000),
     Unit.DAYS: (0, 1, 30, 90, 180, 365, 1_000),
-    Unit.COUNT: (0, 1, 3, 10, 30, 100, 1_000),
+    # Minor units of foreign money are counts, too.
+    Unit.COUNT: (0, 1, 3, 10, 30, 100, *(10**power for power in range(3, 12))),
     Unit.SCORE: (0, 300, 500, 700, 900),
     Unit.NUMBER: (0, 1, 10, 100, 1_000),
 }
 _DATE_OFFSETS = (-1_000, -365, -90, -30, -1, 0, 1, 30, 90, 180, 365, 1_000)
+_MAX_OFFSET = 20_000
 _ROUNDS = 4
 _MAX_CANDIDATES = 256
-_MAX_PAIRS = 2_000
+_MAX_TRIED = 20_000
+_MAX_REPAIRS = 25
+_MAX_FAILING = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class _Trial:
         return Sample(title, dict(sorted(facts.items())), self._product.decide(facts))
 
     def find_best(self) -> dict[str, FactValue]:
-        """Return the facts that the product likes best, as far as single and double moves lead."""
+        """Return the facts that the product likes best, as far as moves and repairs lead."""
         facts = {name: values[len(values) // 2] for name, values in self._candidates.items()}
         facts[AS_OF] = self._product.effective_from
         for _ in range(_ROUNDS):
@@ -92,7 +97,7 @@ class _Trial:
                 facts = self._better(
                     facts, ({name: value} for _, value in self._moves(facts, [name]))
                 )
-            facts = self._better(facts, self._pairs_that_fail(facts))
+            facts = self._better(facts, self._repairs(facts))
             if facts == before:
                 break
         return facts
@@ -109,14 +114,31 @@ class _Trial:
                 best, least = tried, dislike
         return best
 
-    def _pairs_that_fail(self, facts: Mapping[str, FactValue]) -> Iterator[dict[str, FactValue]]:
-        """Yield changes of two inputs of the first condition that does not hold."""
-        failing = {item.condition for item in self._product.decide(facts).reasons}
-        for condition in self._product.conditions:
-            if condition.id in failing:
-                reads = [name for name in sorted(condition.when.reads) if name in self._candidates]
-                yield from self._pairs(reads)
-                return
+    def _repairs(self, facts: Mapping[str, FactValue]) -> Iterator[dict[str, FactValue]]:
+        """Yield changes after which a condition holds that does not; of the fewest inputs first.
+
+        What holds one condition may break another: each change comes alone, and with those that
+        repair the first condition that it breaks.
+        """
+        before = self._failing(facts)
+        for condition in before:
+            for change in self._repair(condition, facts):
+                yield change
+                changed = {**facts, **change}
+                broken = [item for item in self._failing(changed) if item not in before]
+                for second in self._repair(broken[0], changed) if broken else ():
+                    yield {**change, **second}
+
+    def _failing(self, facts: Mapping[str, FactValue]) -> list[Condition]:
+        return [item for item in self._product.conditions if not _holds(item.when, facts)]
+
+    def _repair(
+        self, condition: Condition, facts: Mapping[str, FactValue]
+    ) -> Iterator[dict[str, FactValue]]:
+        reads = [name for name in sorted(condition.when.reads) if name in self._candidates]
+        tried = islice(self._changes(reads), _MAX_TRIED)
+        held = (item for item in tried if _holds(condition.when, {**facts, **item}))
+        return islice(held, _MAX_REPAIRS)
 
     def _dislike(self, facts: Mapping[str, FactValue]) -> tuple[int, int, int, int, int]:
         """Return how little the product likes the facts; less is better."""
@@ -154,7 +176,7 @@ class _Trial:
     ) -> dict[str, FactValue] | None:
         """Return the facts with one or two changes that fail it, with the fewest other reasons."""
         nearest: tuple[int, dict[str, FactValue]] | None = None
-        for changes in self._changes(best, reads):
+        for changes in islice(self._changes(reads), _MAX_FAILING):
             facts = {**best, **changes}
             reasons = self._product.decide(facts).reasons
             if not any(item.condition == condition and item.result == FAIL for item in reasons):
@@ -165,18 +187,12 @@ class _Trial:
                 break
         return None if nearest is None else nearest[1]
 
-    def _changes(
-        self, best: Mapping[str, FactValue], reads: list[str]
-    ) -> Iterator[dict[str, FactValue]]:
-        for name, value in self._moves(best, reads):
-            yield {name: value}
-        yield from self._pairs(reads)
-
-    def _pairs(self, names: list[str]) -> Iterator[dict[str, FactValue]]:
-        for first, second in combinations(names, 2):
-            values = pairs_of(self._candidates[first], self._candidates[second])
-            for pair in islice(values, _MAX_PAIRS):
-                yield dict(zip((first, second), pair, strict=True))
+    def _changes(self, names: list[str]) -> Iterator[dict[str, FactValue]]:
+        """Yield changes of one of the inputs, then of two, and so on."""
+        for count in range(1, len(names) + 1):
+            for chosen in combinations(names, count):
+                for values in pairs_of(*(self._candidates[name] for name in chosen)):
+                    yield dict(zip(chosen, values, strict=True))
 
     def _moves(
         self, best: Mapping[str, FactValue], names: Iterable[str]
@@ -185,6 +201,13 @@ class _Trial:
             for value in self._candidates[name]:
                 if name != AS_OF and value != best[name]:
                     yield name, value
+
+
+def _holds(condition: Expression, facts: Mapping[str, FactValue]) -> bool:
+    try:
+        return bool(condition.evaluate(facts))
+    except EvalError:
+        return False
 
 
 def _expressions(product: Product) -> Iterator[tuple[Expression, tuple[int, ...], Iterable[str]]]:
@@ -232,7 +255,8 @@ def _find_candidates(
         known = feature.values if feature.values is not None else (*texts, "other")
         return tuple(sorted(text for text in known if feature.accepts(text))) or ("other",)
     if feature.unit is Unit.DATE:
-        found = {as_of + offset for offset in (*_DATE_OFFSETS, *(n for n in numbers if n < 4_000))}
+        offsets = {sign * (n + 1) for n in numbers if n < _MAX_OFFSET for sign in (-1, 1)}
+        found = {as_of + offset for offset in (*_DATE_OFFSETS, *offsets)}
     else:
         near = {number + step for number in numbers for step in (-1, 0, 1)}
         bounds = {item for item in (feature.minimum, feature.maximum) if item is not None}

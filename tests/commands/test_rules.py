@@ -14,10 +14,14 @@ from commands.cli import cli
 from commands.frame import Exit
 from commands.proposing import describe_change
 from commands.rules import parse_exchange_rate, read_category
+from commands.rules_offline import compile_product
 from ledger.errors import LocalError
 from ledger.membership.catalogue import category_from_value
+from ledger.rules.decision import Outcome
+from ledger.rules.trial import compute_samples
 from ledger.storage.leveldb import LevelStore
 from tests.audit.test_what_if import live
+from tests.genesis.demo_network import DEMO, DemoNetwork
 from tests.ledger_harness import CATEGORIES
 from tests.lending.documents import SALES_ALERT, credit_line
 from tests.lending.rulers import Rulers
@@ -64,6 +68,20 @@ def test_a_product_is_shown_on_companies_made_from_its_rule(tmp_path: Path, trus
     value: Any = json.loads(run("product", "check", path, "--trust", trust, "--json").output)
     outcomes = [sample["outcome"] for sample in value["samples"]]
     assert (outcomes[0], outcomes[-1]) == ("GRANT", "REFER")
+
+
+def test_each_product_of_the_demonstration_has_a_company_that_gets_it_and_one_for_each_no(
+    tmp_path: Path,
+) -> None:
+    genesis = DemoNetwork(tmp_path / "demo").genesis.data
+    sources = [path.read_bytes() for path in sorted((DEMO / "products").glob("*.toml"))]
+    assert len(sources) == 3
+    for source in sources:
+        product = compile_product(source, genesis)
+        samples = compute_samples(product)
+        assert samples[0].decision.outcome is Outcome.GRANT, product.ref
+        alone = {item.decision.reasons[0].condition for item in samples if "fails" in item.title}
+        assert alone == {condition.id for condition in product.conditions}
 
 
 def test_a_product_is_shown_on_the_companies_of_a_file(tmp_path: Path, trust: Path) -> None:
