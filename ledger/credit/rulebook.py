@@ -253,7 +253,8 @@ class Rules(RegisteredRules):
             found = load_kind(source)
             if found != kind:
                 raise Rejected(Code.RULE_INVALID, f"document is a {found}, want a {kind}")
-            return self._load(kind, source)
+            key = ("trial", kind, self._catalogue.digest(), sha256(source).digest())
+            return self._cache.get(key, lambda: self._load(kind, source))
         except RuleSourceError as error:
             raise Rejected(Code.RULE_INVALID, str(error)) from None
 

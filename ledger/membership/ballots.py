@@ -106,6 +106,8 @@ def process_approve(context: Context, matter: Matter[T]) -> Value:
         approvals = (*proposal.approvals, voter)
         proposal = proposal.after(Act.APPROVE, ProposalState.OPEN, approvals=approvals)
     if _count(proposal, voters) >= quorum(len(voters)):
+        # What is decided is judged again, and judging may cost much: see `_check_rate`.
+        _check_rate(context)
         proposal = matter.decide(context, proposal, matter.read(Fields(proposal.change)))
     put_proposal(state, proposal)
     return _answer(proposal, voters)
@@ -139,12 +141,13 @@ def _check_expiry(context: Context, expires_ms: int) -> None:
 
 
 def _check_rate(context: Context) -> None:
+    """Raise `Rejected` (2610) where a sender lets too much be judged in one block."""
     judged = context.notes.proposals
     count = judged.get(context.sender.id, 0)
     if count >= MAX_PROPOSALS_A_BLOCK:
         raise Rejected(
             Code.PROPOSAL_LIMIT,
-            f"{context.sender.id} has made {count} proposals in this block: send it again",
+            f"{context.sender.id} had {count} proposals judged in this block: send it again",
         )
     judged[context.sender.id] = count + 1
 

@@ -120,6 +120,16 @@ def test_a_proposal_that_another_overtook_is_refused_when_it_is_decided(network:
     assert "SME/2" not in network.status()
 
 
+def test_a_voter_lets_only_so_much_be_judged_in_one_block(network: Rulers) -> None:
+    _, first = network.propose("rule", source=SCORECARD_2, effective_from=network.day)
+    network.adopt(SCORECARD.replace(b"version = 1", b"version = 5", 1))
+    body = {"proposal": first["proposal"]}
+    network.act("D02", "rule.approve", body)
+    votes = [network.sign("D20", "rule.approve", body) for _ in range(6)]
+    codes = [code for code, _ in network.block(*votes).results]
+    assert codes == [Code.RULE_VERSION] * 4 + [Code.PROPOSAL_LIMIT] * 2
+
+
 def test_only_members_with_a_vote_approve_and_only_the_proposer_withdraws(
     network: Rulers,
 ) -> None:
