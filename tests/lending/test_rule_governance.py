@@ -18,12 +18,12 @@ from ledger.encoding import decode, encode
 from ledger.errors import Code
 from ledger.lending.limits import get_limits
 from ledger.state.overlay import Overlay
-from ledger.state.tables import CATEGORIES, WINDOWS
+from ledger.state.tables import CATEGORIES
 from ledger.storage.chain_store import ChainStore
 from ledger.transactions.records import Record
 from tests.ledger_harness import DAY_MS, category, field, schema
-from tests.lending.documents import RULES, SALES_ALERT, SCHEMA, SCORECARD, credit_line
-from tests.lending.province import BUYER, OTHER, SELLER, TODAY, invoice
+from tests.lending.documents import SALES_ALERT, SCHEMA, SCORECARD, credit_line
+from tests.lending.province import OTHER, SELLER, TODAY, invoice
 from tests.lending.rulers import VOTERS, Rulers
 from tests.lending.test_bad_bodies import VALUES
 
@@ -148,80 +148,6 @@ def test_only_members_with_a_vote_approve_and_only_the_proposer_withdraws(
 def test_a_companys_key_proposes_nothing(network: Rulers) -> None:
     code, _ = network.propose("rule", SELLER, source=SCORECARD_2, effective_from=network.day)
     assert code == Code.NOT_PERMITTED
-
-
-def fill_slowly(network: Rulers) -> int:
-    """Let the windows of the past be built; return the blocks it takes."""
-    blocks = 0
-    while get_fill_jobs(network.state()):
-        network.block()
-        blocks += 1
-        assert blocks < 100
-    return blocks
-
-
-def windows_of(network: Rulers, company: str) -> dict[bytes, Any]:
-    return dict(network.state().scan(WINDOWS, company.encode()))
-
-
-class Foreseen(Rulers):
-    """A network whose genesis has the schema already."""
-
-    rules = (*RULES, SCHEMA_2)
-
-
-def test_windows_of_the_past_equal_those_kept_from_the_beginning(network: Rulers) -> None:
-    twin = Foreseen()
-    code, data = network.decide(
-        "setting", name=BACKFILL_RECORDS, value=3, effective_from=network.day
-    )
-    assert code == Code.OK, data
-    network.adopt(SCHEMA_2)
-    assert network.status()["company/2"] == "counting"
-    # Between two steps records come, and one that was not yet counted is corrected.
-    late = [invoice(200 + n, TODAY - n, company=BUYER) for n in range(3)]
-    digest = network.ask("D02", "company.records", company=SELLER, category="C044", schema="line")
-    old = next(item for item in digest["records"] if item["day"] == TODAY - 30)
-    for chain in (network, twin):
-        chain.succeed(chain.submit("D02", "C044", late, "line"))
-        mended = invoice(1, TODAY - 30, 7_000_000)
-        mended = type(mended)(
-            mended.company,
-            mended.day,
-            mended.fields,
-            salt=mended.salt,
-            supersedes=(TODAY - 30, old["digest"]),
-        )
-        chain.succeed(chain.submit("D02", "C044", [mended], "line"))
-    assert fill_slowly(network) > 1
-    assert network.status()["company/2"] == "in force"
-    for company in (SELLER, BUYER, OTHER):
-        assert windows_of(network, company) == windows_of(twin, company)
-        views = [
-            RuleCache()
-            .over(chain.state())
-            .schema("company/2")
-            .compute(TODAY, CompanyWindows(chain.state(), company))
-            for chain in (network, twin)
-        ]
-        assert views[0] == views[1]
-    assert views
-
-
-def test_while_windows_are_built_nothing_rests_on_them(network: Rulers) -> None:
-    assert (
-        network.decide("setting", name=BACKFILL_RECORDS, value=3, effective_from=network.day)[0]
-        == Code.OK
-    )
-    network.adopt(SCHEMA_2)
-    line = credit_line(version=2).replace(b"company/1", b"company/2").replace(b"SME/1", b"SME/3")
-    line = line.replace(b"2020-01-01", b"2020-02-21")
-    scorecard = SCORECARD.replace(b"version = 1", b"version = 3", 1)
-    network.adopt(scorecard.replace(b"company/1", b"company/2"))
-    assert network.status()["company/2"] == "counting"
-    network.refuse(Code.RULE_FILLING, "ICBC", "product.register", source=line)
-    fill_slowly(network)
-    network.do("ICBC", "product.register", source=line)
 
 
 def test_a_rule_that_asks_nothing_new_counts_at_once(network: Rulers) -> None:
