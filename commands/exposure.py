@@ -96,6 +96,52 @@ def group(context: click.Context, company: str, identity: str, as_json: bool) ->
         show_rows("", answer["links"], ("company", "why", "other"))
 
 
+@command.command("circles", example="creditledger exposure circles --as D18")
+@click.option("--company", type=COMPANY, help="The circle of this company, with its records.")
+@identity_option
+@json_option
+@click.pass_context
+def circles(context: click.Context, company: str | None, identity: str, as_json: bool) -> None:
+    """Show companies that guarantee each other, in a circle or densely; for regulators.
+
+    With --company each guarantee with the records it rests on; --json adds its proof.
+    """
+    if company is not None:
+        _show_circle(ask(context, identity, "circles.show", company=company), as_json)
+        return
+    answer = ask(context, identity, "circles.list")
+    if as_json:
+        show_json(answer)
+        return
+    columns = ("count", "links", "amount_fen", "cycle", "companies")
+    show_rows("circles", answer["circles"], columns)
+    show_rows("dense groups", answer["dense"], columns)
+    if not answer["is_complete"]:
+        say(f"only the first {answer['links']:,} guarantees were looked at")
+
+
+def _show_circle(answer: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        show_json(answer)
+        return
+    if answer["circle"] is None:
+        say(f"{answer['company']} is in no circle of guarantees")
+        return
+    show_answer("circle", answer["circle"])
+    rows = [
+        {
+            **{name: link[name] for name in ("guarantor", "debtor", "amount_fen")},
+            "is_self_declared": link["is_self_declared"],
+            "records": ", ".join(
+                f"{category} of {day(when)} {digest.hex()[:12]} in block {height}"
+                for category, when, digest, height, *_ in link["records"]
+            ),
+        }
+        for link in answer["links"]
+    ]
+    show_rows("guarantees", rows)
+
+
 @command.command(
     "declare-group",
     example="creditledger exposure declare-group lin-family 91441300MA4DEMO01X --as D18",

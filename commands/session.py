@@ -111,6 +111,7 @@ class Session:
 
     def __init__(self, client: SyncClient) -> None:
         self.client = client
+        self._height: int | None = None
 
     def query(self, name: str, **params: Any) -> Any:
         """Return the answer of a named query."""
@@ -132,18 +133,12 @@ class Session:
         """Return the chain's time: that of its last block, in ms since 1970."""
         return self.client.head().time_ms
 
-    def watch_alerts(self, from_height: int) -> Iterator[Mapping[str, Any]]:
-        """Yield alerts from a block on, and then each as it is raised, for ever."""
+    def wait_for_block(self) -> None:
+        """Return when a block has come after the one that was last then, or after a while."""
         from network.methods import WatchStream
 
-        params: dict[str, Any] = {"from_height": from_height}
-        height = self.client.head().height
-        while True:
-            answer = self.query("alerts.list", **params)
-            yield from answer["alerts"]
-            params = {"cursor": answer["cursor"]}
-            if not answer["alerts"]:
-                _, height = self.client.watch(WatchStream.BLOCKS, height)
+        height = self._height if self._height is not None else self.client.head().height
+        _, self._height = self.client.watch(WatchStream.BLOCKS, height)
 
     def send(
         self, kind: str, body: Mapping[str, Any], attachments: Sequence[bytes] = ()

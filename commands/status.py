@@ -21,7 +21,7 @@ from commands.values import moment
 from ledger.errors import CreditLedgerError
 
 if TYPE_CHECKING:
-    from network.client import ClientPolicy, Profile
+    from network.client import ClientPolicy, Profile, SyncClient
     from network.profile import NodeAddress
 
 _LOG_BYTES = 65_536
@@ -75,10 +75,18 @@ def _ask(profile: Profile, node: NodeAddress, began: float) -> dict[str, Any]:
     alone = replace(profile, nodes=(node,))
     try:
         with SyncClient(alone, _policy()) as client:
-            status = dict(client.status())
+            status = {**client.status(), "alerts_waiting": _count_waiting(client)}
     except CreditLedgerError as error:
         return {"member": node.member, "error": str(error)}
     return {**status, "asked_ms": int((monotonic() - began) * 1000)}
+
+
+def _count_waiting(client: SyncClient) -> int | None:
+    """Return how many companies wait for their alerts to be looked at; None if it does not say."""
+    try:
+        return int(client.query("alerts.list", {"cursor": 2**62, "limit": 1})["waiting"])
+    except CreditLedgerError:
+        return None
 
 
 def _policy() -> ClientPolicy:
@@ -209,8 +217,16 @@ def _show_network(node: Mapping[str, Any]) -> None:
         f"block {node['waiting_height']}": _votes(node),
         "timers": f"{timers or 'none'} (at {node['member']})",
         "transactions": f"{node['transactions']:,} executed since the node started",
+        "alerts": _alerts(node.get("alerts_waiting")),
     }
     show_facts("", facts)
+
+
+def _alerts(waiting: int | None) -> str:
+    """Return how many companies wait for their alerts to be looked at."""
+    if waiting is None:
+        return "not known"
+    return f"{waiting:,} companies wait to be looked at" if waiting else "nobody waits"
 
 
 def _votes(node: Mapping[str, Any]) -> str:
