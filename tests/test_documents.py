@@ -153,6 +153,17 @@ def _tests() -> frozenset[tuple[str, str]]:
     )
 
 
+def test_every_decision_has_a_number_of_its_own_and_its_parts():
+    paths = sorted((ROOT / "docs/adr").glob("*.md"))
+    assert [int(path.name[:4]) for path in paths] == list(range(1, len(paths) + 1))
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# {path.name[:4]} "), path.name
+        assert "\nStatus: " in text, path.name
+        for part in ("Context", "Decision", "Alternatives", "Consequences"):
+            assert f"\n## {part}\n" in text, f"{path.name}: {part}"
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_tests_that_are_named_exist(path):
     named = _TEST.findall(path.read_text(encoding="utf-8"))
