@@ -24,7 +24,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "tx": ("commands.tx", "the fate of transactions"),
     "receipt": ("commands.receipt", "fetch the receipt of a transaction"),
     "verify": ("commands.verify", "verify a receipt offline"),
-    "company": ("commands.company", "what is recorded about a company"),
+    "company": ("commands.declaring", "what is recorded about a company"),
     "consent": ("commands.consent", "a company's authorisations"),
     "objection": ("commands.objection", "objections to records, their clocks and outcomes"),
     "notices": ("commands.notices", "what a member is told"),

@@ -3,8 +3,9 @@
 Evaluating one company costs as much as some twenty records, so a block does not look at every
 company it touched, but at a fixed number of them from the front of a queue that is part of the
 state. A light block looks at more than it has transactions, so that what it touched is looked at
-in that very block unless others wait; a block in bulk looks at few, and blocks without work drain
-the rest. A company with n others before it is looked at within n / ALERTS_A_BLOCK + 1 blocks.
+in that very block unless others wait; a block in bulk looks at few, and the empty blocks of an idle
+network look at many, so that what a load left behind drains. A company with n others before it is
+looked at within n / ALERTS_A_BLOCK + 1 blocks.
 
 A company stands in the queue once. Its places are numbered for ever and never used again:
 
@@ -27,6 +28,7 @@ from ledger.state.tables import ALERT_QUEUE, COMPANY_ALERTS
 
 ALERTS_A_BLOCK = 16  # companies that any block looks at, if so many wait
 ALERTS_A_LIGHT_BLOCK = 64
+ALERTS_AN_EMPTY_BLOCK = 256  # of the empty ones that an idle network orders (rule 36)
 LIGHT_BLOCK_TRANSACTIONS = ALERTS_A_LIGHT_BLOCK  # a block of fewer is light
 SEGMENT_PLACES = 64
 _ENDS_KEY = b"ends"
@@ -39,6 +41,8 @@ Due: TypeAlias = "tuple[str, Collection[str]]"
 
 def compute_alert_limit(transaction_count: int) -> int:
     """Return how many companies a block of so many transactions looks at."""
+    if transaction_count == 0:
+        return ALERTS_AN_EMPTY_BLOCK
     is_light = transaction_count < LIGHT_BLOCK_TRANSACTIONS
     return ALERTS_A_LIGHT_BLOCK if is_light else ALERTS_A_BLOCK
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ledger.lending.alert_queue import (
     ALERTS_A_BLOCK,
     ALERTS_A_LIGHT_BLOCK,
+    ALERTS_AN_EMPTY_BLOCK,
     LIGHT_BLOCK_TRANSACTIONS,
     SEGMENT_PLACES,
     compute_alert_limit,
@@ -110,7 +111,8 @@ def test_places_go_on_after_a_segment_was_emptied() -> None:
 
 
 def test_limits_of_a_block() -> None:
-    assert compute_alert_limit(0) == compute_alert_limit(LIGHT) == ALERTS_A_LIGHT_BLOCK
+    assert compute_alert_limit(0) == ALERTS_AN_EMPTY_BLOCK
+    assert compute_alert_limit(1) == compute_alert_limit(LIGHT) == ALERTS_A_LIGHT_BLOCK
     assert compute_alert_limit(LIGHT_BLOCK_TRANSACTIONS) == ALERTS_A_BLOCK
 
 
@@ -149,8 +151,7 @@ def test_bulk_lags_and_idle_blocks_catch_up() -> None:
         answer = listed(harness)
         counts.append((len(answer["alerts"]), answer["waiting"]))
         harness.block()
-    first, second = ALERTS_A_BLOCK, ALERTS_A_BLOCK + ALERTS_A_LIGHT_BLOCK
-    assert counts == [(first, BULK - first), (second, BULK - second), (BULK, 0)]
+    assert counts == [(ALERTS_A_BLOCK, BULK - ALERTS_A_BLOCK), (BULK, 0)]
 
 
 def test_drained_it_has_raised_what_light_blocks_raise_at_once() -> None:

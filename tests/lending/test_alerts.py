@@ -161,6 +161,72 @@ def test_a_company_that_rests_costs_no_writes(province: Province) -> None:
     assert writes() == set()
 
 
+def test_an_escalated_alert_has_somebody_and_a_day(province: Province) -> None:
+    alert = cliff(province)["alert"]
+    wish = {"alert": alert, "outcome": "escalate"}
+    province.refuse(Code.BODY_MALFORMED, "D18", "alert.ack", **wish)
+    to_bank = wish | {"to": "ICBC", "due_day": TODAY + 5}
+    province.refuse(Code.MEMBER_UNKNOWN, "D18", "alert.ack", **to_bank)
+    for day in (TODAY - 1, TODAY + 91):
+        late = wish | {"to": "D18", "due_day": day}
+        province.refuse(Code.ALERT_STATE, "D18", "alert.ack", **late)
+    province.do("D18", "alert.ack", **wish, to="D18", due_day=TODAY + 5)
+    told = province.ask("D18", "notices.list")["notices"]
+    assert [(n["kind"], n["alert"], n["due_day"]) for n in told] == [
+        ("alert escalated", alert, TODAY + 5)
+    ]
+    shown = province.ask("D18", "alert.show", alert=alert)
+    assert (shown["escalated_to"], shown["due_day"], shown["is_late"]) == ("D18", TODAY + 5, False)
+    province.advance_days(6)
+    assert province.ask("D18", "alert.show", alert=alert)["is_late"]
+    province.do("D18", "alert.ack", alert=alert, outcome="resolve")
+    assert not province.ask("D18", "alert.show", alert=alert)["is_late"]
+
+
+def quality(province: Province) -> dict[str, Any]:
+    return {item["rule"]: item for item in province.ask("D18", "alerts.quality")["rules"]}
+
+
+def test_rules_are_measured_by_what_became_of_companies(province: Province) -> None:
+    alert = cliff(province)["alert"]
+    assert quality(province)["EW05/1"]["precision_bp"] is None
+    with pytest.raises(Rejected, match="2006"):
+        province.ask("ICBC", "alerts.quality")
+    wish = {"company": OTHER, "is_troubled": True}
+    province.refuse(Code.NOT_PERMITTED, "ICBC", "company.outcome", **wish)
+    province.refuse(Code.RECORD_DATE, "D18", "company.outcome", **wish, day=TODAY + 1)
+    province.do("D18", "company.outcome", **wish, day=TODAY - 1)
+    measured = quality(province)["EW05/1"]
+    assert (measured["right"], measured["precision_bp"]) == (1, 10_000)
+    assert (measured["caught"], measured["troubled"], measured["recall_bp"]) == (0, 1, 0)
+    province.do("D18", "company.outcome", **wish, day=TODAY)
+    province.do("D18", "company.outcome", company=SELLER, is_troubled=True)
+    measured = quality(province)["EW05/1"]
+    assert (measured["caught"], measured["troubled"], measured["recall_bp"]) == (1, 2, 5_000)
+    province.do("D18", "alert.feedback", alert=alert, verdict="wrong")
+    assert quality(province)["EW05/1"]["precision_bp"] == 0
+    assert quality(province)["two or more rules"]["companies"] == 0
+
+
+def test_feedback_is_a_regulators_and_agrees_with_a_dismissal(province: Province) -> None:
+    alert = cliff(province)["alert"]
+    wish = {"alert": alert, "verdict": "right"}
+    province.refuse(Code.NOT_PERMITTED, "ICBC", "alert.feedback", **wish)
+    province.do("D18", "alert.feedback", **wish)
+    province.do("D18", "alert.ack", alert=alert, outcome="dismiss")
+    assert province.ask("D18", "alert.show", alert=alert)["feedback"] == "wrong"
+    province.refuse(Code.ALERT_STATE, "D18", "alert.feedback", **wish)
+
+
+def test_a_loan_that_fails_is_an_outcome_by_itself(province: Province) -> None:
+    loan = drawn(province)
+    province.advance_days(91)
+    province.do("D18", "alert.review", companies=(SELLER,))
+    province.do("ICBC", "loan.default", loan=loan)
+    measured = quality(province)["EW01/1"]
+    assert (measured["right"], measured["caught"], measured["recall_bp"]) == (1, 1, 10_000)
+
+
 def test_states_end_where_they_should() -> None:
     final = {State.FALSE_POSITIVE, State.RESOLVED}
     assert not any(state in final for state, _ in STATES)
