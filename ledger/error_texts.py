@@ -108,6 +108,10 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.RECORD_SELF_DECLARED: "A category is declared by companies themselves, or it is not and "
     "this transaction is for those that are. Departments submit with records.submit, companies "
     "with records.declare.",
+    Code.RECORD_UNKNOWN: "There is no such record, or it was erased already. Name it by the day "
+    "and digest that `company records` shows.",
+    Code.RECORD_ERASED: "The record was erased, by an order or because its time was over; its "
+    "digest and the order are all that is left. There is nothing to do.",
     # 2200: companies, authorisation, objections
     Code.USCC_LENGTH: "A company's code does not have 18 characters. Correct the code.",
     Code.USCC_CHARACTER: "A company's code has a character outside the 31 of GB 32100. Letters "

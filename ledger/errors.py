@@ -79,6 +79,8 @@ class Code(IntEnum):
     BATCH_TOO_LARGE = 2112
     RECORD_VERSIONS = 2113
     RECORD_SELF_DECLARED = 2114
+    RECORD_UNKNOWN = 2115
+    RECORD_ERASED = 2116
 
     # 2200: companies, authorisation, objections
     USCC_LENGTH = 2201

@@ -16,7 +16,7 @@ from ledger.credit.company import check_company_code
 from ledger.credit.objections import Mark, get_marks
 from ledger.credit.profile import QUERIES as PROFILE_QUERIES
 from ledger.credit.profile import compute_features
-from ledger.credit.records import PlacedRecord, get_records
+from ledger.credit.records import PlacedRecord, RecordStatus, get_records
 from ledger.credit.rulebook import KINDS
 from ledger.credit.windows_state import get_all_coverage
 from ledger.encoding import Value, decode
@@ -130,10 +130,13 @@ def _bounded(
 
 def _describe(context: QueryContext, placed: PlacedRecord, mark: Mark | None) -> Value:
     entry = placed.entry
-    data = context.chain.body(entry.height, entry.position, entry.index)
+    is_erased = entry.status is RecordStatus.ERASED  # though the body may still be on the disk
+    stored = context.chain.body(entry.height, entry.position, entry.index)
+    data = None if is_erased else stored
     record = None if data is None else decode_record(data)
     # Bodies of corrected records do not come along with a snapshot (rule 41); any may be erased.
-    code = Code.NOT_HELD if data is None else Code.OK
+    absent = Code.RECORD_ERASED if is_erased else Code.NOT_HELD
+    code = absent if data is None else Code.OK
     return {
         "number": entry.seq,
         "code": int(code),

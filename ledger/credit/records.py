@@ -66,6 +66,7 @@ class RecordStatus(IntEnum):
     CURRENT = 0
     SUPERSEDED = 1
     CONFLICT = 2
+    ERASED = 3  # by an order of the chain: its body is never read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +322,7 @@ class _Submission:
                     entry, status=RecordStatus.SUPERSEDED, corrected_by=part.seq
                 )
                 self._state.put(RECORDS, key, tuple(item.to_value() for item in entries))
-                self._forget_lookups(part, entry)
+                forget_lookups(self._context, self._plan, company, entry)
                 part.rebuilt_days.add(day)
                 return entry.seq
         raise Rejected(
@@ -352,42 +353,14 @@ class _Submission:
                 (record.day, entry.seq, entry.height, entry.position, entry.index),
             )
 
-    def _forget_lookups(self, part: _CompanyPart, corrected: RecordEntry) -> None:
-        """Drop pointers to a corrected record; its correction sets its own.
-
-        An earlier record of the same key is not looked for: the feature is then missing, and what
-        is missing is referred to a person.
-        """
-        if not self._plan.lookups:
-            return
-        old = self._read(corrected)
-        for name in self._plan.lookups:
-            value = old.fields.get(name)
-            if type(value) is not str:
-                continue
-            key = lookup_key(part.company, self._plan.key, name, value)
-            present = self._state.get(LATEST_BY_KEY, key)
-            if present is not None and present[1] == corrected.seq:
-                self._state.delete(LATEST_BY_KEY, key)
-
-    def _read(self, entry: RecordEntry) -> Record:
-        return _read_body(self._context.bodies, entry.height, entry.position, entry.index)
-
     def _update_windows(self, company: str, part: _CompanyPart) -> None:
         streams = self._plan.streams
         if not streams:
             return
         fresh = [event for event in part.events if event[0] not in part.rebuilt_days]
         process_events(self._state, part.company, self._plan.key, streams, fresh)
-        name = self._plan.schema.full_name
         for day in sorted(part.rebuilt_days):
-            events = [
-                (day, placed.entry.seq, self._read(placed.entry).fields)
-                for placed in get_records(self._state, company, name, day, day)
-                if placed.entry.status is RecordStatus.CURRENT
-            ]
-            events.sort(key=lambda event: event[1])
-            process_rebuilt_day(self._state, part.company, self._plan.key, streams, day, events)
+            rebuild_day(self._context, self._plan, company, day)
 
     def _update_coverage(self, part: _CompanyPart) -> None:
         known = get_coverage(self._state, part.company, self._plan.key)
@@ -401,6 +374,52 @@ class _Submission:
             known.conflict_count + part.conflict_count,
         )
         put_coverage(self._state, part.company, self._plan.key, coverage)
+
+
+def forget_lookups(context: Context, plan: RecordPlan, company: str, entry: RecordEntry) -> None:
+    """Drop pointers to a record that counts no more; a correction sets its own.
+
+    An earlier record of the same key is not looked for: the feature is then missing, and what
+    is missing is referred to a person.
+    """
+    if not plan.lookups:
+        return
+    old = _read_body(context.bodies, entry.height, entry.position, entry.index)
+    for name in plan.lookups:
+        value = old.fields.get(name)
+        if type(value) is not str:
+            continue
+        key = lookup_key(company.encode(), plan.key, name, value)
+        present = context.state.get(LATEST_BY_KEY, key)
+        if present is not None and present[1] == entry.seq:
+            context.state.delete(LATEST_BY_KEY, key)
+
+
+def rebuild_day(context: Context, plan: RecordPlan, company: str, day: int) -> None:
+    """Build a day's windows again from the records that count, after one of them ceased to."""
+    if not plan.streams:
+        return
+    events = [
+        (day, entry.seq, read_fields(context.bodies, entry.height, entry.position, entry.index))
+        for entry in (
+            placed.entry
+            for placed in get_records(context.state, company, plan.schema.full_name, day, day)
+        )
+        if entry.status is RecordStatus.CURRENT
+    ]
+    events.sort(key=lambda event: event[1])
+    process_rebuilt_day(context.state, company.encode(), plan.key, plan.streams, day, events)
+
+
+def put_entry(state: Overlay, company: str, placed: PlacedRecord, entry: RecordEntry) -> None:
+    """Keep a record in another standing; it stays where it stood."""
+    prefix = company.encode() + schema_key(placed.full_name) + day_key(placed.day)
+    for key, value in state.scan(RECORDS, prefix):
+        entries = [_entry_from_value(item) for item in value]
+        if placed.entry in entries:
+            entries[entries.index(placed.entry)] = entry
+            state.put(RECORDS, key, tuple(item.to_value() for item in entries))
+            return
 
 
 def handle_submit(context: Context) -> Value:

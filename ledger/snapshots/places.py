@@ -1,8 +1,8 @@
 """Where things lie in a state: subtrees, tables of companies, and bodies of records.
 
 Execution reads the body of a record when the record is corrected, when its day is built again or
-when a feature looks it up; a record that was corrected is never read again. So the bodies that go
-with a state are those of the records that nobody corrected.
+when a feature looks it up; a record that was corrected or erased is never read again. So the bodies
+that go with a state are those of the records that nobody corrected and nothing erased.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ COMPANY_PREFIXES = tuple(
     sorted(table.prefix for table in ALL_TABLES if table.scope is Scope.COMPANY)
 )
 _BUCKETS_A_SUBTREE: int = WIDTH ** (DEPTH - SUBTREE_LEVEL)
+_STATUS, _ERASED = 7, 3  # an order of the chain: nobody reads the body again
 _CORRECTED_BY = 9  # in `ledger.credit.records.RecordEntry`, as DIGEST and the place of the body
 _DIGEST = 2
 _BODY_PLACE = slice(4, 7)
@@ -84,7 +85,7 @@ def get_body_places(physical: bytes, value: bytes) -> list[BodyPlace | None]:
     places: list[BodyPlace | None] = []
     try:
         for entry in decode_own(value):
-            if entry[_CORRECTED_BY] is None:
+            if entry[_CORRECTED_BY] is None and entry[_STATUS] != _ERASED:
                 places.append(BodyPlace(body_key(*entry[_BODY_PLACE]), entry[_DIGEST]))
             else:
                 places.append(None)

@@ -334,4 +334,4 @@ def test_intervals_merge_like_sets_of_days():
 
 
 def test_status_numbers_are_stored_and_fixed():
-    assert [int(status) for status in RecordStatus] == [0, 1, 2]
+    assert [int(status) for status in RecordStatus] == [0, 1, 2, 3]

@@ -158,9 +158,11 @@ def test_bodies_are_looked_for_where_record_entries_say():
     names = [item.name for item in fields(RecordEntry)]
     entry = RecordEntry(0, 1, b"d" * 32, b"c", 7, 8, 9, RecordStatus.CURRENT, None, None)
     corrected = replace(entry, status=RecordStatus.SUPERSEDED, corrected_by=4)
-    value = encode_own((entry.to_value(), corrected.to_value()))
+    erased = replace(entry, status=RecordStatus.ERASED)
+    value = encode_own((entry.to_value(), corrected.to_value(), erased.to_value()))
     assert get_body_places(RECORDS.prefix + b"key", value) == [
         BodyPlace(body_key(7, 8, 9), b"d" * 32),
+        None,
         None,
     ]
     assert get_body_places(COVERAGE.prefix + b"key", value) == []

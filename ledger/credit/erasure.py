@@ -1,0 +1,120 @@
+"""Erasing records: what is ordered on the chain, so that every node stops using them at once.
+
+`records.erase` names records by company, day and digest. From its block on they are ERASED: they
+are shown to nobody, count in no window, feature or look-up, and their bodies are never read again
+by execution; who saw them is told, as of a correction. What stays is the digest, which of a salted
+record says nothing, and the order itself: who, when, on what ground. So every root, receipt and
+proof from before holds, and a new one says ERASED.
+
+Because no later block depends on such a body, a node may delete it from its disk whenever it wants;
+when it does is its own affair (ADR 0020). The ground `retention` is for records whose time is over,
+three years after their day (DOMAIN.md); `order` for a court's or regulator's order and `withdrawal`
+for a person's own (PIPL 15, 47) do not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ledger.chain.hashes import HASH_BYTES
+from ledger.credit.records import (
+    PlacedRecord,
+    RecordStatus,
+    find_by_digest,
+    forget_lookups,
+    put_entry,
+    rebuild_day,
+)
+from ledger.credit.rulebook import RecordPlan
+from ledger.encoding import Value
+from ledger.errors import Code, Rejected
+from ledger.membership.context import Context, Handler, Role
+from ledger.transactions.fields import FIRST_DAY, LAST_DAY, Fields
+
+GROUNDS = ("retention", "order", "withdrawal")
+RETENTION_DAYS = 1096  # three years
+MAX_ERASED = 256
+MAX_REFERENCE = 200
+
+
+def handle_erase(context: Context) -> Value:
+    """`records.erase` {company, category, schema?, records, ground, reference}.
+
+    `records` are (day, digest); `reference` names the order or rule. By the category's owner or a
+    regulator. Raises `Rejected` 2102, 2110 before the time, 2115 where there is no such record.
+    """
+    body = Fields(context.body)
+    company = body.company("company")
+    category_id = body.identifier("category")
+    schema = body.optional_identifier("schema") or ""
+    wanted = _read_records(body.raw("records"))
+    ground = body.choice("ground", GROUNDS)
+    body.text("reference", maximum=MAX_REFERENCE)
+    body.done()
+    category = context.rules.category(category_id)
+    sender = context.sender
+    if sender.id != category.owner and sender.role is not Role.REGULATOR:
+        raise Rejected(
+            Code.CATEGORY_NOT_OWNED,
+            f"category {category_id} is {category.owner}'s; only it or a regulator erases",
+        )
+    versions = [version for name, version in category.schemas if name == schema]
+    plan: RecordPlan = context.rules.plan(category_id, schema, max(versions, default=1))
+    days = {_erase(context, plan, company, day, digest, ground) for day, digest in wanted}
+    for day in sorted(day for day in days if day is not None):
+        rebuild_day(context, plan, company, day)
+    context.notes.touch(company, category_id, schema)
+    return {"company": company, "erased": len(wanted)}
+
+
+def _read_records(value: Any) -> tuple[tuple[int, bytes], ...]:
+    is_list = type(value) is tuple and 1 <= len(value) <= MAX_ERASED
+    if not is_list or not all(_is_reference(item) for item in value):
+        raise Rejected(
+            Code.BODY_MALFORMED, f"field records: want 1 to {MAX_ERASED} of (day, digest)"
+        )
+    references: tuple[tuple[int, bytes], ...] = value
+    return references
+
+
+def _is_reference(value: Any) -> bool:
+    if type(value) is not tuple or len(value) != 2:
+        return False
+    day, digest = value
+    is_day = type(day) is int and FIRST_DAY <= day <= LAST_DAY
+    return is_day and type(digest) is bytes and len(digest) == HASH_BYTES
+
+
+def _erase(
+    context: Context, plan: RecordPlan, company: str, day: int, digest: bytes, ground: str
+) -> int | None:
+    """Erase one record; return its day if it counted until now."""
+    if ground == "retention" and day + RETENTION_DAYS > context.day:
+        raise Rejected(
+            Code.RECORD_DATE,
+            f"a record of day {day} is kept until day {day + RETENTION_DAYS}",
+        )
+    placed = find_by_digest(context.state, company, plan.schema.full_name, day, digest)
+    if placed is None or placed.entry.status is RecordStatus.ERASED:
+        what = "has no record" if placed is None else "has erased already record"
+        raise Rejected(Code.RECORD_UNKNOWN, f"{company} {what} {digest.hex()} on day {day}")
+    return _put_erased(context, plan, company, placed)
+
+
+def _put_erased(
+    context: Context, plan: RecordPlan, company: str, placed: PlacedRecord
+) -> int | None:
+    entry = placed.entry
+    was_current = entry.status is RecordStatus.CURRENT
+    if was_current:
+        forget_lookups(context, plan, company, entry)
+        context.notes.correct(company, plan.schema.full_name, entry.height)
+    # The content's hash has no salt: it goes, so that nobody can guess at what it was.
+    erased = replace(entry, status=RecordStatus.ERASED, content=b"")
+    put_entry(context.state, company, placed, erased)
+    return placed.day if was_current else None
+
+
+HANDLERS: Mapping[str, Handler] = {"records.erase": handle_erase}
