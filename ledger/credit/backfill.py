@@ -10,8 +10,8 @@ records came before and which after. When the last company is done the rule is r
 
 The bodies of current records are what every replica has, one that began at a snapshot too (ADR
 0014): execution reads them for corrections. A step ends once it has read `backfill_records`
-records, a setting of the chain, at the end of a day. Only blocks drive it: a chain without
-transactions and without empty blocks waits.
+records, a setting of the chain, at the end of a day. Only blocks drive it, the empty ones of an
+idle network too (rule 36). Records that were erased are not current and are not read.
 """
 
 from __future__ import annotations
