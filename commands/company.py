@@ -88,7 +88,8 @@ def profile(
     if as_json:
         show_json(answer)
         return
-    columns = ("schema", "name", "record_count", "last_day", "freshness", "complete_bp")
+    columns = ("schema", "name", "is_self_declared", "record_count", "last_day", "freshness")
+    columns += ("complete_bp",)
     for dimension, lines in answer["dimensions"].items():
         shown = [line for line in lines if is_all or line["freshness"] != "none"]
         if shown:

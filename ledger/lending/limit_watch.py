@@ -150,8 +150,18 @@ def process_related(site: Site, companies: tuple[str, ...]) -> None:
 
 
 def process_institution(site: Site, institution: str) -> None:
-    """Look at every limit of an institution: its figures have changed."""
-    for limit in get_limits(site.state, get_kind(site.state, institution), site.day):
+    """Look at every limit of an institution: its figures have changed.
+
+    What was broken of a limit that is in force no more is cleared.
+    """
+    limits = get_limits(site.state, get_kind(site.state, institution), site.day)
+    in_force = {limit.id for limit in limits}
+    prefix = institution.encode() + _SEPARATOR
+    for key, alert_id in tuple(site.state.scan(BREACHES, prefix)):
+        limit_id, _, subject = key[len(prefix) :].decode().partition("\x00")
+        if limit_id not in in_force:
+            _end_breach(site, institution, limit_id, subject, alert_id)
+    for limit in limits:
         for subject in find_subjects(site.state, institution, limit):
             _process_limit(site, institution, limit, subject, is_new=False)
 
@@ -193,7 +203,7 @@ def _drop_merged(site: Site, institution: str, limit: Limit, companies: tuple[st
     """Clear breaches of groups that have become part of another group."""
     for subject, alert_id in tuple(get_breaches(site.state, institution, limit.id)):
         if subject in companies[1:]:
-            _end_breach(site, institution, limit, subject, alert_id)
+            _end_breach(site, institution, limit.id, subject, alert_id)
 
 
 def _process_limit(site: Site, institution: str, limit: Limit, subject: str, is_new: bool) -> None:
@@ -204,7 +214,7 @@ def _process_limit(site: Site, institution: str, limit: Limit, subject: str, is_
     if use.status is Status.BREACHED and alert_id is None:
         _begin_breach(site, institution, use)
     elif use.status is Status.KEPT and alert_id is not None:
-        _end_breach(site, institution, limit, subject, alert_id)
+        _end_breach(site, institution, limit.id, subject, alert_id)
 
 
 def _sentence(use: Use) -> str:
@@ -254,9 +264,9 @@ def _begin_breach(site: Site, institution: str, use: Use) -> None:
     notify(site.state, recipient, site.height, NoticeKind.LIMIT_BREACHED, about)
 
 
-def _end_breach(site: Site, institution: str, limit: Limit, subject: str, alert_id: bytes) -> None:
+def _end_breach(site: Site, institution: str, limit_id: str, subject: str, alert_id: bytes) -> None:
     process_cleared(site.state, alert_id, site.day)
-    site.state.delete(BREACHES, _breach_key(institution, limit.id, subject))
+    site.state.delete(BREACHES, _breach_key(institution, limit_id, subject))
 
 
 def _breach_key(institution: str, limit_id: str, subject: str) -> bytes:

@@ -29,7 +29,7 @@ from ledger.lending.related import MAX_GROUP, declare_group, get_group, put_hold
 from ledger.lending.schedule import compute_months_begun
 from ledger.state.overlay import Overlay
 from ledger.storage.memory import MemoryStore
-from tests.ledger_harness import company_code
+from tests.ledger_harness import DAY_MS, company_code
 from tests.lending.province import BUYER, OTHER, TODAY, Province
 
 
@@ -152,6 +152,32 @@ def test_a_report_moves_the_limit_and_a_correction_supersedes() -> None:
     assert [item["version"] for item in shown["reports"]] == [1, 2]
     assert shown["latest"]["net_assets_fen"] == 10_000_000
     assert shown["reconciled"]["guarantees"]["difference_fen"] is None
+
+
+def test_a_limit_by_vote_counts_from_its_day_and_its_end_clears() -> None:
+    province = Supervised()
+    province.sell(OTHER)
+    province.report("ICBC", 15_000_000)
+    province.lend(OTHER)
+    vote(province, {"kind": "limit", "limit": LIMITS[0] | {"most": 500}})
+    assert province.alarms() == []
+    province.report("ICBC", 15_000_000)
+    assert province.alarms() == [("limit/ML-BORROWER", OTHER, "OPEN")]
+    vote(province, {"kind": "end_limit", "class": "micro_loan", "id": "ML-BORROWER"})
+    province.report("ICBC", 15_000_000)
+    assert province.alarms() == [("limit/ML-BORROWER", OTHER, "RESOLVED")]
+    assert "ML-BORROWER" not in province.limits()
+
+
+def vote(province: Supervised, change: dict[str, Any]) -> None:
+    """Let the members adopt a change of limits from today on."""
+    body = {
+        "change": change | {"effective_from": province.day},
+        "expires_ms": province.head.time_ms + DAY_MS,
+    }
+    proposal = province.do("D18", "rule.propose", **body)["proposal"]
+    for member in ("D01", "D02"):
+        province.do(member, "rule.approve", proposal=proposal)
 
 
 def test_a_group_is_one_borrower_while_it_is_one() -> None:
