@@ -30,7 +30,8 @@ from ledger.credit.records import (
 from ledger.credit.rulebook import RecordPlan
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
-from ledger.membership.context import Context, Handler, Role
+from ledger.membership.catalogue import Category
+from ledger.membership.context import Context, Handler, Party, Role, check_acts_for
 from ledger.transactions.fields import FIRST_DAY, LAST_DAY, Fields
 
 GROUNDS = ("retention", "order", "withdrawal")
@@ -42,8 +43,9 @@ MAX_REFERENCE = 200
 def handle_erase(context: Context) -> Value:
     """`records.erase` {company, category, schema?, records, ground, reference}.
 
-    `records` are (day, digest); `reference` names the order or rule. By the category's owner or a
-    regulator. Raises `Rejected` 2102, 2110 before the time, 2115 where there is no such record.
+    `records` are (day, digest); `reference` names the order or rule. By a regulator, the category's
+    owner, or of what it declared itself the company. Raises `Rejected` 2006 or 2102 for others,
+    2110 before the time, 2115 where there is no such record.
     """
     body = Fields(context.body)
     company = body.company("company")
@@ -54,12 +56,7 @@ def handle_erase(context: Context) -> Value:
     body.text("reference", maximum=MAX_REFERENCE)
     body.done()
     category = context.rules.category(category_id)
-    sender = context.sender
-    if sender.id != category.owner and sender.role is not Role.REGULATOR:
-        raise Rejected(
-            Code.CATEGORY_NOT_OWNED,
-            f"category {category_id} is {category.owner}'s; only it or a regulator erases",
-        )
+    _check_may_erase(context.sender, category, company)
     versions = [version for name, version in category.schemas if name == schema]
     plan: RecordPlan = context.rules.plan(category_id, schema, max(versions, default=1))
     days = {_erase(context, plan, company, day, digest, ground) for day, digest in wanted}
@@ -67,6 +64,19 @@ def handle_erase(context: Context) -> Value:
         rebuild_day(context, plan, company, day)
     context.notes.touch(company, category_id, schema)
     return {"company": company, "erased": len(wanted)}
+
+
+def _check_may_erase(sender: Party, category: Category, company: str) -> None:
+    """Raise `Rejected` unless the sender owns the records, or is a regulator."""
+    if sender.role is Role.REGULATOR:
+        return
+    if category.is_self_declared:
+        check_acts_for(sender, company)
+    elif sender.id != category.owner:
+        raise Rejected(
+            Code.CATEGORY_NOT_OWNED,
+            f"category {category.id} is {category.owner}'s; only it or a regulator erases",
+        )
 
 
 def _read_records(value: Any) -> tuple[tuple[int, bytes], ...]:

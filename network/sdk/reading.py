@@ -54,9 +54,10 @@ class Ask(_Message[A]):
 
 def answer_type(message: type[_Message[Any]]) -> Any:
     """Return the A of a class of acts or questions; raise `LocalError` (8004) without one."""
-    for base in getattr(message, "__orig_bases__", ()):
-        if get_origin(base) in (Act, Ask):
-            return get_args(base)[0]
+    for owner in message.__mro__:
+        for base in vars(owner).get("__orig_bases__", ()):
+            if get_origin(base) in (Act, Ask):
+                return get_args(base)[0]
     raise LocalError(Code.INPUT_USAGE, f"{message.__name__} does not say what it is answered with")
 
 

@@ -50,6 +50,13 @@ class SubmitRecords(Act[Submitted]):
 
 
 @dataclass(frozen=True, slots=True)
+class DeclareRecords(SubmitRecords):
+    """By a company or a counter for it: records of itself, marked self-declared everywhere."""
+
+    kind: ClassVar[str] = "records.declare"
+
+
+@dataclass(frozen=True, slots=True)
 class Attested:
     """For how many companies completeness was attested."""
 
@@ -66,6 +73,31 @@ class AttestRecords(Act[Attested]):
     from_day: int
     to_day: int
     schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many records of a company were erased."""
+
+    company: str
+    erased: int
+
+
+@dataclass(frozen=True, slots=True)
+class EraseRecords(Act[Erased]):
+    """By a category's owner, a regulator, or the company of what it declared: (day, digest) each.
+
+    `ground` is retention (three years after the record's day), order or withdrawal; `reference`
+    names the order or rule.
+    """
+
+    kind: ClassVar[str] = "records.erase"
+    company: str
+    category: str
+    records: tuple[tuple[int, bytes], ...]
+    ground: str
+    reference: str
+    schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +148,7 @@ class SchemaShown:
     first_day: int | None
     last_day: int | None
     attested: tuple[tuple[int, ...], ...]
+    is_self_declared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +183,7 @@ class ProfileLine:
     last_day: int | None
     freshness: str
     complete_bp: int
+    is_self_declared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +209,7 @@ class ShowProfile(Ask[CompanyProfile]):
 
 @dataclass(frozen=True, slots=True)
 class RecordShown:
-    """One record: its place, its standing (CURRENT, SUPERSEDED, CONFLICT), its fields and its own bytes."""
+    """One record: its place, its standing, its fields and its own bytes."""
 
     number: int
     code: int
@@ -201,6 +235,7 @@ class RecordsShown:
     cursor: Any
     basis: str
     consent: str
+    is_self_declared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

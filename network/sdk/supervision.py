@@ -284,3 +284,63 @@ class ShowGroup(Ask[Group]):
 
     name: ClassVar[str] = "exposure.group"
     company: str
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """Companies that guarantee one another; `cycle` is a shortest round through the first."""
+
+    companies: tuple[str, ...]
+    count: int
+    links: int
+    amount_fen: int
+    cycle: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Circles:
+    """Guarantee circles and dense groups, those with most at stake first."""
+
+    circles: tuple[Circle, ...]
+    dense: tuple[Circle, ...]
+    links: int
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListCircles(Ask[Circles]):
+    """By a regulator: every circle and dense group."""
+
+    name: ClassVar[str] = "circles.list"
+
+
+@dataclass(frozen=True, slots=True)
+class GuaranteeLink:
+    """One guarantee, the records it rests on, and the proof of its entry in the state."""
+
+    guarantor: str
+    debtor: str
+    amount_fen: int
+    is_self_declared: bool
+    records: tuple[Any, ...]
+    value: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CircleShown:
+    """The circle that a company is in, if any; `header` is the block that the proofs lead to."""
+
+    company: str
+    circle: Circle | None
+    links: tuple[GuaranteeLink, ...]
+    is_complete: bool
+    header: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ShowCircle(Ask[CircleShown]):
+    """By a regulator: a company's circle, with proofs."""
+
+    name: ClassVar[str] = "circles.show"
+    company: str

@@ -163,3 +163,21 @@ def test_guangdong_has_a_table_of_its_own_beside_the_213() -> None:
     genesis = parse_genesis(encode(document))
     assert all(item.is_self_declared for item in genesis.categories)
     assert execute_genesis(genesis).header.height == 0
+
+
+def test_a_company_erases_what_it_declared_and_nobody_else_does(chain: Harness) -> None:
+    record = asset(5)
+    assert chain.run(declare(chain, OWN, record))[0] == Code.OK
+    body = {
+        "company": OWN,
+        "category": "S001",
+        "records": ((GENESIS_DAY, record_digest(encode_record(record))),),
+        "ground": "withdrawal",
+        "reference": "its own wish",
+    }
+    for who in (STRANGER, "D02", "ICBC"):
+        assert chain.run(chain.sign(who, "records.erase", body))[0] == Code.NOT_PERMITTED
+    assert chain.run(chain.sign(OWN, "records.erase", body))[0] == Code.OK
+    params = {"company": OWN, "category": "S001"}
+    (shown,) = ask(chain, OWN, "company.records", **params)["records"]
+    assert (shown["status"], shown["fields"]) == ("ERASED", None)
