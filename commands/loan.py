@@ -128,6 +128,7 @@ def show(
             _show_application(session, answer)
         else:
             plan, account = answer.pop("plan"), answer.pop("account")
+            answer["late_day"] = answer["late_day"] or None  # 0: no payment came late
             show_answer(f"loan {loan}", answer)
             show_rows("still to be paid", plan, ("due_day", "principal_fen", "interest_fen"))
             show_rows("account", account, ("day", "what", "interest_fen", "principal_fen"))
