@@ -154,10 +154,13 @@ def _fill(
     """
     by_day: dict[int, list[PlacedRecord]] = {}
     count, next_day = 0, None
+    last_day = day
     for placed in get_records(state, company, work.name, day, None):
-        if count >= most and placed.day not in by_day:
+        # Never stop within a day: it is built as a whole, and the next step begins with the next.
+        if count >= most and placed.day != last_day:
             next_day = placed.day
             break
+        last_day = placed.day
         if placed.entry.status is RecordStatus.CURRENT:
             by_day.setdefault(placed.day, []).append(placed)
         count += 1

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger.credit.rule_terms import get_fill_jobs
@@ -91,6 +91,7 @@ SALES = st.tuples(
 
 
 @settings(max_examples=12, deadline=None)
+@example([[(BUYER, 22, 4, False)], [(BUYER, 22, 5, True)], []], 2, 1)  # a day of what was corrected
 @given(
     st.lists(st.lists(SALES, max_size=4), min_size=2, max_size=7),
     st.integers(0, 6),
