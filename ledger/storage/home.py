@@ -136,8 +136,8 @@ def check_home(folder: Path) -> HomeLayout:
     if missing:
         raise StorageError(
             Code.HOME_INCOMPLETE,
-            f"home {folder} lacks {', '.join(missing)}: restore it from a backup under a new key, "
-            "or make a new one with creditledger init",
+            f"home {folder} lacks {', '.join(missing)}: put it back, or let the node re-enter with "
+            "creditledger member rejoin",
         )
     return layout
 
