@@ -12,7 +12,7 @@ from commands.decisions import fact_text, get_units
 from commands.frame import Group, identity_option, json_option
 from commands.record_texts import describe_record, find_fields
 from commands.session import Session, net_of, open_session, report, transact
-from commands.values import COMPANY, day
+from commands.values import COMPANY, ValueType, day, parse_day
 from ledger.errors import Code, LocalError, RemoteError
 
 _PURPOSE = click.option(
@@ -25,6 +25,17 @@ _PURPOSE = click.option(
 _LOOK = click.option(
     "--look", "categories", multiple=True, help="Log a look at this category first; repeatable."
 )
+
+
+def _parse_record(text: str) -> tuple[int, bytes]:
+    day_text, _, digest_text = text.partition(":")
+    digest = bytes.fromhex(digest_text)
+    if len(digest) != 32:
+        raise ValueError(f"{text!r} is no DAY:DIGEST, with a digest of 64 hexadecimal digits")
+    return parse_day(day_text), digest
+
+
+_RECORD = ValueType("record", _parse_record)
 
 
 @click.group("company", cls=Group)
@@ -88,8 +99,8 @@ def profile(
     if as_json:
         show_json(answer)
         return
-    columns = ("schema", "name", "is_self_declared", "record_count", "last_day", "freshness")
-    columns += ("complete_bp",)
+    told = ("record_count", "last_day", "freshness", "complete_bp")
+    columns = ("schema", "name", "is_self_declared", *told)
     for dimension, lines in answer["dimensions"].items():
         shown = [line for line in lines if is_all or line["freshness"] != "none"]
         if shown:
@@ -215,6 +226,61 @@ def who_looked(
         return
     columns = ("time_ms", "reader", "outcome", "code", "categories", "purpose", "consents")
     show_rows(f"looks at {company}", looks, columns)
+
+
+@command.command(
+    "erase",
+    example="creditledger company erase 91441300MA4DEMO01X C044 --schema line "
+    "--record 2019-12-20:9b1f… --ground order --reference 'court order 7 of 2020' --as D02",
+)
+@click.argument("company", type=COMPANY)
+@click.argument("category")
+@click.option("--schema", default="", help="Record schema of the category, for example line.")
+@click.option(
+    "--record",
+    "named",
+    multiple=True,
+    required=True,
+    type=_RECORD,
+    help="DAY:DIGEST as `company records --json` shows them; may be given more than once.",
+)
+@click.option(
+    "--ground",
+    required=True,
+    type=click.Choice(("retention", "order", "withdrawal")),
+    help="Time that is over, an order, or a wish.",
+)
+@click.option("--reference", required=True, help="The order, rule or wish it follows.")
+@identity_option
+@json_option
+@click.pass_context
+def erase(
+    context: click.Context,
+    company: str,
+    category: str,
+    schema: str,
+    named: tuple[tuple[int, bytes], ...],
+    ground: str,
+    reference: str,
+    identity: str,
+    as_json: bool,
+) -> None:
+    """Order that records of COMPANY are shown to nobody and count in nothing from now on.
+
+    By the category's owner, a regulator, or the company of what it declared itself. Their digests
+    stay, and everything that was proved still verifies.
+    """
+    body: dict[str, Any] = {
+        "company": company,
+        "category": category,
+        "records": named,
+        "ground": ground,
+        "reference": reference,
+    }
+    if schema:
+        body["schema"] = schema
+    outcome = transact(context, identity, "records.erase", body)
+    report(outcome, as_json, f"{len(named)} records of {category} of {company} erased")
 
 
 @command.command(

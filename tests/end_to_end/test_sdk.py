@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,26 @@ def test_the_examples_of_the_document_run(province: Province) -> None:
         # Padded, so that a failure names the line of the document.
         exec(compile("\n" * line + block[1], str(DOCUMENT), "exec"), names)  # noqa: S102
     _check_async(province, names["company"])
+    _check_erasing(province, names["company"])
+
+
+def _check_erasing(province: Province, company: str) -> None:
+    """What is erased by a command is shown to nobody, and the home goes on being whole."""
+    about = ("company", "records", company, "C044", "--schema", "line", "--as", "D02", "--json")
+    first = json.loads(province.command(*about).stdout)["records"][0]
+    day = (date(1970, 1, 1) + timedelta(days=first["day"])).isoformat()
+    order = ("--ground", "order", "--reference", "order 7", "--as", "D18", "--schema", "line")
+    named = ("company", "erase", company, "C044", "--record", f"{day}:{first['digest']}", *order)
+    done = province.command(*named)
+    assert done.exit_code == 0, done.output
+    assert "1 records of C044" in done.output
+    after = json.loads(province.command(*about).stdout)["records"][0]
+    assert (after["status"], after["fields"], after["code"]) == ("ERASED", None, 2116)
+    assert province.command(*named).exit_code == 1  # not there any more
+    bad = ("company", "erase", company, "C044", "--record", f"{day}:00", *order)
+    assert "64 hexadecimal digits" in province.command(*bad).output
+    assert '"status"' not in province.command(*about[:-1]).output
+    province.check_well()
 
 
 def _check_async(province: Province, company: str) -> None:
