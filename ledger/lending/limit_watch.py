@@ -143,10 +143,21 @@ def process_loan_limits(context: Context, loan: Loan, *, is_new: bool) -> None:
 
 
 def process_related(site: Site, companies: tuple[str, ...]) -> None:
-    """Look at the limits on groups again, for whoever lends to one of these companies."""
+    """Look at the limits on groups again, for whoever lends to or guarantees one of these.
+
+    A group that fell apart is looked at for each of its companies, also those that owe nothing: one
+    of them may have given the group its name.
+    """
+    lenders: set[str] = set()
+    guarantors: set[str] = set()
     for company in companies:
-        for lender in get_company_exposures(site.state, company):
-            _process_parties(site, lender, (Party.BORROWER, company), is_new=False)
+        lenders.update(get_company_exposures(site.state, company))
+        loans = (loan for _, loan in get_loans(site.state, company) if not loan.is_closed)
+        guarantors.update(loan.guarantor for loan in loans if loan.guarantor)
+    for institutions, party in ((lenders, Party.BORROWER), (guarantors, Party.GUARANTEED)):
+        for institution in sorted(institutions):
+            for company in companies:
+                _process_parties(site, institution, (party, company), is_new=False)
 
 
 def process_institution(site: Site, institution: str) -> None:

@@ -25,12 +25,14 @@ from ledger.lending.limits import (
     put_limit,
     read_genesis_limits,
 )
+from ledger.lending.positions import YEAR_END, get_figure
 from ledger.lending.related import MAX_GROUP, declare_group, get_group, put_holdings
 from ledger.lending.schedule import compute_months_begun
 from ledger.state.overlay import Overlay
 from ledger.storage.memory import MemoryStore
 from tests.ledger_harness import DAY_MS, company_code
 from tests.lending.province import BUYER, OTHER, TODAY, Province
+from tests.lending.test_loans import drawn
 
 
 def limit(name: str, measure: str, most: int, **changes: Any) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def limit(name: str, measure: str, most: int, **changes: Any) -> dict[str, Any]:
 LIMITS = (
     limit("ML-BORROWER", "borrower", 1_000),
     limit("ML-GROUP", "group", 1_500),
+    limit("ML-DEBTOR", "debtor", 5_000, base="risk_assets"),
     limit("ML-TERM", "term", 6, base="", unit="months", is_verified=False),
     limit("ML-FINANCING", "external_financing", 10_000),
     limit("ML-RESERVE", "risk_reserve", 100, base="loans", is_minimum=True),
@@ -218,6 +221,35 @@ def test_a_hard_limit_refuses_the_draw_and_nothing_remains() -> None:
     province.report("PAB", 6_000_000)
     province.do("ICBC", "loan.disburse", **named)
     assert province.alarms() == [("limit/FG-PARTY", OTHER, "OPEN")]
+
+
+def test_what_one_debtor_owes_through_its_receivables_is_limited() -> None:
+    province = Supervised()
+    loan = drawn(province)
+    principal_fen = province.ask("ICBC", "loan.show", loan=loan)["principal_fen"]
+    province.report("ICBC", 10**12, balances={"risk_assets": principal_fen * 2})
+    assert province.limits()["ML-DEBTOR"]["used_bp"] == 10_000
+    assert province.alarms() == []
+    province.report("ICBC", 10**12, balances={"risk_assets": principal_fen * 2 - 1})
+    assert province.alarms() == [("limit/ML-DEBTOR", BUYER, "OPEN")]
+    province.do("ICBC", "loan.repay", loan=loan, amount_fen=principal_fen // 2)
+    assert province.alarms() == [("limit/ML-DEBTOR", BUYER, "RESOLVED")]
+
+
+def test_the_base_of_the_year_before_is_its_last_report() -> None:
+    province = Supervised()
+    new_year = TODAY - 51  # 2020-01-01
+    for day, net_fen in ((new_year - 30, 5), (new_year - 1, 6), (new_year, 7), (TODAY, 8)):
+        province.report("ICBC", net_fen, day=day)
+    state = province.state()
+    found = [
+        get_figure(state, "ICBC", YEAR_END, day)
+        for day in (TODAY, new_year, new_year - 1, TODAY + 365)
+    ]
+    assert found == [6, 6, None, 8]
+    assert get_figure(state, "ICBC", "net_assets", new_year + 3) == 7
+    assert get_figure(state, "ICBC", "bonds_and_abs", TODAY) is None
+    assert get_figure(state, "CCB", YEAR_END, TODAY) is None
 
 
 def test_the_term_limit_counts_months_begun() -> None:
@@ -397,19 +429,25 @@ def apply_step(province: Supervised, loans: list[str], step: tuple[str, int, int
             "repay": ("loan.repay", {"amount_fen": fen}),
             "default": ("loan.default", {}),
             "lose": ("loan.write_off", {"reason": "gone"}),
+            "claim": ("loan.claim", {}),
+            "cover": ("loan.pay_claim", {"amount_fen": fen // 4}),
         }[what]
-        province.run(province.sign("ICBC", kind, {"loan": loan, **more}))
+        sender = "PAB" if what == "cover" else "ICBC"
+        province.run(province.sign(sender, kind, {"loan": loan, **more}))
 
 
 STEPS = st.tuples(
-    st.sampled_from(["draw", "draw", "repay", "default", "lose", "report", "group", "wait"]),
+    st.sampled_from(
+        ("draw", "draw", "draw", "repay", "default", "claim", "cover", "lose", "report", "group",
+         "wait")
+    ),
     st.integers(0, 5),
     st.integers(100_000, 3_000_000),
-)
+)  # fmt: skip
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.generate])
-@given(steps=st.lists(STEPS, min_size=4, max_size=9))
+@settings(max_examples=30, deadline=None, phases=[Phase.generate])
+@given(steps=st.lists(STEPS, min_size=5, max_size=12))
 def test_limits_equal_a_naive_twin(steps: list[tuple[str, int, int]]) -> None:
     """After any sequence: exposures are sums over the loans, breaches what those sums say."""
     province, loans = twin(), list[str]()
