@@ -494,6 +494,10 @@ class Twin(Supervised):
             assert _subjects(limits[f"{prefix}-GROUP"]) == over
         total_fen = self.ask("D18", "exposure.show", lender="ICBC")["outstanding_fen"]
         assert total_fen == sum(item["outstanding_fen"] for item in shown)
+        naive = _sums(shown, "outstanding_fen")
+        for company in (OTHER, BUYER):
+            owed = self.ask("D18", "exposure.show", company=company)
+            assert owed["outstanding_fen"] == naive.get(company, 0)
 
 
 @lru_cache(maxsize=1)
