@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ledger.errors import Code, Rejected
 from ledger.execution import HANDLERS
+from ledger.refusals import GENERAL, find_refusals
 from ledger.storage.chain_store import ChainStore
 from ledger.transactions.fields import Fields
 from tests.ledger_harness import Harness, company_code
@@ -23,6 +24,7 @@ NAMES = st.sampled_from(
         "count",
         "expires_ms",
         "from_day",
+        "ground",
         "height",
         "kind",
         "name",
@@ -32,6 +34,8 @@ NAMES = st.sampled_from(
         "purpose",
         "reason",
         "recipient",
+        "records",
+        "reference",
         "root",
         "schema",
         "source",
@@ -76,6 +80,8 @@ def test_bad_body_changes_nothing(kind, sender, body):
     executed = chain.block(tx)
     code, data = executed.results[0]
     assert code not in (Code.OK, Code.INTERNAL), executed.notes.failures
+    told = {*GENERAL, *(item.code for item in find_refusals(kind))}
+    assert code in told, "docs/ERRORS.md has no such row"
     assert set(data) == {"error"}
     assert data["error"].isprintable()
     assert state_of(chain) == before
