@@ -26,7 +26,7 @@ from ledger.chain.epochs import EpochSet
 from ledger.chain.hashes import ZERO_HASH
 from ledger.chain.header import HEADER_VERSION, Header
 from ledger.chain.merkle import EMPTY_ROOT, compute_root
-from ledger.credit import company, declarations, erasure, records
+from ledger.credit import attestations, company, declarations, erasure, records
 from ledger.credit.backfill import process_backfill
 from ledger.credit.catalogue_state import CatalogueState
 from ledger.credit.rulebook import RuleCache
@@ -79,6 +79,7 @@ def merge_handlers(*groups: Mapping[str, Handler]) -> dict[str, Handler]:
 
 HANDLERS: Mapping[str, Handler] = merge_handlers(
     records.HANDLERS,
+    attestations.HANDLERS,
     erasure.HANDLERS,
     declarations.HANDLERS,
     company.HANDLERS,

@@ -1,4 +1,4 @@
-"""Records: submission in signed batches, duplicates, conflicts, corrections, attestations.
+"""Records: submission in signed batches, duplicates, conflicts, corrections.
 
 RECORDS keeps what is known of each record and never its body: company ‖ schema ‖ day ‖ identity
 leads to the entries that share these, usually one. The identity is a hash of the schema's identity
@@ -30,7 +30,6 @@ from ledger.credit.windows_state import (
     Coverage,
     DatedEvent,
     get_coverage,
-    merge_interval,
     process_events,
     process_rebuilt_day,
     put_coverage,
@@ -52,8 +51,6 @@ from ledger.transactions.records import (
     encoded_fields,
 )
 
-MAX_COMPANIES = 1_000
-MAX_INTERVALS = 512
 MAX_VERSIONS = 64  # records of one identity and day: corrections and conflicts
 _DAY_KEY_BYTES = 4
 # A department's midnight is up to a day before UTC's.
@@ -100,7 +97,8 @@ class RecordEntry:
         )
 
 
-def _entry_from_value(value: Any) -> RecordEntry:
+def entry_from_value(value: Any) -> RecordEntry:
+    """Return the entry of `RecordEntry.to_value`."""
     seq, version, digest, content, height, position, index, status, corrects, corrected_by = value
     return RecordEntry(
         seq,
@@ -135,7 +133,7 @@ def get_records(
     for key, value in state.scan(RECORDS, prefix, start=start, stop=stop):
         day = day_of_key(key[len(prefix) : len(prefix) + _DAY_KEY_BYTES])
         for item in value:
-            yield PlacedRecord(full_name, day, _entry_from_value(item))
+            yield PlacedRecord(full_name, day, entry_from_value(item))
 
 
 def find_by_digest(
@@ -154,7 +152,7 @@ def find_by_identity(
     """Return the current record whose identity fields (in the schema's order) have these values."""
     key = _record_key(company.encode(), schema_key(full_name), day, hash16(encode(identity)))
     for item in state.get(RECORDS, key) or ():
-        entry = _entry_from_value(item)
+        entry = entry_from_value(item)
         if entry.status is RecordStatus.CURRENT:
             return entry
     return None
@@ -232,7 +230,7 @@ class _Submission:
         part = self._part(record.company)
         content = hash16(encode_own(record.supersedes) + encoded_fields(record, data))
         key = _record_key(part.company, self._plan.key, record.day, self._identity(record, content))
-        present = [_entry_from_value(item) for item in self._state.get(RECORDS, key) or ()]
+        present = [entry_from_value(item) for item in self._state.get(RECORDS, key) or ()]
         if any(entry.content == content for entry in present):
             self.duplicates.append(index)
             return
@@ -243,7 +241,7 @@ class _Submission:
         corrects = None
         if record.supersedes is not None:
             corrects = self._supersede(record.company, part, record.supersedes)
-            present = [_entry_from_value(item) for item in self._state.get(RECORDS, key) or ()]
+            present = [entry_from_value(item) for item in self._state.get(RECORDS, key) or ()]
         is_conflict = any(entry.status is RecordStatus.CURRENT for entry in present)
         entry = RecordEntry(
             part.seq,
@@ -308,7 +306,7 @@ class _Submission:
             raise Rejected(Code.RECORD_SUPERSEDES_UNKNOWN, "record to correct has no such day")
         prefix = part.company + self._plan.key + day_key(day)
         for key, value in self._state.scan(RECORDS, prefix):
-            entries = [_entry_from_value(item) for item in value]
+            entries = [entry_from_value(item) for item in value]
             for place, entry in enumerate(entries):
                 if entry.digest != digest:
                     continue
@@ -411,17 +409,6 @@ def rebuild_day(context: Context, plan: RecordPlan, company: str, day: int) -> N
     process_rebuilt_day(context.state, company.encode(), plan.key, plan.streams, day, events)
 
 
-def put_entry(state: Overlay, company: str, placed: PlacedRecord, entry: RecordEntry) -> None:
-    """Keep a record in another standing; it stays where it stood."""
-    prefix = company.encode() + schema_key(placed.full_name) + day_key(placed.day)
-    for key, value in state.scan(RECORDS, prefix):
-        entries = [_entry_from_value(item) for item in value]
-        if placed.entry in entries:
-            entries[entries.index(placed.entry)] = entry
-            state.put(RECORDS, key, tuple(item.to_value() for item in entries))
-            return
-
-
 def handle_submit(context: Context) -> Value:
     """`records.submit` {category, schema, version, count, root} with the records attached."""
     body = Fields(context.body)
@@ -434,7 +421,7 @@ def handle_submit(context: Context) -> Value:
     if not 1 <= count <= MAX_ATTACHMENTS:
         code = Code.BATCH_TOO_LARGE if count else Code.BATCH_EMPTY
         raise Rejected(code, f"got {count} records, want 1 to {MAX_ATTACHMENTS}")
-    return process_batch(context, _owned_plan(context, category, schema, version))
+    return process_batch(context, get_owned_plan(context, category, schema, version))
 
 
 def process_batch(context: Context, plan: RecordPlan) -> Value:
@@ -455,7 +442,8 @@ def process_batch(context: Context, plan: RecordPlan) -> Value:
     }
 
 
-def _owned_plan(context: Context, category: str, schema: str, version: int) -> RecordPlan:
+def get_owned_plan(context: Context, category: str, schema: str, version: int) -> RecordPlan:
+    """Return the plan of one of the sender's record schemas; `Rejected` (2101, 2102, 2109)."""
     plan: RecordPlan = context.rules.plan(category, schema, version)
     if context.sender.id != plan.owner:
         raise Rejected(
@@ -474,35 +462,6 @@ def get_digests(context: Context) -> tuple[bytes, ...]:
         raise Rejected(error.code, error.message) from None
 
 
-def handle_attest(context: Context) -> Value:
-    """`records.attest` {category, schema, companies, from_day, to_day}: all was supplied."""
-    body = Fields(context.body)
-    category = body.identifier("category")
-    schema = body.identifier("schema") if body.text("schema", minimum=0) else ""
-    companies = body.texts("companies", maximum=MAX_COMPANIES)
-    first_day, last_day = body.day("from_day"), body.day("to_day")
-    body.done()
-    if last_day < first_day or last_day > context.day + DAYS_AHEAD_MAX:
-        raise Rejected(
-            Code.RECORD_DATE, f"days {first_day} to {last_day} are out of order or in the future"
-        )
-    versions = [v for name, v in context.rules.category(category).schemas if name == schema]
-    plan = _owned_plan(context, category, schema, max(versions, default=1))
-    for company in companies:
-        check_company_code(context.state, company)
-        key = company.encode()
-        coverage = get_coverage(context.state, key, plan.key)
-        intervals = merge_interval(coverage.intervals, first_day, last_day)
-        if len(intervals) > MAX_INTERVALS:
-            raise Rejected(
-                Code.RECORD_DATE, f"company {company} has {MAX_INTERVALS} attested spans already"
-            )
-        put_coverage(context.state, key, plan.key, replace(coverage, intervals=intervals))
-        context.notes.touch(company, category, schema)
-    return {"companies": len(companies)}
-
-
 HANDLERS: Mapping[str, Handler] = {
     "records.submit": handle_submit,
-    "records.attest": handle_attest,
 }
