@@ -19,19 +19,24 @@ from dataclasses import replace
 from typing import Any
 
 from ledger.chain.hashes import HASH_BYTES
+from ledger.credit.day_keys import day_key
 from ledger.credit.records import (
     PlacedRecord,
+    RecordEntry,
     RecordStatus,
+    entry_from_value,
     find_by_digest,
     forget_lookups,
-    put_entry,
     rebuild_day,
 )
 from ledger.credit.rulebook import RecordPlan
+from ledger.credit.windows_state import schema_key
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.membership.catalogue import Category
 from ledger.membership.context import Context, Handler, Party, Role, check_acts_for
+from ledger.state.overlay import Overlay
+from ledger.state.tables import RECORDS
 from ledger.transactions.fields import FIRST_DAY, LAST_DAY, Fields
 
 GROUNDS = ("retention", "order", "withdrawal")
@@ -123,8 +128,19 @@ def _put_erased(
         context.notes.correct(company, plan.schema.full_name, entry.height)
     # The content's hash has no salt: it goes, so that nobody can guess at what it was.
     erased = replace(entry, status=RecordStatus.ERASED, content=b"")
-    put_entry(context.state, company, placed, erased)
+    _put_entry(context.state, company, placed, erased)
     return placed.day if was_current else None
+
+
+def _put_entry(state: Overlay, company: str, placed: PlacedRecord, entry: RecordEntry) -> None:
+    """Keep a record in another standing; it stays where it stood."""
+    prefix = company.encode() + schema_key(placed.full_name) + day_key(placed.day)
+    for key, value in state.scan(RECORDS, prefix):
+        entries = [entry_from_value(item) for item in value]
+        if placed.entry in entries:
+            entries[entries.index(placed.entry)] = entry
+            state.put(RECORDS, key, tuple(item.to_value() for item in entries))
+            return
 
 
 HANDLERS: Mapping[str, Handler] = {"records.erase": handle_erase}
