@@ -148,7 +148,7 @@ def test_f41_killed_at_an_operation_a_node_gives_the_same_votes_again(sabotage: 
     member = MEMBERS[0]
     before: list[VoteRecord] = []
     for _ in range(KILLS):
-        process = sabotage.start(member, Rule("any", "[dv]*", "kill", first=dice.randint(20, 90)))
+        process = sabotage.start(member, Rule("any", "[dv]*", "kill", first=dice.randint(90, 170)))
         while process.is_running:
             bind(province, other(member))
         records = vote_records(province.home(member))

@@ -288,7 +288,7 @@ def test_f26_f73_liar_is_left_for_another_source(tmp_path, name):
 
 def test_f26_nothing_is_installed_when_everybody_lies(tmp_path):
     """The old chain stays; what is proved stays in the staging store for the next time."""
-    network = Network(tmp_path, [flipped(CompaniesQuery), truncated(HistoryQuery)])
+    network = Network(tmp_path, [flipped(HistoryQuery), truncated(HistoryQuery)])
     store = trio.run(network.fetch)
     (event,) = network.events
     assert isinstance(event, FetchFailed)
