@@ -1,8 +1,8 @@
-"""Mutants of epochs, of the floor under a primary, and of evidence: rules 2, 10, 46, 49, 50."""
+"""Mutants of epochs, of what is watched, and of evidence: rules 2, 22, 44, 50."""
 
 from __future__ import annotations
 
-from tests.mutants.mutant import Mutant, one
+from tests.mutants.mutant import Edit, Mutant, one
 
 _STATE = "consensus.state"
 _END = "consensus.epoch_end"
@@ -12,12 +12,8 @@ _PROPOSING = "consensus.proposing"
 _RECOVERY = "consensus.recovery"
 _VERIFY = "consensus.verification"
 _WATCH = "consensus.watch"
-_OBSERVER = "consensus.observer"
 _STATUS = "consensus.status"
-_VOTES = "consensus.votes"
-_FLOOR = "consensus.floor"
 _STATEMENTS = "consensus.statements"
-_REPLICA = "consensus.replica"
 
 ENDS = (
     one(
@@ -72,23 +68,21 @@ ENDS = (
         ),
         "not done within the bound",
     ),
-    one(
-        "no-empty-batches-at-the-end",
-        [2],
+    Mutant(
+        "end-of-an-epoch-left-to-the-clients",
+        (2, 36),
         (
-            _PROPOSING,
-            "return state.is_primary and state.last_height is not None and not self._is_blocked()",
-            "return False",
-        ),
-        "not done within the bound",
-    ),
-    one(
-        "idle-primary-at-the-end-not-hurried",
-        [2, 36],
-        (
-            _WATCH,
-            "return timers.idle_ns if self._state.last_height is None else timers.status_ns",
-            "return timers.idle_ns",
+            Edit(
+                _PROPOSING,
+                "return state.is_primary and state.last_height is not None "
+                "and not self._is_blocked()",
+                "return False",
+            ),
+            Edit(
+                _WATCH,
+                "return timers.idle_ns if self._state.last_height is None else timers.status_ns",
+                "return timers.idle_ns",
+            ),
         ),
         "not done within the bound",
     ),
@@ -136,16 +130,6 @@ CHANGES = (
         "not done within the bound",
     ),
     one(
-        "observer-never-becomes-a-replica",
-        [2, 46],
-        (
-            _OBSERVER,
-            "if not (self._is_member_here and self._has_reached) or state.is_stopped:",
-            "if True:",
-        ),
-        "not done within the bound",
-    ),
-    one(
         "observers-not-shown-what-is-stable",
         [2, 28],
         (
@@ -157,25 +141,9 @@ CHANGES = (
         ),
         "an observer does not follow",
     ),
-    one(
-        "observers-vote-in-a-status",
-        [2],
-        (
-            _REPLICA,
-            "if event.sender >= state.config.size and not isinstance(message, Status):",
-            "if event.sender < 0:",
-        ),
-        "an observer is listened to",
-    ),
 )
 
 WATCHED = (
-    one(
-        "early-votes-above-the-window-dropped",
-        [10],
-        (_VOTES, "                self._keep(self._above, message)\n", ""),
-        "a view change in calm (rule 49), or not done within the bound",
-    ),
     one(
         "proposed-requests-not-watched",
         [22],
@@ -185,22 +153,6 @@ WATCHED = (
             "if digest not in pool.watched and is_ready:",
         ),
         "not done within the bound",
-    ),
-    one(
-        "no-floor-under-a-primary",
-        [49],
-        (_FLOOR, "            state.suspect(CAUSE)\n", "            return\n"),
-        "a primary below the floor is kept (rule 49)",
-    ),
-    one(
-        "floor-counts-no-work",
-        [49],
-        (
-            _FLOOR,
-            "if pool.executed_places - self._executed_at_start >= self.places:",
-            "if self.places < 0:",
-        ),
-        "a primary that works is left (rule 49)",
     ),
     one(
         "contradictions-elsewhere-not-met",

@@ -7,19 +7,25 @@ tried before the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from random import Random
 
 from tests.simulator.byzantine import BEHAVIOURS
 from tests.simulator.draw import LATE_TTL_MS, Options, draw_schedule
 from tests.simulator.mixes import options_of
-from tests.simulator.schedule import LiarLine, Schedule
+from tests.simulator.schedule import LiarLine, Schedule, Step
 
 SIZES = (4, 5, 6, 7)
 ALONE_TURNS = 8
+BUSY = 150  # so many transactions that some are in flight at any moment
 LATE_WAIT_MS = 2_000  # by which `LATE_TTL_MS` is above MAX_TTL
 LATE_EVERY = 7  # of so many seeds, one in which nearly everything expires late
-BACKUP_TURNS = (4, 5)  # in which the lie is not told by the first primary
+BACKUP_TURNS = (2, 4, 5)  # in which the second primary tells the lie, and the first one is down
+CRASH_AT_MS, CRASH_FOR_MS = 700, 2500
+RESTART_TURN = 3
+BUSY_TURNS = (*BACKUP_TURNS, RESTART_TURN)
+LOCK_MS, LOCK_TURNS = 1_500, 4
 _LIES = tuple(sorted(BEHAVIOURS))
 
 
@@ -27,15 +33,25 @@ def _any(seed: int) -> Options:
     return replace(options_of(seed), service_ms=2_000)
 
 
+_VIEW_FAULTS = (
+    {"loss", "partition", "crash", "reorder"},
+    {"loss", "partition", "crash", "reorder", "byzantine"},
+    {"outage", "crash", "loss"},
+    {"cut", "flap", "clog", "crash", "delay"},
+    {"slow", "crash", "clock"},
+    {"delay", "partition", "crash", "byzantine"},
+)
+
+
 def _views(seed: int) -> Options:
-    """Many views in a row: votes are lost, members crash, some lie."""
-    faults = {"loss", "partition", "crash", "reorder"} | ({"byzantine"} if seed % 2 else set())
-    faults |= {"clock"} if seed % LATE_EVERY == LATE_EVERY - 1 else set()
+    """Many views in a row, for one reason or another."""
+    faults = _VIEW_FAULTS[seed % len(_VIEW_FAULTS)]
+    is_late = seed % LATE_EVERY == LATE_EVERY - 1
     return Options(
-        nodes=SIZES[seed // 2 % len(SIZES)],
-        faults=frozenset(faults),
-        transactions=40,
-        is_tight=seed % 4 < 2,
+        nodes=SIZES[seed // len(_VIEW_FAULTS) % len(SIZES)],
+        faults=frozenset(faults | ({"clock"} if is_late else set())),
+        transactions=BUSY if seed % 2 == 0 and "slow" not in faults else 40,
+        is_tight=seed % 4 < 2 and "slow" not in faults,
         chance=0.9,
     )
 
@@ -43,12 +59,15 @@ def _views(seed: int) -> Options:
 def _liars(seed: int) -> Options:
     """Liars, and little else; `hunting_schedule` says who tells which lie."""
     turn = seed // len(_LIES)
+    more = {"crash", "loss"} if turn > max(BACKUP_TURNS) else set()
+    if turn in BACKUP_TURNS:
+        more = {"delay", "loss", "partition"}  # so that something is prepared and not committed
     return Options(
         nodes=SIZES[(seed + turn) % len(SIZES)],
-        faults=frozenset({"byzantine", "reorder"}),
-        transactions=60 if turn % 2 else 24,
-        clump_ms=600 if turn % 4 else 1,
-        is_tight=seed % 3 == 1,
+        faults=frozenset({"byzantine", "reorder"} | more),
+        transactions=BUSY if turn in BUSY_TURNS else 60 if turn % 2 else 24,
+        clump_ms=600 if turn % 4 and turn not in BACKUP_TURNS else 1,
+        is_tight=seed % 3 == 1 or turn == RESTART_TURN,
         chance=1.0,
     )
 
@@ -109,11 +128,10 @@ _BY_LIE: dict[str, tuple[str, ...]] = {
     "wrong-set-of-proposals-accepted": ("wrong new view",),
     "wrong-batch-for-a-digest-taken": ("answer with another batch",),
     "view-change-hash-without-proofs": ("show two view changes",),
-    "past-new-view-entered": ("replay", "open twice"),
+    "nothing-watched-in-a-new-view": ("propose nothing", "censor", "skip a height"),
     "invalid-proposal-forgiven": ("propose unfit", "propose refused"),
     "late-batch-accepted": ("propose invalid",),
     "early-batch-accepted": ("propose unfit", "run ahead"),
-    "no-floor-under-a-primary": ("order slowly", "order late"),
     "contradictions-elsewhere-not-met": ("open twice", "flood", "show two view changes"),
     "proposed-requests-not-watched": ("tell both", "equivocate"),
 }
@@ -124,14 +142,11 @@ _FIRST: dict[str, frozenset[str]] = {
             "change-not-seen-in-installed-blocks",
             "epoch-never-over",
             "epoch-over-with-any-certificate",
-            "idle-primary-at-the-end-not-hurried",
+            "end-of-an-epoch-left-to-the-clients",
             "last-certificate-held-against-the-new-quorum",
             "last-certificate-under-the-new-keys",
-            "no-empty-batches-at-the-end",
             "nobody-is-shown-out-of-an-old-epoch",
-            "observer-never-becomes-a-replica",
             "observers-not-shown-what-is-stable",
-            "observers-vote-in-a-status",
             "votes-of-an-earlier-epoch-bind",
             "window-beyond-the-epoch",
         }
@@ -150,10 +165,8 @@ _FIRST: dict[str, frozenset[str]] = {
             "kind-not-signed",
             "later-votes-unbounded",
             "new-view-of-anyone",
-            "no-floor-under-a-primary",
             "opens-with-changes-for-other-views",
             "other-epochs-counted",
-            "past-new-view-entered",
             "primarys-own-prepare-counted",
             "proposed-requests-not-watched",
             "second-digest-accepted",
@@ -172,7 +185,6 @@ _FIRST: dict[str, frozenset[str]] = {
     ),
     "calm": frozenset(
         {
-            "floor-counts-no-work",
             "silence-never-suspected",
         }
     ),
@@ -182,6 +194,7 @@ _FIRST: dict[str, frozenset[str]] = {
             "bodies-of-proposals-forgotten",
             "certificates-pruned-above-the-checkpoint",
             "fetches-once-only",
+            "past-new-view-entered",
             "joins-the-highest",
             "last-new-view-pruned",
             "last-view-change-pruned",
@@ -230,6 +243,64 @@ def _make_late(schedule: Schedule) -> Schedule:
     return replace(schedule, steps=steps)
 
 
+def _lock(schedule: Schedule, number: int) -> Schedule:
+    """Let proposals be prepared by some and committed by nobody, view after view.
+
+    COMMITs are lost; so are, by turns of a view's length, the PREPAREs to some members and the
+    VIEW-CHANGEs of one. So certificates of several views for one height come together in V (F24).
+    """
+    random = Random(number)
+    steps = [Step(300, "lose", ("commit", "on", "*>*"), LOCK_MS * LOCK_TURNS)]
+    for turn in range(LOCK_TURNS):
+        victims = random.sample(range(schedule.nodes), schedule.nodes // 2)
+        links = tuple(f"*>{member}" for member in victims)
+        silent = f"{random.randrange(schedule.nodes)}>*"
+        at_ms = 300 + turn * LOCK_MS
+        steps.append(Step(at_ms, "lose", ("prepare", "on", *links), LOCK_MS))
+        steps.append(Step(at_ms, "lose", ("viewchange", "on", silent), LOCK_MS))
+    return _add_steps(schedule, steps)
+
+
+def _part(schedule: Schedule, number: int) -> Schedule:
+    """Cut one member off until it leaves the view alone, and crash it when it has caught up."""
+    member = 1 + number % (schedule.nodes - 1)
+    cut = Step(1500, "cut", (f"{member}|*",), 2500)
+    return _add_steps(schedule, [cut, Step(5000, "crash", (str(member),), 300)])
+
+
+def _add_steps(schedule: Schedule, added: Iterable[Step]) -> Schedule:
+    steps = sorted((*schedule.steps, *added), key=lambda step: step.at_ms)
+    return replace(schedule, steps=tuple(steps))
+
+
+def _add_crashes(schedule: Schedule, crashes: Iterable[tuple[int, int, int]]) -> Schedule:
+    """Let members be down: (member, at, for)."""
+    return _add_steps(
+        schedule, [Step(at_ms, "crash", (str(who),), for_ms) for who, at_ms, for_ms in crashes]
+    )
+
+
+def _add_directed(schedule: Schedule, mix: str, number: int) -> Schedule:
+    """Add what leads to a place that chance seldom finds.
+
+    The first primary is down while members change, so that an epoch begins with a view change; or
+    while the second one lies. All but a lying primary start again in the middle of its proposals.
+    """
+    turn = number // len(_LIES)
+    if mix == "members" and number % 2:
+        return _add_crashes(schedule, [(0, 1000, 4500)])
+    if mix == "views" and number % 3 == 0:
+        return _lock(schedule, number)
+    if mix == "views" and number % 3 == 1:
+        return _part(schedule, number)
+    if mix == "liars" and turn in BACKUP_TURNS:
+        return _add_crashes(schedule, [(0, CRASH_AT_MS, CRASH_FOR_MS)])
+    if mix == "liars" and turn == RESTART_TURN:
+        others = range(1, schedule.nodes)
+        return _add_crashes(schedule, [(who, 900 + 40 * who, 150) for who in others])
+    return schedule
+
+
 def hunting_schedule(seed: int) -> Schedule:
     """Return what a seed is made of.
 
@@ -238,7 +309,8 @@ def hunting_schedule(seed: int) -> Schedule:
     expires late.
     """
     number = _number_in_mix(seed)
-    schedule = draw_schedule(number, MIXES[mix_of(seed)](number))
+    mix = mix_of(seed)
+    schedule = _add_directed(draw_schedule(number, MIXES[mix](number)), mix, number)
     lie, turn = lie_of(seed), number // len(_LIES)
     if number % LATE_EVERY == LATE_EVERY - 1:
         schedule = _make_late(schedule)

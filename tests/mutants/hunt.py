@@ -27,8 +27,13 @@ def _on_alarm(number: int, frame: FrameType | None) -> None:
     raise EndlessError(f"no end after {SEED_CPU_SECONDS} s of processor time")
 
 
-def hunt(name: str, first: int, last: int, known: int | None = None) -> dict[str, object]:
-    """Return what killed the mutant: `seed` and `how`, or `seed` None; and the time it took."""
+def hunt(
+    name: str, first: int, last: int, known: int | None = None, tries: int | None = None
+) -> dict[str, object]:
+    """Return what killed the mutant: `seed` and `how`, or `seed` None; and the time it took.
+
+    Not more than `tries` seeds are run.
+    """
     mutant = ORIGINAL if name == ORIGINAL.name else MUTANTS[name]
     install(mutant)
     from tests.mutants.directed import hunting_schedule, order_seeds  # with the mutant in place
@@ -39,7 +44,7 @@ def hunt(name: str, first: int, last: int, known: int | None = None) -> dict[str
 
     signal.signal(signal.SIGVTALRM, _on_alarm)
     started = time.perf_counter()
-    for seed in order_seeds(first, last, name, known):
+    for seed in order_seeds(first, last, name, known)[:tries]:
         signal.setitimer(signal.ITIMER_VIRTUAL, SEED_CPU_SECONDS)
         try:
             simulation = Simulation(seed, schedule=hunting_schedule(seed))
@@ -55,5 +60,5 @@ def hunt(name: str, first: int, last: int, known: int | None = None) -> dict[str
 
 
 if __name__ == "__main__":
-    _known = int(sys.argv[4]) if len(sys.argv) > 4 else None
-    print(json.dumps(hunt(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), _known)))
+    _first, _last, _known, _tries = json.loads(sys.argv[2])
+    print(json.dumps(hunt(sys.argv[1], _first, _last, _known, _tries)))

@@ -32,11 +32,12 @@ def load_known() -> dict[str, int]:
     return known
 
 
-def hunt_apart(name: str, first: int, last: int, known: int | None = None) -> dict[str, Any]:
+def hunt_apart(
+    name: str, first: int, last: int, known: int | None = None, tries: int | None = None
+) -> dict[str, Any]:
     """Return what `hunt` says of a mutant, from a process of its own."""
-    command = [sys.executable, "-m", "tests.mutants.hunt", name, str(first), str(last)]
-    if known is not None and first <= known <= last:
-        command.append(str(known))
+    where = json.dumps((first, last, known, tries))
+    command = [sys.executable, "-m", "tests.mutants.hunt", name, where]
     done = subprocess.run(  # noqa: S603
         command, capture_output=True, text=True, check=False, cwd=ROOT
     )
@@ -56,6 +57,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--only", action="append", help="hunt only this mutant (repeat for more)")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds for each, from 0 up")
+    parser.add_argument("--tries", type=int, default=0, help="give up after N seeds (0: never)")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     parser.add_argument("--list", action="store_true", help="list the mutants and the rules")
     parser.add_argument("--fresh", action="store_true", help="try the seeds in order, none first")
@@ -77,18 +79,19 @@ def _print_list() -> None:
 
 
 def _hunt_all(
-    names: Sequence[str], seeds: int, jobs: int, known: Mapping[str, int], *, is_recording: bool
+    names: Sequence[str], options: argparse.Namespace, known: Mapping[str, int]
 ) -> list[dict[str, Any]]:
     answers = []
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(hunt_apart, name, 0, seeds - 1, known.get(name)) for name in names]
+    last, tries = options.seeds - 1, options.tries or None
+    with ThreadPoolExecutor(options.jobs) as pool:
+        futures = [pool.submit(hunt_apart, name, 0, last, known.get(name), tries) for name in names]
         for future in futures:
             answer = future.result()
             answers.append(answer)
             fate = "SURVIVED" if answer["seed"] is None else f"seed {answer['seed']}"
             how = repr(answer["how"])[1 : HOW_SHOWN + 1]
             print(f"{answer['name']:<42} {fate:<9} {answer['seconds']:6.1f} s  {how}", flush=True)
-            if is_recording and answer["seed"] is not None:
+            if options.record and answer["seed"] is not None:
                 _record(answer)
     return answers
 
@@ -113,9 +116,7 @@ def main(argv: Sequence[str]) -> int:
     )
     started = time.perf_counter()
     known = {} if arguments.fresh else load_known()
-    answers = _hunt_all(
-        names, arguments.seeds, arguments.jobs, known, is_recording=arguments.record
-    )
+    answers = _hunt_all(names, arguments, known)
     survivors = [answer["name"] for answer in answers if answer["seed"] is None]
     print(
         f"{len(names) - len(survivors)} killed, {len(survivors)} survived, in "

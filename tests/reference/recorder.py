@@ -6,9 +6,10 @@ that is found to be faulty in the run, because its disk has lied, is followed no
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from typing import Any
 
-from consensus.effects import Effect, Execute, Persist
+from consensus.effects import Effect, Execute, Persist, ReportEvidence
 from consensus.events import (
     BatchExecuted,
     BlockInstalled,
@@ -17,9 +18,42 @@ from consensus.events import (
     MessageReceived,
     StateInstalled,
 )
-from tests.reference.model import Reference
+from consensus.evidence import compute_content
+from consensus.messages import Checkpoint, Commit, NewView, Prepare, ViewChange
+from tests.reference.model import BreachError, Reference
 from tests.reference.neutral import Translator, certificate_tuple
 from tests.simulator.simulation import Simulation
+
+COMPARED = (Prepare, Commit, Checkpoint, ViewChange, NewView)
+LAST_COMPARED = 3
+
+
+class EvidenceCheck:
+    """Rule 50 at one node: who contradicts what it said a moment ago is reported, once."""
+
+    def __init__(self) -> None:
+        self._said: dict[int, deque[tuple[tuple[Any, ...], bytes]]] = {}
+        self._reported: set[tuple[Any, ...]] = set()
+
+    def look_at(self, member: Any, message: Any, effects: list[Effect]) -> None:
+        """Compare a message with the last ones of its signer."""
+        if type(message) not in COMPARED or message.epoch != member.config.epoch:
+            return
+        found = [item.evidence for item in effects if isinstance(item, ReportEvidence)]
+        self._reported.update(self._subject(item.first) for item in found)
+        subject = self._subject(message)
+        content = compute_content(message, member.config.chain_id)
+        said = self._said.setdefault(message.signer, deque(maxlen=LAST_COMPARED))
+        differs = any(known == subject and other != content for known, other in said)
+        if differs and subject not in self._reported and not member.replica.is_halted:
+            raise BreachError(f"node {member.index} keeps no evidence of {subject} (rule 50)")
+        said.append((subject, content))
+
+    @staticmethod
+    def _subject(message: Any) -> tuple[Any, ...]:
+        kind = type(message).__name__
+        view, height = getattr(message, "view", None), getattr(message, "height", None)
+        return kind, message.epoch, message.signer, view, height
 
 
 class Recorder:
@@ -29,6 +63,7 @@ class Recorder:
         self.reference = Reference()
         self._inner = simulation.invariants
         self._digests: dict[tuple[int, int], bytes] = {}
+        self._evidence: dict[int, EvidenceCheck] = defaultdict(EvidenceCheck)
         config = simulation.nodes[0].config
         self._translator = Translator(config.chain_id)
         simulation.invariants = self  # type: ignore[assignment]
@@ -42,6 +77,7 @@ class Recorder:
 
     def on_start(self, member: Any, head: ChainHead) -> None:
         """A member starts."""
+        self._evidence.pop(member.index, None)
         self._inner.on_start(member, head)
         config, certificate = member.config, None
         if head.certificate is not None:
@@ -67,6 +103,8 @@ class Recorder:
             pending = event.epochs.pending[0] if event.epochs.pending else None
             self._feed(member, "state", certificate_tuple(event.certificate), pending)
         self._inner.on_event(member, wall_ms, event, effects)
+        if isinstance(event, MessageReceived) and member.is_voter:
+            self._evidence[member.index].look_at(member, event.message, effects)
 
     def _feed_block(self, member: Any, verb: str, event: Any, digest: bytes) -> None:
         pending = event.epochs.pending[0] if event.epochs.pending else None
