@@ -245,8 +245,15 @@ def _check_terms(state: Overlay, consent: Consent, time_ms: int) -> None:
     if get_member(state, consent.recipient) is None:
         raise Rejected(Code.MEMBER_UNKNOWN, f"recipient {consent.recipient} is not a member")
     for category in consent.categories:
-        if state.get(CATEGORIES, category.encode()) is None:
+        known = state.get(CATEGORIES, category.encode())
+        if known is None:
             raise Rejected(Code.CATEGORY_UNKNOWN, f"category {category} is not known")
+        # PIPL: who is named in such records gives a consent of his own.
+        if known["has_natural_person"] and known["access"] == "AUT" and not consent.persons:
+            raise Rejected(
+                Code.CONSENT_CAP,
+                f"{category} names natural persons: field persons must name those who agreed",
+            )
     cap = CAPS[consent.purpose]
     range_days = consent.to_day - consent.from_day + 1
     valid_ms = consent.expires_ms - consent.starts_ms

@@ -146,6 +146,7 @@ def test_a_recipient_asks_and_the_company_answers(desk: Desk) -> None:
         ({"expires_ms": TODAY * MS_A_DAY}, Code.CONSENT_CAP),
         ({"mode": "store"}, Code.CONSENT_CAP),
         ({"purpose": "curiosity"}, Code.BODY_MALFORMED),
+        ({"categories": ("C044", "C060")}, Code.CONSENT_CAP),
         ({"categories": ()}, Code.BODY_MALFORMED),
         ({"surprise": 1}, Code.BODY_MALFORMED),
         ({"from_day": "2020-01-01"}, Code.BODY_MALFORMED),
@@ -156,6 +157,12 @@ def test_terms_that_are_refused(desk: Desk, changes: dict[str, Any], code: Code)
     with refused(code):
         desk.send(sender, "consent.grant", **terms(**changes))
     assert desk.ask(SELLER, "consent.list", company=SELLER)["consents"] == []
+
+
+def test_records_that_name_persons_want_their_consent_too(desk: Desk) -> None:
+    granted = {"categories": ("C060",), "persons": ("Li Ming",)}
+    assert desk.send(SELLER, "consent.grant", **terms(**granted))["state"] == "ACTIVE"
+    assert basis(desk, "C060")
 
 
 def test_the_same_terms_twice_are_refused_while_the_first_live(desk: Desk) -> None:

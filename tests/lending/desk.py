@@ -34,7 +34,7 @@ MEMBERS_OF_DESK = {
 
 
 class Desk:
-    """A state with members, three companies and two categories, on a day of its own."""
+    """A state with members, three companies and three categories, on a day of its own."""
 
     def __init__(self, handlers: Mapping[str, Handler], queries: Mapping[str, Query]) -> None:
         self.handlers = handlers
@@ -51,8 +51,9 @@ class Desk:
         for company in COMPANIES:
             key = CompanyKey(bytes(32), "Company", "D01", 1)
             self.state.put(COMPANY_KEYS, company.encode(), key.to_value())
-        for category in ("C044", "C028"):
-            self.state.put(CATEGORIES, category.encode(), (category,))
+        for category, is_personal in (("C044", False), ("C028", False), ("C060", True)):
+            value = {"id": category, "access": "AUT", "has_natural_person": is_personal}
+            self.state.put(CATEGORIES, category.encode(), value)
         self.state.commit()
 
     @property
