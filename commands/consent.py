@@ -45,7 +45,11 @@ def command() -> None:
 @click.option("--to", "to_day", type=DAY, help="Last day of the data (default: today).")
 @click.option("--days", default=30, show_default=True, help="Days for which it is valid.")
 @click.option("--fetch", default="once", show_default=True, type=click.Choice(["once", "periodic"]))
+@click.option("--looks", type=click.IntRange(1, 31), help="Looks a month (default: 1).")
 @click.option("--store-days", default=0, help="Days it may keep the data (0: view).")
+@click.option(
+    "--person", "persons", multiple=True, help="Who is named in the records and agrees; repeatable."
+)
 @identity_option
 @json_option
 @click.pass_context
@@ -59,11 +63,16 @@ def grant(
     to_day: int | None,
     days: int,
     fetch: str,
+    looks: int | None,
     store_days: int,
+    persons: tuple[str, ...],
     identity: str,
     as_json: bool,
 ) -> None:
-    """Let RECIPIENT see categories of COMPANY's records for a purpose and a time."""
+    """Let RECIPIENT see categories of COMPANY's records for a purpose and a time.
+
+    Categories that name natural persons want their consent too: --person for each who gave it.
+    """
     with open_session(context, identity) as session:
         now = session.time_ms()
         last = to_day if to_day is not None else now // _MS_A_DAY
@@ -82,6 +91,10 @@ def grant(
         }
         if store_days:
             body["data_life_days"] = store_days
+        if looks is not None:
+            body["looks_a_month"] = looks
+        if persons:
+            body["persons"] = sorted(set(persons))
         outcome = session.send("consent.grant", body)
     made = outcome.data.get("consent", "") if isinstance(outcome.data, dict) else ""
     report(outcome, as_json, f"consent {made}: {recipient} may see {', '.join(body['categories'])}")
