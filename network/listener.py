@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,10 @@ from ledger.errors import Code, LocalError, RemoteError
 from network.tls import PEER_PROTOCOL, SecureStream, TlsEndpoint
 
 log = logging.getLogger(__name__)
+
+# So many file descriptors are kept for the node's own files: whoever would take one of the last is
+# sent away, so that a crowd of clients never keeps the database from opening a file (F48).
+RESERVED_DESCRIPTORS = 16
 
 Serve = Callable[[SecureStream], Awaitable[None]]
 
@@ -84,6 +89,12 @@ class Listener:
             task_status.started(bound)
 
     async def _accept(self, stream: trio.SocketStream) -> None:
+        # The system gives the lowest number that is free: a high one says how many are left.
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most - stream.socket.fileno() <= RESERVED_DESCRIPTORS:
+            self.counters.refused += 1
+            await trio.aclose_forcefully(stream)
+            return
         try:
             address = str(stream.socket.getpeername()[0])
         except OSError:

@@ -40,6 +40,7 @@ def _check_erasing(province: Province, company: str) -> None:
     done = province.command(*named)
     assert done.exit_code == 0, done.output
     assert "1 records of C044" in done.output
+    province.check_well()  # every node has the block of the order
     after = json.loads(province.command(*about).stdout)["records"][0]
     assert (after["status"], after["fields"], after["code"]) == ("ERASED", None, 2116)
     assert province.command(*named).exit_code == 1  # not there any more

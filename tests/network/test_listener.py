@@ -11,7 +11,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from ledger.errors import Code, LocalError
 from network.connection import open_connection
 from network.gateway import Gateway
-from network.listener import Listener, ListenerLimits
+from network.listener import RESERVED_DESCRIPTORS, Listener, ListenerLimits
 from network.profile import NodeAddress
 from network.tls import PEER_PROTOCOL, SecureStream
 from network.wire import Request
@@ -140,3 +140,21 @@ def test_crowd_of_silent_connections_does_not_keep_a_member_out(consortium: Cons
             nursery.cancel_scope.cancel()
 
     run(attempt, clock)
+
+
+def test_f48_last_descriptors_are_kept_for_the_nodes_own_files(
+    consortium: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def attempt() -> None:
+        listener = Listener(consortium.node("tax"), Seen().serve, Seen().serve)
+        async with trio.open_nursery() as nursery:
+            port = await nursery.start(listener.run, "127.0.0.1", 0)
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            few = stream.socket.fileno() + RESERVED_DESCRIPTORS
+            monkeypatch.setattr("resource.getrlimit", lambda _: (few, few))
+            async with stream, await trio.open_tcp_stream("127.0.0.1", port) as late:
+                assert await late.receive_some() == b""
+            assert listener.counters.refused == 1
+            nursery.cancel_scope.cancel()
+
+    run(attempt)
