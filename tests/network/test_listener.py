@@ -154,7 +154,7 @@ def test_f48_last_descriptors_are_kept_for_the_nodes_own_files(
             monkeypatch.setattr("resource.getrlimit", lambda _: (few, few))
             async with stream, await trio.open_tcp_stream("127.0.0.1", port) as late:
                 assert await late.receive_some() == b""
-            assert listener.counters.refused == 1
+            assert listener.counters.refused >= 1
             nursery.cancel_scope.cancel()
 
     run(attempt)
