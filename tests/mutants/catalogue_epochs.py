@@ -145,16 +145,6 @@ CHANGES = (
 
 WATCHED = (
     one(
-        "proposed-requests-not-watched",
-        [22],
-        (
-            _WATCH,
-            "if digest not in pool.watched and (is_ready or digest in pool.in_batch):",
-            "if digest not in pool.watched and is_ready:",
-        ),
-        "not done within the bound",
-    ),
-    one(
         "contradictions-elsewhere-not-met",
         [50],
         (

@@ -25,6 +25,7 @@ BACKUP_TURNS = (2, 4, 5)  # in which the second primary tells the lie, and the f
 CRASH_AT_MS, CRASH_FOR_MS = 700, 2500
 RESTART_TURN = 3
 BUSY_TURNS = (*BACKUP_TURNS, RESTART_TURN)
+PART_TURN = 1
 LOCK_MS, LOCK_TURNS = 1_500, 4
 _LIES = tuple(sorted(BEHAVIOURS))
 
@@ -45,7 +46,9 @@ _VIEW_FAULTS = (
 
 def _views(seed: int) -> Options:
     """Many views in a row, for one reason or another."""
-    faults = _VIEW_FAULTS[seed % len(_VIEW_FAULTS)]
+    faults = _VIEW_FAULTS[seed // 2 % len(_VIEW_FAULTS)]
+    if seed % 3 == PART_TURN:
+        faults = {"reorder"}  # the rest goes on while one is parted from it
     is_late = seed % LATE_EVERY == LATE_EVERY - 1
     return Options(
         nodes=SIZES[seed // len(_VIEW_FAULTS) % len(SIZES)],
@@ -133,7 +136,6 @@ _BY_LIE: dict[str, tuple[str, ...]] = {
     "late-batch-accepted": ("propose invalid",),
     "early-batch-accepted": ("propose unfit", "run ahead"),
     "contradictions-elsewhere-not-met": ("open twice", "flood", "show two view changes"),
-    "proposed-requests-not-watched": ("tell both", "equivocate"),
 }
 _FIRST: dict[str, frozenset[str]] = {
     "members": frozenset(
@@ -244,28 +246,30 @@ def _make_late(schedule: Schedule) -> Schedule:
 
 
 def _lock(schedule: Schedule, number: int) -> Schedule:
-    """Let proposals be prepared by some and committed by nobody, view after view.
+    """Let proposals be prepared by one member and committed by nobody, view after view.
 
-    COMMITs are lost; so are, by turns of a view's length, the PREPAREs to some members and the
-    VIEW-CHANGEs of one. So certificates of several views for one height come together in V (F24).
+    COMMITs are lost, and by turns of a view's length the PREPAREs to all but one member; every
+    second turn its VIEW-CHANGE too. So another batch takes the height, and certificates of two
+    views and two digests come together in V (F24).
     """
     random = Random(number)
     steps = [Step(300, "lose", ("commit", "on", "*>*"), LOCK_MS * LOCK_TURNS)]
     for turn in range(LOCK_TURNS):
-        victims = random.sample(range(schedule.nodes), schedule.nodes // 2)
-        links = tuple(f"*>{member}" for member in victims)
-        silent = f"{random.randrange(schedule.nodes)}>*"
+        chosen = random.randrange(schedule.nodes)
+        links = tuple(f"*>{other}" for other in range(schedule.nodes) if other != chosen)
         at_ms = 300 + turn * LOCK_MS
         steps.append(Step(at_ms, "lose", ("prepare", "on", *links), LOCK_MS))
-        steps.append(Step(at_ms, "lose", ("viewchange", "on", silent), LOCK_MS))
+        if turn % 2 == 0:
+            steps.append(Step(at_ms, "lose", ("viewchange", "on", f"{chosen}>*"), LOCK_MS + 600))
     return _add_steps(schedule, steps)
 
 
 def _part(schedule: Schedule, number: int) -> Schedule:
-    """Cut one member off until it leaves the view alone, and crash it when it has caught up."""
+    """Cut one member off until it leaves the view alone; crash it now and then as it catches up."""
     member = 1 + number % (schedule.nodes - 1)
-    cut = Step(1500, "cut", (f"{member}|*",), 2500)
-    return _add_steps(schedule, [cut, Step(5000, "crash", (str(member),), 300)])
+    cut = Step(1200 + 97 * number % 900, "cut", (f"{member}|*",), 2500)
+    crashes = [Step(at_ms, "crash", (str(member),), 100) for at_ms in range(4300, 6200, 450)]
+    return _add_steps(schedule, [cut, *crashes])
 
 
 def _add_steps(schedule: Schedule, added: Iterable[Step]) -> Schedule:
@@ -288,10 +292,12 @@ def _add_directed(schedule: Schedule, mix: str, number: int) -> Schedule:
     """
     turn = number // len(_LIES)
     if mix == "members" and number % 2:
-        return _add_crashes(schedule, [(0, 1000, 4500)])
+        schedule = _add_crashes(schedule, [(0, 1000, 4500)])
+    if mix == "members" and number % 4 == 3:  # where nobody lies nothing is verified
+        return replace(schedule, liars=(LiarLine(schedule.nodes - 1, ("replay",)),))
     if mix == "views" and number % 3 == 0:
         return _lock(schedule, number)
-    if mix == "views" and number % 3 == 1:
+    if mix == "views" and number % 3 == PART_TURN:
         return _part(schedule, number)
     if mix == "liars" and turn in BACKUP_TURNS:
         return _add_crashes(schedule, [(0, CRASH_AT_MS, CRASH_FOR_MS)])
@@ -324,8 +330,8 @@ def hunting_schedule(seed: int) -> Schedule:
     return replace(schedule, liars=liars)
 
 
-def order_seeds(first: int, last: int, name: str, known: int | None) -> list[int]:
-    """Return the seeds in the order of the hunt for a mutant: known, of its mix, all others."""
+def order_seeds(count: int, name: str, known: int | None) -> list[int]:
+    """Return `count` seeds in the order of the hunt for a mutant: known, of its mix, all others."""
     mix = next((mix for mix, names in _FIRST.items() if name in names), "")
     lies = _BY_LIE.get(name, ())
 
@@ -333,4 +339,4 @@ def order_seeds(first: int, last: int, name: str, known: int | None) -> list[int
         is_told = lie_of(seed) in lies
         return seed != known, not is_told, mix_of(seed) != mix, seed
 
-    return sorted(range(first, last + 1), key=rank)
+    return sorted(range(count), key=rank)

@@ -1,8 +1,8 @@
 """Runs the simulator seed by seed on one mutant, in a process of its own, until a seed kills it.
 
-The seed that has killed it before comes first, then those of the mutant's mix, then all others
-(`directed` says what a seed is made of). Beside the simulator's checkers the reference model judges
-every vote. A run that takes too much processor time counts as killed: it does not end.
+`directed` says what a seed is made of, and `main` in which order they come. Beside the simulator's
+checkers the reference model judges every vote. A run that takes too much processor time counts as
+killed: it does not end.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 from tests.mutants.catalogue import MUTANTS, ORIGINAL
@@ -27,16 +28,11 @@ def _on_alarm(number: int, frame: FrameType | None) -> None:
     raise EndlessError(f"no end after {SEED_CPU_SECONDS} s of processor time")
 
 
-def hunt(
-    name: str, first: int, last: int, known: int | None = None, tries: int | None = None
-) -> dict[str, object]:
-    """Return what killed the mutant: `seed` and `how`, or `seed` None; and the time it took.
-
-    Not more than `tries` seeds are run.
-    """
+def hunt(name: str, seeds: Sequence[int]) -> dict[str, object]:
+    """Return what killed the mutant: `seed` and `how`, or `seed` None; and the time it took."""
     mutant = ORIGINAL if name == ORIGINAL.name else MUTANTS[name]
     install(mutant)
-    from tests.mutants.directed import hunting_schedule, order_seeds  # with the mutant in place
+    from tests.mutants.directed import hunting_schedule  # with the mutant in place
     from tests.reference.model import BreachError
     from tests.reference.recorder import Recorder
     from tests.simulator.main import BROKEN
@@ -44,7 +40,7 @@ def hunt(
 
     signal.signal(signal.SIGVTALRM, _on_alarm)
     started = time.perf_counter()
-    for seed in order_seeds(first, last, name, known)[:tries]:
+    for seed in seeds:
         signal.setitimer(signal.ITIMER_VIRTUAL, SEED_CPU_SECONDS)
         try:
             simulation = Simulation(seed, schedule=hunting_schedule(seed))
@@ -60,5 +56,4 @@ def hunt(
 
 
 if __name__ == "__main__":
-    _first, _last, _known, _tries = json.loads(sys.argv[2])
-    print(json.dumps(hunt(sys.argv[1], _first, _last, _known, _tries)))
+    print(json.dumps(hunt(sys.argv[1], json.loads(sys.argv[2]))))

@@ -32,7 +32,7 @@ SAMPLE = (
 @pytest.mark.parametrize("name", SAMPLE)
 def test_known_seed_kills_mutant(name):
     seed = load_known()[name]
-    answer = hunt_apart(name, seed, seed)
+    answer = hunt_apart(name, [seed])
     assert answer["seed"] == seed, answer["how"]
 
 
@@ -42,11 +42,11 @@ def test_known_seeds_are_of_mutants_and_within_the_hunt():
 
 
 def test_seeds_are_tried_in_the_order_of_the_hunt():
-    order = order_seeds(0, 999, "epoch-never-over", 7)
+    order = order_seeds(1000, "epoch-never-over", 7)
     assert order[0] == 7
     assert {mix_of(seed) for seed in order[1:100]} == {"members"}
     assert sorted(order) == list(range(1000))
-    told = order_seeds(0, 999, "anyone-may-propose", None)
+    told = order_seeds(1000, "anyone-may-propose", None)
     assert {lie_of(seed) for seed in told[:10]} == {"usurp"}
 
 
@@ -58,7 +58,7 @@ def test_each_lie_is_told_alone_and_beside_others():
 
 
 def test_the_original_survives():
-    assert hunt_apart(ORIGINAL.name, 0, 8)["how"] == ""
+    assert hunt_apart(ORIGINAL.name, range(8))["how"] == ""
 
 
 def test_there_are_enough_mutants_and_each_has_its_name():
