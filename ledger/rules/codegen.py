@@ -56,7 +56,7 @@ _OPERATION_NAMES = {operation: f"op{index}" for index, operation in enumerate(OP
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
+class Emitted:
     """The source of one node, the range of its value, and whether it may raise."""
 
     text: str
@@ -66,10 +66,10 @@ class _Code:
 
 def generate(trees: Sequence[Tree]) -> tuple[Generated, ...]:
     """Return for each tree the function from facts, all present and in range, to its value."""
-    names: dict[str, Any] = dict(_HELPERS)
+    names: dict[str, Any] = dict(HELPERS)
     lines = ["def make():", "    return ("]
     for tree in trees:
-        emitter = _Emitter(names)
+        emitter = Emitter(names)
         lines.append(f"        lambda f: {emitter.emit(tree).text},")
     lines.append("    )")
     code = compile("\n".join(lines), "<smartrule/1>", "exec")
@@ -78,28 +78,28 @@ def generate(trees: Sequence[Tree]) -> tuple[Generated, ...]:
     return functions
 
 
-class _Emitter:
+class Emitter:
     """Emits one tree; operations that it calls are put into `names`."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self._names = names
 
-    def emit(self, tree: Tree) -> _Code:
+    def emit(self, tree: Tree) -> Emitted:
         """Return the source of `tree` as one parenthesised Python expression."""
         match tree:
             case Constant():
                 is_int = type(tree.value) is int
-                return _Code(
+                return Emitted(
                     f"({tree.value!r})", (tree.value, tree.value) if is_int else FULL, False
                 )
             case Fact():
                 low = intervals.FULL[0] if tree.minimum is None else tree.minimum
                 high = intervals.FULL[1] if tree.maximum is None else tree.maximum
-                return _Code(f"f[{tree.name!r}]", (low, high), False)
+                return Emitted(f"f[{tree.name!r}]", (low, high), False)
             case HasFact():
-                return _Code("True", FULL, False)
+                return Emitted("True", FULL, False)
             case Local():
-                return _Code(f"v{tree.slot}", FULL, False)
+                return Emitted(f"v{tree.slot}", FULL, False)
             case Logic():
                 return self._emit_logic(tree)
             case Choose():
@@ -109,80 +109,80 @@ class _Emitter:
             case Loop():
                 return self._emit_loop(tree)
 
-    def _emit_logic(self, tree: Logic) -> _Code:
+    def _emit_logic(self, tree: Logic) -> Emitted:
         left, right = self.emit(tree.left), self.emit(tree.right)
         may_fail = left.may_fail or right.may_fail
         if not left.may_fail:
             word = "or" if tree.absorbing else "and"
-            return _Code(f"({left.text} {word} {right.text})", FULL, may_fail)
+            return Emitted(f"({left.text} {word} {right.text})", FULL, may_fail)
         helper = "either" if tree.absorbing else "both"
-        return _Code(f"{helper}(lambda: {left.text}, lambda: {right.text})", FULL, True)
+        return Emitted(f"{helper}(lambda: {left.text}, lambda: {right.text})", FULL, True)
 
-    def _emit_choice(self, tree: Choose) -> _Code:
+    def _emit_choice(self, tree: Choose) -> Emitted:
         condition = self.emit(tree.condition)
         chosen, otherwise = self.emit(tree.chosen), self.emit(tree.otherwise)
-        return _Code(
+        return Emitted(
             f"({chosen.text} if {condition.text} else {otherwise.text})",
             intervals.hull(chosen.range, otherwise.range),
             condition.may_fail or chosen.may_fail or otherwise.may_fail,
         )
 
-    def _emit_operation(self, tree: Apply) -> _Code:
+    def _emit_operation(self, tree: Apply) -> Emitted:
         arguments = [self.emit(argument) for argument in tree.arguments]
         may_fail = any(argument.may_fail for argument in arguments)
         texts = [argument.text for argument in arguments]
         if tree.operation in _INFIX:
-            return _Code(f"({texts[0]} {_INFIX[tree.operation]} {texts[1]})", FULL, may_fail)
+            return Emitted(f"({texts[0]} {_INFIX[tree.operation]} {texts[1]})", FULL, may_fail)
         if tree.operation == "not":
-            return _Code(f"(not {texts[0]})", FULL, may_fail)
+            return Emitted(f"(not {texts[0]})", FULL, may_fail)
         if tree.type.kind is Kind.INT:
             ranges = [argument.range for argument in arguments]
             return self._emit_integer(tree.operation, texts, ranges, may_fail)
         fails = may_fail or tree.operation not in _NEVER_FAIL
-        return _Code(self._call(tree.operation, texts), FULL, fails)
+        return Emitted(self._call(tree.operation, texts), FULL, fails)
 
     def _emit_integer(
         self, operation: str, texts: list[str], ranges: list[Range], may_fail: bool
-    ) -> _Code:
+    ) -> Emitted:
         found, is_safe = intervals.bound(operation, ranges)
         may_fail = may_fail or not (is_safe or operation in _NEVER_FAIL)
         if operation == "same":
-            return _Code(texts[0], found, may_fail)
+            return Emitted(texts[0], found, may_fail)
         if operation in _ARITHMETIC:
             text = _ARITHMETIC[operation].format(*texts)
-            return _Code(text if is_safe else f"checked{text}", found, may_fail)
+            return Emitted(text if is_safe else f"checked{text}", found, may_fail)
         if is_safe and operation in _UNSIGNED and all(low >= 0 for low, _ in ranges):
-            return _Code(_UNSIGNED[operation].format(*texts), found, may_fail)
-        return _Code(self._call(operation, texts), found, may_fail)
+            return Emitted(_UNSIGNED[operation].format(*texts), found, may_fail)
+        return Emitted(self._call(operation, texts), found, may_fail)
 
     def _call(self, operation: str, texts: list[str]) -> str:
         name = _OPERATION_NAMES[operation]
         self._names[name] = OPERATIONS[operation]
         return f"{name}({', '.join(texts)})"
 
-    def _emit_loop(self, tree: Loop) -> _Code:
+    def _emit_loop(self, tree: Loop) -> Emitted:
         subject = self.emit(tree.subject)
         items = subject.text
         if tree.subject.type.kind is Kind.MAP:
             items = f"sorted({items})"
         variable = f"v{tree.slot}"
-        true = _Code("True", FULL, False)
+        true = Emitted("True", FULL, False)
         condition = self.emit(tree.condition) if tree.condition is not None else true
         result = self.emit(tree.result) if tree.result is not None else None
         may_fail = subject.may_fail or condition.may_fail
         if tree.macro in ("all", "exists"):
             if condition.may_fail:
                 text = f"{tree.macro}_of({items}, lambda {variable}: {condition.text})"
-                return _Code(text, FULL, True)
+                return Emitted(text, FULL, True)
             word = "all" if tree.macro == "all" else "any"
-            return _Code(f"{word}({condition.text} for {variable} in {items})", FULL, may_fail)
+            return Emitted(f"{word}({condition.text} for {variable} in {items})", FULL, may_fail)
         if tree.macro == "exists_one":
             counted = f"sum(1 for {variable} in {items} if {condition.text})"
-            return _Code(f"({counted} == 1)", FULL, may_fail)
+            return Emitted(f"({counted} == 1)", FULL, may_fail)
         kept = variable if result is None else result.text
         may_fail = may_fail or (result is not None and result.may_fail)
         text = f"tuple([{kept} for {variable} in {items} if {condition.text}])"
-        return _Code(text, FULL, may_fail)
+        return Emitted(text, FULL, may_fail)
 
 
 def _both(left: Callable[[], bool], right: Callable[[], bool]) -> bool:
@@ -236,7 +236,7 @@ def _find(items: Iterable[Any], condition: Callable[[Any], bool], sought: bool) 
     return False
 
 
-_HELPERS: dict[str, Any] = {
+HELPERS: dict[str, Any] = {
     "checked": checked,
     "both": _both,
     "either": _either,

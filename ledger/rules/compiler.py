@@ -46,11 +46,16 @@ class Expression:
     """An accepted expression; `cost` is charged before it is evaluated."""
 
     source: str
-    type: Type
+    tree: Tree
     cost: int
     reads: frozenset[str]
     interpret: Generated  # for any facts
     run: Generated  # only when all of `reads` are present and in range
+
+    @property
+    def type(self) -> Type:
+        """The static type of its value."""
+        return self.tree.type
 
     def evaluate(self, facts: Mapping[str, Any]) -> Any:
         """Return the value on facts inside their declared ranges; raise `EvalError`."""
@@ -83,7 +88,7 @@ def compile_together(checked: Sequence[Checked]) -> tuple[Expression, ...]:
     """Return the expressions with their evaluators."""
     generated = generate([item.tree for item in checked])
     return tuple(
-        Expression(item.source, item.type, item.cost, item.reads, build_evaluator(item.tree), run)
+        Expression(item.source, item.tree, item.cost, item.reads, build_evaluator(item.tree), run)
         for item, run in zip(checked, generated, strict=True)
     )
 

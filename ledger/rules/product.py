@@ -16,7 +16,14 @@ from ledger.encoding import encode
 from ledger.rules.checker import Environment
 from ledger.rules.compiler import Checked, Expression, check_expression, compile_together
 from ledger.rules.decision import FAIL, Decision, Outcome, Reason
-from ledger.rules.documents import MAX_VERSION, Table, hash_source, load_document, read_parameters
+from ledger.rules.documents import (
+    MAX_VERSION,
+    REASON,
+    Table,
+    hash_source,
+    load_document,
+    read_parameters,
+)
 from ledger.rules.failures import ErrorKind, EvalError
 from ledger.rules.features import AS_OF, Feature, accept_facts
 from ledger.rules.limits import MAX_BANDS, MAX_CONDITIONS
@@ -85,6 +92,16 @@ class Repayment:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome and what it rests on; `terms` of a grant: limit and amount (fen), rate (bp)."""
+
+    outcome: Outcome
+    reasons: list[Reason]
+    missing: set[str]
+    terms: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
     """A registered product."""
 
@@ -127,18 +144,33 @@ class Product:
         known = accept_facts(self.features, facts)
         score = self.scorecard.score_accepted(known)
         reasons, missing = self._check_conditions(known)
+        digest = hashlib.sha256(encode(known)).digest()
+        return self.conclude(known, score, reasons, missing, digest)
+
+    def conclude(
+        self,
+        known: Mapping[str, FactValue],
+        score: Score,
+        reasons: list[Reason],
+        missing: set[str],
+        digest: bytes,
+    ) -> Decision:
+        """Return the decision once the conditions were looked at.
+
+        `known` are accepted facts, at least those of `features`; `reasons` and `missing` what the
+        conditions gave, and are added to; `digest` is of the facts among `features`.
+        """
         if any(reason.result == FAIL for reason in reasons):
-            return self._close(known, score, Outcome.DECLINE, reasons, missing)
+            return self._close(known, score, digest, Verdict(Outcome.DECLINE, reasons, missing))
         if score.is_referred:
-            absent = self.scorecard.inputs - known.keys()
             inputs = (("missing", score.missing_count),)
             reasons.append(
                 Reason(self.scorecard.refer_reason, "score", str(ErrorKind.MISSING), inputs)
             )
-            missing |= absent
+            missing |= self.scorecard.inputs - known.keys()
         if reasons:
-            return self._close(known, score, Outcome.REFER, reasons, missing)
-        return self._decide_terms(known, score)
+            return self._close(known, score, digest, Verdict(Outcome.REFER, reasons, missing))
+        return self._close(known, score, digest, self.find_terms(known, score))
 
     def _check_conditions(self, known: Mapping[str, FactValue]) -> tuple[list[Reason], set[str]]:
         """Return a reason for each condition that does not hold, and the facts that lack."""
@@ -153,33 +185,33 @@ class Product:
                 result = str(error.kind)
                 if error.kind is ErrorKind.MISSING:
                     missing |= condition.when.reads - known.keys()
-            inputs = _inputs_of(condition.when, known)
+            inputs = inputs_of(condition.when, known)
             reasons.append(Reason(condition.reason, condition.id, result, inputs))
         return reasons, missing
 
-    def _decide_terms(self, known: Mapping[str, FactValue], score: Score) -> Decision:
-        """Decide on score, limit and amount, all conditions holding."""
+    def find_terms(self, known: Mapping[str, FactValue], score: Score) -> Verdict:
+        """Return what score, limit and amount say, all conditions holding and none referring."""
         index = bisect_right(self.bands, score.points, key=lambda band: band.lower)
         band = self.bands[max(index - 1, 0)]
         if band.rate_bp is None:
             reason = Reason(band.reason, "score", FAIL, (("score", score.points),))
-            return self._close(known, score, Outcome.DECLINE, [reason], set())
+            return Verdict(Outcome.DECLINE, [reason], set())
         limit = self._compute_limit(known)
         if isinstance(limit, Reason):
             outcome = Outcome.DECLINE if limit.result == FAIL else Outcome.REFER
             missing = set(self.limit.amount.reads) if outcome is Outcome.REFER else set()
-            return self._close(known, score, outcome, [limit], missing - known.keys())
+            return Verdict(outcome, [limit], missing - known.keys())
         asked = known.get(AMOUNT)
         if asked is None or int(asked) <= 0:
             kind = ErrorKind.MISSING if asked is None else ErrorKind.RANGE
             reason = Reason(self.limit.reason, "amount", str(kind), ((AMOUNT, asked),))
-            return self._close(known, score, Outcome.REFER, [reason], {AMOUNT} - known.keys())
+            return Verdict(Outcome.REFER, [reason], {AMOUNT} - known.keys())
         terms = (limit, min(int(asked), limit), band.rate_bp)
-        return self._close(known, score, Outcome.GRANT, [], set(), terms)
+        return Verdict(Outcome.GRANT, [], set(), terms)
 
     def _compute_limit(self, known: Mapping[str, FactValue]) -> int | Reason:
         """Return the limit in fen, or the reason why there is none."""
-        inputs = _inputs_of(self.limit.amount, known)
+        inputs = inputs_of(self.limit.amount, known)
         try:
             raw: int = self.limit.amount.evaluate(known)
         except EvalError as error:
@@ -193,17 +225,15 @@ class Product:
         self,
         known: Mapping[str, FactValue],
         score: Score,
-        outcome: Outcome,
-        reasons: list[Reason],
-        missing: set[str],
-        terms: tuple[int, int, int] | None = None,
+        digest: bytes,
+        verdict: Verdict,
     ) -> Decision:
-        limit_fen, amount_fen, rate_bp = terms or (None, None, None)
+        limit_fen, amount_fen, rate_bp = verdict.terms or (None, None, None)
         as_of = known.get(AS_OF)
         return Decision(
-            outcome=outcome,
-            reasons=tuple(reasons),
-            missing=tuple(sorted(missing)),
+            outcome=verdict.outcome,
+            reasons=tuple(verdict.reasons),
+            missing=tuple(sorted(verdict.missing)),
             score=score.points,
             score_reasons=score.reasons,
             limit_fen=limit_fen,
@@ -214,13 +244,14 @@ class Product:
             schema=self.schema_ref,
             scorecard=self.scorecard_ref,
             as_of=None if as_of is None else int(as_of),
-            features_digest=hashlib.sha256(encode(known)).digest(),
+            features_digest=digest,
         )
 
 
-def _inputs_of(
+def inputs_of(
     expression: Expression, known: Mapping[str, FactValue]
 ) -> tuple[tuple[str, FactValue | None], ...]:
+    """Return what an expression reads, by name, with None for what is not known."""
     return tuple((name, known.get(name)) for name in sorted(expression.reads))
 
 
@@ -362,7 +393,7 @@ def _read_band(table: Table, row: list[object], index: int) -> Band:
         table.refuse("bands", form, index)
     lower = table.check_integer(row[0], "bands", INT_MIN, INT_MAX, index, 0)
     if len(row) == 3:
-        if row[1] != DECLINE_WORD or not row[2]:
+        if row[1] != DECLINE_WORD or REASON.fullmatch(str(row[2])) is None:
             table.refuse("bands", form, index)
         return Band(lower, None, str(row[2]))
     parsed = parse_quantity(str(row[1]))
