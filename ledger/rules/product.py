@@ -50,12 +50,13 @@ MAX_PERIOD_MONTHS = 12
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition and the code of its failure."""
+    """One condition and the code of its failure; `text_zh` may be empty."""
 
     id: str
     when: Expression
     reason: str
     text: str
+    text_zh: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Limit:
     minimum_fen: int
     reason: str
     text: str
+    text_zh: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class Product:
     conditions: tuple[Condition, ...]
     limit: Limit
     bands: tuple[Band, ...]
+    score_text: str  # what a decline by a band says, "" for nothing
+    score_text_zh: str
     repayment: Repayment
     scorecard: Scorecard
     features: tuple[Feature, ...]
@@ -294,6 +298,8 @@ def load_product(source: bytes, schema: Schema, scorecard: Scorecard) -> Product
         params={name: int(variable.constant or 0) for name, variable in params.items()},
         conditions=conditions,
         limit=_read_limit(limit_table, amount),
+        score_text=rate_table.text("text", ""),
+        score_text_zh=rate_table.text("text_zh", ""),
         bands=_read_rate(rate_table, scorecard),
         repayment=_read_repayment(root),
         scorecard=scorecard,
@@ -320,7 +326,13 @@ def _compute_inputs(checked: list[Checked], schema: Schema, scorecard: Scorecard
 
 
 def _read_condition(table: Table, when: Expression) -> Condition:
-    condition = Condition(table.id("id"), when, table.reason("reason"), table.text("text"))
+    condition = Condition(
+        table.id("id"),
+        when,
+        table.reason("reason"),
+        table.text("text"),
+        table.text("text_zh", ""),
+    )
     table.finish()
     return condition
 
@@ -342,6 +354,7 @@ def _read_limit(table: Table, amount: Expression) -> Limit:
         table.quantity("minimum", Unit.FEN),
         table.reason("reason"),
         table.text("text", ""),
+        table.text("text_zh", ""),
     )
     if limit.step_fen == 0:
         table.refuse("step", "the step is zero")

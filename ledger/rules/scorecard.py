@@ -56,6 +56,7 @@ class Characteristic:
 
     id: str
     text: str
+    text_zh: str
     input: Expression
     baseline: int
     reason: str
@@ -215,6 +216,7 @@ def _read_characteristic(table: Table, checked: Checked, expression: Expression)
     characteristic = Characteristic(
         table.id("id"),
         table.text("text", ""),
+        table.text("text_zh", ""),
         expression,
         table.integer("baseline", -MAX_POINTS, MAX_POINTS),
         table.reason("reason"),
