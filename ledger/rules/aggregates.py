@@ -7,7 +7,7 @@ against the fields of the record schema, and returns the stream whose daily buck
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ from ledger.errors import Code
 from ledger.rules.checker import Environment
 from ledger.rules.compiler import compile_expression
 from ledger.rules.documents import Table
+from ledger.rules.limits import MAX_DOCUMENT_COST
 from ledger.rules.names import suggest
 from ledger.rules.types import Variable, type_of_unit
 from ledger.rules.units import Unit
@@ -75,8 +76,9 @@ def read_stream(
         if fields[by].unit is not Unit.TEXT:
             table.refuse("by", f"{by} groups the events, so it must be a text")
     category, _, schema = record_schema.partition("/")
-    where, predicate = _read_where(table, fields)
-    stream = Stream(category, schema, where, _KINDS[agg], name, by, predicate)
+    where = _read_where(table, fields)
+    source, predicate, cost = ("", None, 0) if where is None else where
+    stream = Stream(category, schema, source, _KINDS[agg], name, by, predicate, cost)
     return stream, fields[name] if name else None
 
 
@@ -89,18 +91,26 @@ def read_field(table: Table, key: str, fields: Mapping[str, EventField]) -> str:
     return name
 
 
+def check_stream_cost(root: Table, streams: Iterable[Stream]) -> None:
+    """Refuse a document whose conditions on one event may cost too much together."""
+    cost = sum(stream.cost for stream in streams)
+    if cost > MAX_DOCUMENT_COST:
+        message = f"may cost {cost} units an event, want at most {MAX_DOCUMENT_COST}"
+        raise root.refusal(Code.RULE_COST, None, message)
+
+
 def _read_where(
     table: Table, fields: Mapping[str, EventField]
-) -> tuple[str, Callable[[Event], bool] | None]:
+) -> tuple[str, Callable[[Event], bool], int] | None:
     if "where" not in table:
-        return "", None
+        return None
     variables = {
         f"e.{name}": Variable(type_of_unit(field.unit), values=field.values, fact=name)
         for name, field in fields.items()
     }
     source = table.expression("where")
     expression = compile_expression(source, Environment(variables), Unit.FLAG)
-    return source.text, expression.evaluate
+    return source.text, expression.evaluate, expression.cost
 
 
 def check_unit(table: Table, agg: str, field: EventField | None, unit: Unit) -> None:

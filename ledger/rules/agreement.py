@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from ledger.errors import Code
 from ledger.rules import unit_rules
+from ledger.rules.names import quoted, shown
 from ledger.rules.source import Source
 from ledger.rules.syntax import Call, Literal, Name, Select, Syntax
 from ledger.rules.tree import Constant, Tree
@@ -81,8 +82,15 @@ def _number_hints(*pair: tuple[Syntax, Tree]) -> Iterator[str]:
 def words(syntax: Syntax, tree: Tree) -> str:
     """Return "rv.amount is money (fen)"."""
     name = dotted(syntax)
-    if name is None and isinstance(syntax, Literal):
-        name = repr(syntax.value) if not isinstance(syntax.value, bool) else None
-    if name is None and isinstance(syntax, Call):
-        name = f"{syntax.function}(…)"
+    name = shown(name) if name is not None else None
+    if isinstance(syntax, Literal):
+        name = _literal(syntax.value)
+    if isinstance(syntax, Call):
+        return f"{shown(syntax.function)}(…) is {describe(tree.type)}"
     return f"{name or 'the value here'} is {describe(tree.type)}"
+
+
+def _literal(value: bool | int | str | bytes) -> str | None:
+    if isinstance(value, bool):
+        return None
+    return quoted(value) if isinstance(value, str) else shown(repr(value))

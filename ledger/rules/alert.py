@@ -21,6 +21,7 @@ from typing import Any
 from ledger.errors import Code, Refused
 from ledger.rules.aggregates import (
     EventTypes,
+    check_stream_cost,
     check_unit,
     find_conversion,
     find_fields,
@@ -190,6 +191,7 @@ def load_alert(source: bytes, events: EventTypes, schema: Schema | None) -> Aler
     environment = Environment({**variables, **read_parameters(root)})
     when = compile_expression(root.expression("when"), environment, Unit.FLAG)
     streams = streams_of(when.reads, features)
+    check_stream_cost(root, streams)
     alert = Alert(
         id=root.id("id"),
         version=root.integer("version", 1, MAX_VERSION),

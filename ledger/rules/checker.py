@@ -15,7 +15,7 @@ from ledger.errors import Code
 from ledger.rules import functions, unit_rules
 from ledger.rules.agreement import Blame, dotted, words
 from ledger.rules.failures import EvalError
-from ledger.rules.names import suggest
+from ledger.rules.names import quoted, shown, suggest
 from ledger.rules.operations import OPERATIONS
 from ledger.rules.source import Source
 from ledger.rules.syntax import (
@@ -31,6 +31,7 @@ from ledger.rules.syntax import (
     Syntax,
     Unary,
 )
+from ledger.rules.times import check_zone
 from ledger.rules.tree import Apply, Choose, Constant, Fact, HasFact, Local, Logic, Loop, Tree
 from ledger.rules.types import (
     ANY,
@@ -176,13 +177,15 @@ class _Checker:
         if what == "feature" and "." not in name:
             what = "name"
         known = [*self._environment.variables, *self._scope]
-        self._blame.refuse(Code.RULE_NAME, f"unknown {what} {name}{suggest(name, known)}", root)
+        self._blame.refuse(
+            Code.RULE_NAME, f"unknown {what} {shown(name)}{suggest(name, known)}", root
+        )
 
     def _check_field(self, tree: Select) -> Tree:
         operand = self.check(tree.operand)
         kind = map_of(ANY, ANY) if operand.type.kind is Kind.ANY else operand.type
         if kind.kind is not Kind.MAP or kind.inner[0] not in (STRING, ANY):
-            message = f"{words(tree.operand, operand)}, which has no part {tree.field}"
+            message = f"{words(tree.operand, operand)}, which has no part {shown(tree.field)}"
             self._blame.refuse(Code.RULE_TYPE, message, tree)
         key = Constant(STRING, tree.field)
         if tree.is_test:
@@ -262,8 +265,8 @@ class _Checker:
             if isinstance(tree, Constant) and tree.value not in fact.values:
                 listed = ", ".join(sorted(fact.values)[:12])
                 near = suggest(str(tree.value), sorted(fact.values))
-                shown = f"{dotted(named)} is never '{tree.value}'"
-                self._blame.refuse(Code.RULE_TYPE, f"{shown}{near} (it is one of {listed})", syntax)
+                message = f"{dotted(named)} is never {quoted(str(tree.value))}{near}"
+                self._blame.refuse(Code.RULE_TYPE, f"{message} (it is one of {listed})", syntax)
 
     def _check_conditional(self, tree: Conditional) -> Tree:
         condition = self.check(tree.condition)
@@ -309,9 +312,19 @@ class _Checker:
         except functions.Unresolved as problem:
             index = problem.argument
             at = syntaxes[index] if 0 <= index < len(syntaxes) else tree
-            shown = f": {words(at, arguments[index])}" if at is not tree else ""
-            self._blame.refuse(problem.code, f"{problem.message}{shown}", at)
+            given = f": {words(at, arguments[index])}" if at is not tree else ""
+            self._blame.refuse(problem.code, f"{problem.message}{given}", at)
+        if resolved.operation.startswith("timestamp.") and len(arguments) == 2:
+            self._check_zone(syntaxes[1], arguments[1])
         return self._apply(resolved.operation, resolved.type, *arguments)
+
+    def _check_zone(self, syntax: Syntax, zone: Tree) -> None:
+        """Refuse a named time zone, whose rules no replica can pin, and one not written out."""
+        try:
+            check_zone(zone.value if isinstance(zone, Constant) else "")
+        except EvalError:
+            message = "a time zone is written out as an offset, such as '+08:00', or 'UTC'"
+            self._blame.refuse(Code.RULE_FORBIDDEN, message, syntax)
 
     def _refuse_function(self, tree: Call, name: str) -> NoReturn:
         plain = name.lstrip(".")
@@ -319,7 +332,7 @@ class _Checker:
             message = f"{plain}() is not in smartrule/1: {functions.FORBIDDEN[plain]}"
             self._blame.refuse(Code.RULE_FORBIDDEN, message, tree)
         near = suggest(plain, functions.known_names())
-        self._blame.refuse(Code.RULE_NAME, f"unknown function {plain}(){near}", tree)
+        self._blame.refuse(Code.RULE_NAME, f"unknown function {shown(plain)}(){near}", tree)
 
     def _check_macro(self, tree: Macro) -> Tree:
         subject = self.check(tree.subject)

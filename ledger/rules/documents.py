@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from ledger.errors import Code, RuleSourceError
 from ledger.rules import quantities
 from ledger.rules.limits import MAX_FILE_BYTES, MAX_FILE_NESTING, MAX_FILE_PARTS
-from ledger.rules.names import suggest
+from ledger.rules.names import quoted, suggest
 from ledger.rules.source import Source, compute_place
 from ledger.rules.times import EPOCH_ORDINAL
 from ledger.rules.toml_places import Path, Place, find_places
@@ -32,9 +32,13 @@ MAX_VERSION = 2**31 - 1
 MAX_TEXT = 500
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REF = re.compile(r"[A-Za-z0-9._-]{1,64}/[1-9][0-9]{0,9}")
-_REASON = re.compile(r"[A-Z][A-Z0-9._-]{0,15}")
+REASON = re.compile(r"[A-Z][A-Z0-9._-]{0,15}")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _TOML_PLACE = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)")
+# Controls but tab and line end, and what changes the order or the look of what is read.
+_HIDDEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
 _STRUCTURE = re.compile(
     r'''"""(?:\\[\s\S]|[^\\])*?"{3,5}|\'\'\'[\s\S]*?'{3,5}'''
     r"""|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|[\[\]{}.\n=,]"""
@@ -72,14 +76,30 @@ def _read(source: bytes) -> Table:
         place = compute_place(before, len(before))
         raise RuleSourceError(Code.RULE_SYNTAX, "not UTF-8 text", *place) from None
     text = text.replace("\r\n", "\n")
+    _check_characters(text)
     _check_structure(text)
     data = _parse(text)
     root = Table(text, find_places(text), (), data)
     _check_values(root, data)
     form = root.text("format")
     if form != FORMAT:
-        root.refuse("format", f"format {form[:40]!a}, want {FORMAT!a}")
+        root.refuse("format", f"format {quoted(form)}, want {FORMAT!a}")
     return root
+
+
+def _check_characters(text: str) -> None:
+    """Refuse what an editor does not show and a voter would not see (CVE-2021-42574)."""
+    match = _HIDDEN.search(text)
+    if match is None:
+        return
+    place = compute_place(text, match.start())
+    if match.start() == 0 and match.group() == "\ufeff":
+        message = "the file starts with a byte order mark: save it as UTF-8 without one"
+    elif match.group() == "\r":
+        message = "a carriage return that ends no line: save the file with ordinary line ends"
+    else:
+        message = f"a character that cannot be seen, {quoted(match.group())}: remove it"
+    raise RuleSourceError(Code.RULE_SYNTAX, message, *place)
 
 
 def _check_structure(text: str) -> None:
@@ -170,6 +190,10 @@ class Table:
         """Return whether the value of `key` is a text."""
         return isinstance(self._data.get(key), str)
 
+    def holds_day(self, key: str) -> bool:
+        """Return whether the value of `key` is a date."""
+        return type(self._data.get(key)) is date
+
     def refuse(self, key: str | int | None, message: str, *more: str | int) -> NoReturn:
         """Refuse the value of `key` (and of an index in it), or the table itself for None."""
         raise self.refusal(Code.RULE_DOCUMENT, key, message, *more)
@@ -190,7 +214,7 @@ class Table:
             if key not in self._taken:
                 path = (*self._path, key)
                 offset = self._places[path].key if path in self._places else 0
-                message = f"unknown key {key[:64]!a}{suggest(key[:64], sorted(self._taken))}"
+                message = f"unknown key {quoted(key)}{suggest(key[:64], sorted(self._taken))}"
                 place = compute_place(self._document, offset)
                 raise RuleSourceError(Code.RULE_DOCUMENT, message, *place)
 
@@ -217,7 +241,7 @@ class Table:
         """Return a text of the form `pattern`."""
         value = self.text(key, default)
         if key in self._data and pattern.fullmatch(value) is None:
-            self.refuse(key, f"{value[:64]!a} is no {what}, want {pattern.pattern}")
+            self.refuse(key, f"{quoted(value)} is no {what}, want {pattern.pattern}")
         return value
 
     def id(self, key: str, default: str | None = None) -> str:
@@ -230,14 +254,14 @@ class Table:
 
     def reason(self, key: str, default: str | None = None) -> str:
         """Return a reason code."""
-        return self.matching(key, _REASON, "reason code such as R101", default)
+        return self.matching(key, REASON, "reason code such as R101", default)
 
     def choice(self, key: str, choices: Collection[str], default: str | None = None) -> str:
         """Return one of `choices`."""
         value = self.text(key, default)
         if key in self._data and value not in choices:
             near = suggest(value[:64], choices)
-            self.refuse(key, f"{value[:64]!a} is none of {', '.join(choices)}{near}")
+            self.refuse(key, f"{quoted(value)} is none of {', '.join(choices)}{near}")
         return value
 
     def integer(
@@ -329,7 +353,7 @@ def read_parameters(root: Table) -> dict[str, Variable]:
     found: dict[str, Variable] = {}
     for key in table.names():
         if _PARAMETER.fullmatch(key) is None:
-            table.refuse(key, f"{key[:64]!a} is no parameter name, want {_PARAMETER.pattern}")
+            table.refuse(key, f"{quoted(key)} is no parameter name, want {_PARAMETER.pattern}")
         found[f"p.{key}"] = _read_parameter(table, key)
     return found
 
@@ -341,6 +365,8 @@ def _read_parameter(table: Table, key: str) -> Variable:
         if parsed is None:
             table.refuse(key, f"{key} is no quantity: {quantities.FORMS}")
         unit, value = parsed
+    elif table.holds_day(key):
+        unit, value = Unit.DATE, table.day(key)
     else:
         value = table.integer(key)
     return Variable(int_of(unit), value, value, constant=value)

@@ -13,6 +13,7 @@ from enum import Enum
 
 from ledger.errors import Code
 from ledger.rules.limits import MAX_EXPRESSION_BYTES
+from ledger.rules.names import quoted, shown
 from ledger.rules.source import Source
 
 
@@ -102,7 +103,7 @@ def tokenize(source: Source) -> list[Token]:
 
 def _bad_character(source: Source, position: int) -> Exception:
     character = source.text[position]
-    message = _SLIPS.get(character, f"unexpected character {character!a}")
+    message = _SLIPS.get(character, f"unexpected character {quoted(character)}")
     return source.refusal(Code.RULE_SYNTAX, message, position)
 
 
@@ -118,12 +119,15 @@ def _make_token(source: Source, group: str, text: str, offset: int) -> Token:
     if group == "float":
         raise source.refusal(
             Code.RULE_FORBIDDEN,
-            f"{text} is a fraction and rules count in whole numbers: write money as yuan(n), and "
-            'a rate or an amount with cents as a parameter, such as "5.25%" or "CNY 0.50"',
+            f"{shown(text)} is a fraction and rules count in whole numbers: write money as "
+            "yuan(n), and a rate or an amount with cents as a parameter, such as "
+            '"5.25%" or "CNY 0.50"',
             offset,
         )
     raise source.refusal(
-        Code.RULE_FORBIDDEN, f"{text} is an unsigned number: write {text[:-1]}", offset
+        Code.RULE_FORBIDDEN,
+        f"{shown(text)} is an unsigned number: write {shown(text[:-1])}",
+        offset,
     )
 
 
@@ -159,7 +163,7 @@ def _unescape(source: Source, body: str, is_bytes: bool, offset: int) -> str | b
         if length == 0:
             raise source.refusal(
                 Code.RULE_SYNTAX,
-                f"unknown escape {body[position : position + 2]!a} in text: write \\\\ for a "
+                f"unknown escape {quoted(body[position : position + 2])} in text: write \\\\ for a "
                 "backslash",
                 offset + position,
             )

@@ -1,4 +1,8 @@
-"""Suggestions for misspelt names: the nearest by edit distance, the same on every replica."""
+"""Names in sentences to an author: how they are shown, and what a misspelt one may have meant.
+
+Both are the same on every replica: the nearest name goes by edit distance, and which characters
+are shown as they are by fixed ranges, not by the Unicode tables of a Python version.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,27 @@ from collections.abc import Iterable
 
 _MAX_LENGTH = 64
 _MAX_DISTANCE = 3
+MAX_SHOWN = 64  # characters of a name or a text in a sentence
+# Printable ASCII, Latin and Greek letters, Chinese characters and their punctuation.
+_SHOWN = ((0x20, 0x7E), (0xA1, 0xAC), (0xAE, 0x3FF), (0x3001, 0x9FFF), (0xFF01, 0xFF5E))
+
+
+def quoted(text: str) -> str:
+    """Return `text` in quotes on one line, cut after 64 characters, the unprintable escaped."""
+    return f"'{shown(text)}'"
+
+
+def shown(text: str) -> str:
+    """Return `text` as `quoted` shows it, without the quotes."""
+    cut = "…" if len(text) > MAX_SHOWN else ""
+    return "".join(map(_show, text[:MAX_SHOWN])) + cut
+
+
+def _show(character: str) -> str:
+    number = ord(character)
+    if any(low <= number <= high for low, high in _SHOWN):
+        return character
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ledger.errors import Code, RuleSourceError
 from ledger.rules.lexer import Token, TokenKind, tokenize
 from ledger.rules.limits import MAX_HEIGHT, MAX_NESTING, MAX_NODES
+from ledger.rules.names import shown
 from ledger.rules.source import Source
 from ledger.rules.syntax import (
     Binary,
@@ -181,7 +182,9 @@ class _Parser:
         token = self._advance()
         value = sign * int(token.value)
         if not INT_MIN <= value <= INT_MAX:
-            raise self._refusal(Code.RULE_LIMIT, f"{token.text} does not fit in 64 bits", token)
+            raise self._refusal(
+                Code.RULE_LIMIT, f"{shown(token.text)} does not fit in 64 bits", token
+            )
         return Literal(first.offset, self._grow(first), value)
 
     def _parse_postfix(self, tree: Syntax) -> Syntax:
@@ -303,4 +306,4 @@ def _describe(token: Token) -> str:
         return "end of the expression"
     if token.kind is TokenKind.OPERATOR:
         return f"'{token.text}'"
-    return f"{token.kind.value} {token.text[:40]}"
+    return f"{token.kind.value} {shown(token.text)}"

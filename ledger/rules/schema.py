@@ -15,6 +15,7 @@ from ledger.errors import Code
 from ledger.rules.aggregates import (
     EventField,
     EventTypes,
+    check_stream_cost,
     check_unit,
     find_conversion,
     find_fields,
@@ -24,7 +25,7 @@ from ledger.rules.aggregates import (
 from ledger.rules.documents import MAX_VERSION, Table, hash_source, load_document
 from ledger.rules.features import AS_OF, Computation, Feature, FeatureSource, streams_of
 from ledger.rules.limits import MAX_FEATURES
-from ledger.rules.names import suggest
+from ledger.rules.names import quoted, suggest
 from ledger.rules.types import Variable
 from ledger.rules.units import DECLARABLE, FactValue, Unit
 from ledger.rules.windows import AGGREGATES, MAX_WINDOW_DAYS, Stream, WindowReader
@@ -105,12 +106,13 @@ def load_schema(source: bytes, events: EventTypes) -> Schema:
         if feature.of:
             _check_parts(tables, feature, features)
     streams = streams_of(features, features)
+    check_stream_cost(tables, streams)
     return Schema(schema_id, version, hash_source(source), features, streams)
 
 
 def _read_feature(tables: Table, name: str, events: EventTypes) -> Feature:
     if _NAME.fullmatch(name) is None or name.startswith(_RESERVED_PREFIXES):
-        tables.refuse(name, f"{name[:64]!a} is no feature name, want one such as co.sales_12m")
+        tables.refuse(name, f"{quoted(name)} is no feature name, want one such as co.sales_12m")
     table = tables.table(name)
     unit = Unit(table.choice("unit", sorted(DECLARABLE)))
     source = FeatureSource(table.choice("source", tuple(FeatureSource), "records"))
@@ -148,7 +150,7 @@ def _read_values(table: Table, unit: Unit, field: EventField | None) -> frozense
     for index, value in enumerate(values):
         if known is not None and value not in known:
             near = suggest(value, sorted(known))
-            table.refuse("values", f"the records never say {value[:64]!a}{near}", index)
+            table.refuse("values", f"the records never say {quoted(value)}{near}", index)
     return frozenset(values)
 
 

@@ -19,6 +19,7 @@ from ledger.rules.documents import MAX_VERSION, Table, hash_source, load_documen
 from ledger.rules.failures import EvalError
 from ledger.rules.features import Feature, accept_facts
 from ledger.rules.limits import MAX_BANDS, MAX_CHARACTERISTICS, MAX_DOCUMENT_COST
+from ledger.rules.names import quoted
 from ledger.rules.quantities import parse_quantity
 from ledger.rules.schema import Schema
 from ledger.rules.tree import Fact
@@ -226,6 +227,10 @@ def _read_characteristic(table: Table, checked: Checked, expression: Expression)
         points,
         by_text,
     )
+    if characteristic.missing_reason == characteristic.reason:
+        table.refuse(
+            "missing_reason", "what is not known needs a reason of its own, not that of reason"
+        )
     table.finish()
     return characteristic
 
@@ -248,7 +253,7 @@ def _read_lower(table: Table, value: object, unit: Unit, index: int) -> int:
     if isinstance(value, str):
         parsed = parse_quantity(value)
         if parsed is None or parsed[0] is not unit:
-            table.refuse("bands", f"{value[:64]!a} is no bound in {unit}", index, 0)
+            table.refuse("bands", f"{quoted(value)} is no bound in {unit}", index, 0)
         return parsed[1]
     if unit is Unit.FEN:
         table.refuse("bands", 'the input is money: write the bound as "CNY 1000.00"', index, 0)
@@ -268,7 +273,7 @@ def _read_points_table(table: Table, checked: Checked) -> dict[str, int]:
     if values is not None:
         for name in found:
             if name not in values:
-                points.refuse(name, f"the input is never {name[:64]!a}")
+                points.refuse(name, f"the input is never {quoted(name)}")
         left = sorted(values - found.keys())
         if left:
             table.refuse("table", f"no points for {', '.join(left[:8])}")

@@ -81,11 +81,13 @@ def parse_duration(text: str) -> int:
         raise EvalError(ErrorKind.BAD_VALUE)
     total = 0
     for whole, fraction, unit in _DURATION_PART.findall(match.group(2)):
-        # More than 20 digits is out of range whatever the unit, and is not worth converting.
-        if len(whole.lstrip("0")) > 20:
+        # More than 20 digits is out of range whatever the unit, and is not worth converting;
+        # thousands of zeros before them would be more than Python converts.
+        significant = whole.lstrip("0")
+        if len(significant) > 20:
             raise EvalError(ErrorKind.OVERFLOW)
         digits = fraction[:20]
-        total += int(whole or "0") * _UNITS[unit]
+        total += int(significant or "0") * _UNITS[unit]
         total += int(digits or "0") * _UNITS[unit] // 10 ** len(digits)
     return check_duration(-total if match.group(1) == "-" else total)
 
@@ -95,6 +97,11 @@ def format_duration(value: int) -> str:
     seconds, nanoseconds = divmod(abs(value), SECOND)
     fraction = f".{nanoseconds:09}".rstrip("0") if nanoseconds else ""
     return f"{'-' if value < 0 else ''}{seconds}{fraction}s"
+
+
+def check_zone(zone: str) -> None:
+    """Raise `EvalError` BAD_VALUE unless `zone` is "UTC" or an offset such as "+08:00"."""
+    _zone_seconds(zone)
 
 
 def _zone_seconds(zone: str) -> int:

@@ -59,6 +59,7 @@ class Stream:
     field: str  # "" when only counted
     by: str  # "" but for TOP
     predicate: Callable[[Event], bool] | None = dataclasses.field(compare=False, repr=False)
+    cost: int = dataclasses.field(default=0, compare=False)  # worst-case units of the predicate
     id: bytes = dataclasses.field(init=False)  # 8 bytes
 
     def __post_init__(self) -> None:

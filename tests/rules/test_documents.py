@@ -176,13 +176,16 @@ def test_quantities_are_read_digit_by_digit(text: str, want: object) -> None:
 
 
 def test_parameters_have_the_unit_of_their_text() -> None:
-    text = PRODUCT.replace('max_term     = "365 days"', 'max_term = "365 days"\nfloor = 6')
+    text = PRODUCT.replace(
+        'max_term     = "365 days"', 'max_term = "365 days"\nfloor = 6\nsince = 1970-02-01'
+    )
     found = read_parameters(load_document(text.encode(), "product"))
     assert {name: (str(item.type.unit), item.constant) for name, item in found.items()} == {
         "p.max_limit": ("fen", 300_000_000),
         "p.advance_rate": ("bp", 8_000),
         "p.max_term": ("days", 365),
         "p.floor": ("number", 6),
+        "p.since": ("date", 31),
     }
 
 
@@ -203,6 +206,7 @@ _REFUSED = [
     ('[0, "DECLINE", "R301"], ', "", 38, 10, "can give 300: start with"),
     ('"DECLINE", "R301"', '"REFUSE", "R301"', 38, 10, "a band is"),
     ('"7.20%"', '"CNY 7.20"', 38, 40, "a band is"),
+    ('"DECLINE", "R301"', '"DECLINE", "no way"', 38, 10, "a band is"),
     ('on = "score"', 'on = "grade"', 37, 6, "is none of score"),
     ("co.overdue_days_max_24m <= days(30)", "ap.term", 23, 9, "want a flag"),
     ('"math.least(', '"1 + math.least(', 32, 13, "1 is a bare number and least(…) is money"),
@@ -216,6 +220,44 @@ def test_refuses_a_product_with_the_place_of_the_mistake(
     error = _product_refusal(PRODUCT.replace(old, new, 1))
     assert words in error.message
     assert (error.line, error.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    ("character", "words"),
+    [
+        ("\u202e", "cannot be seen, '\\u202e'"),
+        ("\u200b", "cannot be seen"),
+        ("\0", "cannot be seen"),
+        ("\r", "carriage return"),
+    ],
+)
+def test_refuses_characters_that_a_voter_would_not_see(character: str, words: str) -> None:
+    """CVE-2021-42574: text that reads in another order than it is compiled."""
+    error = _product_refusal(PRODUCT.replace("The loan", f"The{character} loan"))
+    assert words in error.message
+    assert (error.line, error.column, error.code) == (30, 12, Code.RULE_SYNTAX)
+
+
+def test_refuses_a_byte_order_mark_in_so_many_words() -> None:
+    error = _product_refusal("\ufeff" + PRODUCT)
+    assert "save it as UTF-8 without one" in error.message
+    assert (error.line, error.column) == (1, 1)
+
+
+def test_the_conditions_on_one_event_are_bounded_together() -> None:
+    numbers = "[" + ",".join("1" for _ in range(40)) + "]"
+    features = "".join(
+        f"""[feature."co.f{index}"]
+unit = "count"
+category = "C040"
+agg = "count"
+where = "{numbers}.all(a, {numbers}.exists(b, a == b)) || e.tax_type == '{index}'"
+"""
+        for index in range(16)
+    )
+    with pytest.raises(RuleSourceError, match="units an event") as caught:
+        load_schema((SCHEMA + features).encode(), EVENTS)
+    assert caught.value.code is Code.RULE_COST
 
 
 def test_the_hash_is_that_of_the_bytes_as_written() -> None:

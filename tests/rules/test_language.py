@@ -97,6 +97,8 @@ _REFUSED = [
     ("co.note == '\\q'", Code.RULE_SYNTAX, 13, "unknown escape"),
     ("[1].all(co.x, true)", Code.RULE_SYNTAX, 9, "names its variable"),
     ("has(co)", Code.RULE_SYNTAX, 1, "has() wants one dotted name"),
+    ("timestamp(n).getHours('Asia/Shanghai') > 9", Code.RULE_FORBIDDEN, 23, "as an offset"),
+    ("timestamp(n).getHours(co.note) > 9", Code.RULE_FORBIDDEN, 23, "such as '+08:00'"),
     ("-as_of == as_of", Code.RULE_TYPE, 1, "'-' wants a number, as_of is a date"),
 ]  # fmt: skip
 
@@ -174,6 +176,8 @@ _VALUES = [
     ("n / 2 * 2 + n % 2 == n", {"n": -7}, True),
     ("[3, 1].exists(x, 6 / (x - 1) == 3)", {}, True),
     ("{'b': 1, 'a': 2}.filter(k, true)", {}, ("a", "b")),
+    ("duration(co.note) == duration('1s')", {"co__note": "0" * 5000 + "1s"}, True),
+    ("timestamp(n).getHours('+08:00')", {"n": 0}, 8),
     ("co.note.startsWith('广') && co.note.contains('东')", {"co__note": "广东"}, True),
 ]
 
@@ -203,6 +207,7 @@ _ERRORS = [
     ("{'a': 1}[co.note]", {"co__note": "b"}, ErrorKind.NO_KEY),
     ("{n: 1, 1: 2}[1]", {"n": 1}, ErrorKind.REPEATED_KEY),
     ("int(co.note)", {"co__note": "12x"}, ErrorKind.BAD_VALUE),
+    ("duration(co.note)", {"co__note": "9" * 21 + "s"}, ErrorKind.OVERFLOW),
     ("[1, 0].all(x, 1 / x == 1)", {}, ErrorKind.DIV_ZERO),
 ]
 
