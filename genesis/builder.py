@@ -46,7 +46,7 @@ DAY_MS = 86_400_000
 KEY_BYTES = 32
 _BYTES_SETTINGS = frozenset({"asset_salt"})
 _RULE_PLACE = re.compile(r"rules\[(\d+)\]")
-_RULE_ORDER = ("schema", "scorecard", "alert")
+_RULE_ORDER = ("schema", "scorecard", "alert", "product")
 _TOP_KEYS = frozenset(
     [
         "format",
@@ -56,6 +56,7 @@ _TOP_KEYS = frozenset(
         "as_of",
         "clock_offset_ms",
         "categories",
+        "province",
         "rules",
         "validators",
         "settings",
@@ -273,23 +274,34 @@ def _select_categories(
 
 
 def _rules(path: Path, consortium: Mapping[str, Any], network: Network) -> list[tuple[str, bytes]]:
-    """Return (file name, source): schemas, then scorecards, then alerts, by file name."""
+    """Return (file name, source): schemas, scorecards, alerts, products, by file name.
+
+    Of the province's products those count whose lender takes part.
+    """
+    is_province = consortium.get("province", False)
+    if type(is_province) is not bool:
+        raise _bad(path.name, f"province: got {is_province!r}, want true or false")
     if "rules" in consortium:
         files = [path.parent / name for name in _texts(path.name, consortium, "rules", [])]
     else:
         files = network.rule_files()
+    if is_province:
+        files += network.province_files()
+    members = {entry.get("id") for entry in _tables(path.name, consortium, "member")}
     sources: list[tuple[int, str, bytes]] = []
     for file in files:
         try:
             source = file.read_bytes()
-            kind = tomllib.loads(source.decode()).get("kind")
+            rule = tomllib.loads(source.decode())
         except OSError as error:
             raise _bad(str(file), f"cannot be read: {error.strerror}") from None
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise _bad(file.name, f"is not TOML: {error}") from None
+        kind = rule.get("kind")
         if kind not in _RULE_ORDER:
             raise _bad(file.name, f"kind: got {kind!r}, want one of {', '.join(_RULE_ORDER)}")
-        sources.append((_RULE_ORDER.index(kind), file.name, source))
+        if kind != "product" or not is_province or rule.get("lender") in members:
+            sources.append((_RULE_ORDER.index(kind), file.name, source))
     return [(name, source) for _, name, source in sorted(sources)]
 
 

@@ -117,6 +117,7 @@ def consortium_of(folder: Path, name: str) -> str:
         f"name = {_quoted(name)}",
         f"network = {_quoted(folder.name)}",
         'categories = "all"',
+        "province = true",
     ]
     for member in _members(folder):
         lines += ["", "[[member]]", *(f"{key} = {value}" for key, value in member)]

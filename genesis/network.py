@@ -3,10 +3,11 @@
 A network is a folder: `departments.csv` (who may own categories), `categories.csv` (what they
 supply, with its access class), `schemas.csv` (the record schemas of a category: its main one has no
 name), `fields.csv` (typed fields of a schema) and `rules/` (schemas, scorecards and alerts that
-stand from the first block). `declared/` has the same three tables for what companies declare
-themselves; their owner is `self`. The tables are edited by hand; every row is checked here, and
-what is wrong is named by file, line and column. `Network.categories` has the shape of the genesis
-document.
+stand from the first block; `rules/province/` those that need the departments of the whole province,
+and `products/` what its institutions lend by, for a consortium with `province = true`). `declared/`
+has the same three tables for what companies declare themselves; their owner is `self`. The tables
+are edited by hand; every row is checked here, and what is wrong is named by file, line and column.
+`Network.categories` has the shape of the genesis document.
 
 Columns of fields.csv: `type` is one of `FIELD_TYPES`; `unit` is what the catalogue says (CNY,
 CNY 10k, USD, person, …); `scale` is the number of decimals of a decimal or ratio, so that the value
@@ -65,8 +66,13 @@ class Network:
     declared: tuple[dict[str, Any], ...]  # what companies say of themselves: the table beside
 
     def rule_files(self) -> list[Path]:
-        """Return the network's rule files, by name."""
+        """Return the rule files that every network of these tables starts with, by name."""
         return sorted((self.folder / "rules").glob("*.toml"))
+
+    def province_files(self) -> list[Path]:
+        """Return the further ones of the whole province, by name: rules, then products."""
+        rules = sorted((self.folder / "rules" / "province").glob("*.toml"))
+        return rules + sorted((self.folder / "products").glob("*.toml"))
 
 
 def load_network(name_or_folder: str | Path) -> Network:

@@ -36,6 +36,7 @@ from ledger.lending import HANDLERS as LENDING_HANDLERS
 from ledger.lending.alert_queue import compute_alert_limit, process_alert_queue
 from ledger.lending.alerts import Watch, process_company_alerts
 from ledger.lending.limits import put_limits, read_genesis_limits
+from ledger.lending.products import put_genesis_product
 from ledger.lending.reviews import process_corrections
 from ledger.membership.context import MS_A_DAY, BlockNotes, Context, Failure, Handler
 from ledger.membership.epoch_state import EpochCache, compute_header_epoch, process_epoch_end
@@ -436,7 +437,11 @@ def execute_genesis(genesis: Genesis) -> GenesisResult:
     rules = cache.over(state)
     for index, source in enumerate(genesis.rules):
         try:
-            rules.register(load_kind(source), source, _GENESIS_OWNER, 0)
+            kind = load_kind(source)
+            if kind == "product":
+                put_genesis_product(state, rules, source, _GENESIS_OWNER)
+            else:
+                rules.register(kind, source, _GENESIS_OWNER, 0)
         except RuleSourceError as error:
             raise Refused(Code.GENESIS_INVALID, f"rules[{index}]: {error}") from None
         except Rejected as error:

@@ -28,10 +28,11 @@ from ledger.membership.context import (
     RuleBook,
     check_role,
 )
+from ledger.membership.members import member_from_value
 from ledger.rules.product import Product
 from ledger.rules.schema import Schema
 from ledger.state.overlay import Overlay
-from ledger.state.tables import CATEGORIES, PRODUCTS
+from ledger.state.tables import CATEGORIES, MEMBERS, PRODUCTS
 from ledger.transactions.fields import Fields
 
 MAX_SOURCE_BYTES = 65_536
@@ -98,6 +99,12 @@ def _register(state: Overlay, rules: RuleBook, source: bytes, lender: str, heigh
         product: Product = rules.register("product", source, lender, height)
     except Refused as error:
         raise Rejected(Code.RULE_INVALID, str(error)) from None
+    _enter(state, rules, product, lender)
+    return product
+
+
+def _enter(state: Overlay, rules: RuleBook, product: Product, lender: str) -> None:
+    """Check a compiled product and list it as its lender's; raise `Rejected` (2402–2404, 2501)."""
     if product.lender != lender:
         raise Rejected(
             Code.PRODUCT_NOT_LENDERS, f"lender of the product is {product.lender}, not {lender}"
@@ -117,7 +124,19 @@ def _register(state: Overlay, rules: RuleBook, source: bytes, lender: str, heigh
     check_begun(state, "scorecard", product.scorecard_ref, product.effective_from)
     added = (*versions, (product.version, product.effective_from))
     state.put(PRODUCTS, product.id.encode(), (lender, added))
-    return product
+
+
+def put_genesis_product(state: Overlay, rules: RuleBook, source: bytes, owner: str) -> None:
+    """Register a product that stands from the first block; raise `Rejected` (2402–2404, 25xx).
+
+    Its lender signs nothing: like every member he answers for the genesis document as a whole.
+    """
+    product: Product = rules.register("product", source, owner, 0)
+    lender = product.lender
+    member = state.get(MEMBERS, lender.encode())
+    if member is None or member_from_value(member).role is not Role.BANK:
+        raise Rejected(Code.PRODUCT_NOT_LENDERS, f"lender {lender} is no institution here")
+    _enter(state, rules, product, lender)
 
 
 def process_register(context: Context) -> Value:
