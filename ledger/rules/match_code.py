@@ -48,6 +48,8 @@ def generate_check(products: Sequence[Sequence[Tree]]) -> tuple[Check, list[list
 
 
 def _verdict(names: list[str]) -> str:
+    if not names:
+        return str(HOLDS)
     fails = " or ".join(f"{name} is False" for name in names)
     return f"({FAILS} if {fails} else {HOLDS} if {' and '.join(names)} else {UNKNOWN})"
 
@@ -84,16 +86,9 @@ class _Writer:
         self._atoms: dict[str, str] = {}  # source → variable
         self._groups: dict[tuple[str, ...], list[tuple[str, Emitted, str]]] = {}
         self._joined: dict[str, str] = {}  # source → variable, in order of need
-        self._seen: dict[Tree, str] = {}
 
     def condition(self, tree: Tree) -> str:
-        """Return the variable of a boolean tree, True, False or None."""
-        known = self._seen.get(tree)
-        if known is None:
-            known = self._seen[tree] = self._condition(tree)
-        return known
-
-    def _condition(self, tree: Tree) -> str:
+        """Return the variable of a boolean tree: True, False, or None for an error."""
         if isinstance(tree, Logic):
             return self._join(tree)
         if isinstance(tree, Apply) and tree.operation == "not":

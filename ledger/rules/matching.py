@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ledger.encoding import encode
 from ledger.rules.compiler import Expression
@@ -24,6 +24,7 @@ from ledger.rules.product import Product, inputs_of
 from ledger.rules.scorecard import Score, Scorecard
 from ledger.rules.units import FactValue
 
+T = TypeVar("T")
 Inputs: TypeAlias = tuple[tuple[str, FactValue | None], ...]
 _MAX_FIXMAP = 15
 
@@ -58,7 +59,7 @@ class Matcher:
         """Return each product's decision on the facts, in the order of the products."""
         return self._gather([(where, group.decide(facts)) for where, group in self._groups])
 
-    def _gather[T](self, parts: list[tuple[list[int], list[T]]]) -> list[T]:
+    def _gather(self, parts: list[tuple[list[int], list[T]]]) -> list[T]:
         if len(parts) == 1:
             return parts[0][1]
         placed = [pair for where, found in parts for pair in zip(where, found, strict=True)]
@@ -108,9 +109,7 @@ class _Group:
         return found
 
 
-def _score(
-    scores: dict[str, Score], scorecard: Scorecard, known: Mapping[str, FactValue]
-) -> Score:
+def _score(scores: dict[str, Score], scorecard: Scorecard, known: Mapping[str, FactValue]) -> Score:
     score = scores.get(scorecard.ref)
     if score is None:
         score = scores[scorecard.ref] = scorecard.score_accepted(known)
@@ -141,9 +140,7 @@ class _Explainer:
             missing |= why[2]
         return reasons, missing
 
-    def _explain(
-        self, when: Expression, value: bool | None
-    ) -> tuple[str, Inputs, frozenset[str]]:
+    def _explain(self, when: Expression, value: bool | None) -> tuple[str, Inputs, frozenset[str]]:
         inputs = inputs_of(when, self._known)
         if value is False:
             return FAIL, inputs, frozenset()
@@ -163,7 +160,7 @@ class _Explainer:
 def _find_error(when: Expression, known: Mapping[str, FactValue]) -> ErrorKind:
     """Return the kind of error of a condition that is known to have one."""
     try:
-        when.interpret(known)
+        when.evaluate(known)
     except EvalError as error:
         return error.kind
     raise ValueError(f"{when.source}: has a value, want the error that was found before")

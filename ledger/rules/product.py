@@ -215,15 +215,15 @@ class Product:
 
     def _compute_limit(self, known: Mapping[str, FactValue]) -> int | Reason:
         """Return the limit in fen, or the reason why there is none."""
-        inputs = inputs_of(self.limit.amount, known)
+        result = FAIL
         try:
             raw: int = self.limit.amount.evaluate(known)
+            limit = max(raw, 0) // self.limit.step_fen * self.limit.step_fen
+            if limit >= self.limit.minimum_fen:
+                return limit
         except EvalError as error:
-            return Reason(self.limit.reason, "limit", str(error.kind), inputs)
-        limit = max(raw, 0) // self.limit.step_fen * self.limit.step_fen
-        if limit < self.limit.minimum_fen:
-            return Reason(self.limit.reason, "limit", FAIL, inputs)
-        return limit
+            result = str(error.kind)
+        return Reason(self.limit.reason, "limit", result, inputs_of(self.limit.amount, known))
 
     def _close(
         self,
