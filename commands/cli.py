@@ -41,6 +41,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "evidence": ("commands.evidence", "what members signed that contradicts itself"),
     "audit": ("commands.audit", "replay a chain offline and judge it"),
     "backup": ("commands.backup", "copy a node's home so that it is whole"),
+    "erase": ("commands.erase", "delete the bodies of erased records from a home"),
     "repair": ("commands.repair", "build a damaged home's database anew"),
 }
 

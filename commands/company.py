@@ -32,7 +32,8 @@ def _parse_record(text: str) -> tuple[int, bytes]:
     digest = bytes.fromhex(digest_text)
     if len(digest) != 32:
         raise ValueError(f"{text!r} is no DAY:DIGEST, with a digest of 64 hexadecimal digits")
-    return parse_day(day_text), digest
+    # JSON shows a day as the number it is on the chain, a table shows its date: both are meant.
+    return int(day_text) if day_text.isdecimal() else parse_day(day_text), digest
 
 
 _RECORD = ValueType("record", _parse_record)

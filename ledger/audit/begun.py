@@ -5,7 +5,8 @@ them: the changes of members lead from genesis to those who certified the snapsh
 block that is held follows the one before it and is what its header says, with signatures and
 certificates; and the state is what the last header certifies, entry by entry, which is checked as a
 node checks a state that another one gives it, by giving it to an empty store. That the members
-executed each block by the rules is shown by a home that holds the whole chain.
+executed each block by the rules is shown by a home that holds the whole chain. A home that deleted
+the bodies of erased records is judged in the same way (`ledger.audit.erasure`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.audit.epochs import EpochSpan
+from ledger.audit.erasure import check_erasure
 from ledger.audit.headers import Anchors
 from ledger.audit.report import AuditReport, Finding, Verdict, fault
 from ledger.chain.block import (
@@ -93,14 +95,22 @@ def judge_begun(
     last = _check_blocks(held, first, height)
     _check_state(held, scratch, last)
     report.epochs = tuple(held.spans)
-    report.files.notes.append(
-        f"the chain begins at block {height}, by a snapshot, with the blocks from {first} on and "
-        "bodies from there: blocks and state are proved by certificates, not executed again"
-    )
+    report.files.notes.append(_compute_note(check_erasure(stored), height, first))
     if not report.is_anchor_given:
         report.verdict = Verdict.UNPROVEN
         reason = f"the chain begins at block {height}: name a genesis document or receipt to trust"
         report.finding = Finding("anchor", reason, height)
+
+
+def _compute_note(erased: int, height: int, first: int) -> str:
+    """Say why blocks up to `height` are not executed again."""
+    how = "blocks and state are proved by certificates, not executed again"
+    if erased:
+        return f"{erased} bodies of erased records were deleted here: up to block {height} {how}"
+    return (
+        f"the chain begins at block {height}, by a snapshot, with the blocks from {first} on and "
+        f"bodies from there: {how}"
+    )
 
 
 def _check_blocks(held: _Held, first: int, base: int) -> Header:

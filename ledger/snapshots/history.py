@@ -30,13 +30,13 @@ from ledger.snapshots.checks import decode_items, invalid
 from ledger.snapshots.limits import HISTORY_BLOCKS, HISTORY_MS, PIECE_BYTES
 from ledger.snapshots.queries import HistoryQuery, Query
 from ledger.storage.chain_store import (
-    BASE_KEY,
     FATES,
     GENESIS_KEY,
     HEAD_KEY,
     HEADERS,
     RESULTS,
     TRANSACTIONS,
+    base_writes,
     certificate_writes,
     epoch_change_writes,
     height_key,
@@ -134,7 +134,7 @@ def finish_writes(
     writes: Writes = {
         GENESIS_KEY: document,
         height_key(HEADERS, 0): genesis.encoded(),
-        BASE_KEY: encode((snapshot.height, first_height)),
+        **base_writes(snapshot.height, first_height),
         HEAD_KEY: encode(snapshot.height),
     }
     for change in changes:

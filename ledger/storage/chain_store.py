@@ -5,7 +5,7 @@ Heights, positions and indices are big-endian, so that the store's order is the 
     bH height → header                     bT height → time, hashes, signed transactions
     bR height → results                    bC height → certificate
     bE epoch  → the change that began the epoch, where its block is not here (snapshots)
-    bI tx id  → (height, position, code)   bM name   → facts about the store (head, genesis, base)
+    bI tx id  → (height, position, code)   bM name   → facts about the store (head, base, …)
     x height position index → one body of a record, which can be erased without touching the rest
 
 `block_writes` is pure: execution merges it with the state's writes, and the shell applies all of
@@ -49,6 +49,7 @@ BODIES = b"x"
 HEAD_KEY = META + b"head"
 GENESIS_KEY = META + b"genesis"
 BASE_KEY = META + b"base"
+ERASURE_KEY = META + b"erasure"
 
 
 def height_key(prefix: bytes, height: int) -> bytes:
@@ -115,6 +116,19 @@ def epoch_change_writes(change: EpochChange) -> dict[bytes, bytes | None]:
     return {height_key(EPOCH_CHANGES, change.epoch): change.encoded()}
 
 
+def base_writes(height: int, first: int) -> dict[bytes, bytes | None]:
+    """Return the write that lets a chain stand by itself from certified block `height` on.
+
+    `first` is the lowest block held; bodies of records are all there above `height` alone.
+    """
+    return {BASE_KEY: encode((height, first))}
+
+
+def erasure_writes(count: int, executed: int) -> dict[bytes, bytes | None]:
+    """Return the write that says how many bodies were deleted, all above block `executed`."""
+    return {ERASURE_KEY: encode((count, executed))}
+
+
 class ChainStore:
     """Reads of the chain. What is stored and does not parse is `StorageError` (6001)."""
 
@@ -151,16 +165,23 @@ class ChainStore:
 
     def base(self) -> tuple[int, int] | None:
         """Return (snapshot's height, lowest block held) of a chain begun at one, else None."""
-        data = self._reader.get(BASE_KEY)
+        return self._two_integers(BASE_KEY, "base")
+
+    def erasure(self) -> tuple[int, int] | None:
+        """Return (bodies deleted, last block below which none was) of a home that deleted some."""
+        return self._two_integers(ERASURE_KEY, "erasure")
+
+    def _two_integers(self, key: bytes, what: str) -> tuple[int, int] | None:
+        data = self._reader.get(key)
         if data is None:
             return None
         try:
-            base = decode(data)
+            found = decode(data)
         except Refused as error:
-            raise _damaged("base", error) from None
-        if type(base) is not tuple or [type(item) for item in base] != [int, int]:
-            raise StorageError(Code.STORE_CORRUPT, "stored base is not two heights")
-        return base[0], base[1]
+            raise _damaged(what, error) from None
+        if type(found) is not tuple or [type(item) for item in found] != [int, int]:
+            raise StorageError(Code.STORE_CORRUPT, f"stored {what} is not two heights")
+        return found[0], found[1]
 
     def missing_height(self, count: int) -> int | None:
         """Return the highest of the last `count` heights without a header, None if all have one.

@@ -25,6 +25,7 @@ _BLOOM_BITS = 10
 _WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 _CACHE_BYTES = 32 * 1024 * 1024
 _MAX_OPEN_FILES = 200
+_ABOVE_ALL = b"\xff" * 65  # no key of ours is as long and as high
 
 
 class _LevelReader:
@@ -142,7 +143,8 @@ class LevelStore(_LevelReader):
     def compact(self) -> None:
         """Merge all tables into one level: what was deleted or overwritten leaves the disk."""
         try:
-            self._handle.compact_range()
+            # Without bounds plyvel hands over two empty ones, and nothing is merged.
+            self._handle.compact_range(start=b"", stop=_ABOVE_ALL)
         except (plyvel.Error, OSError) as error:
             raise storage_error(error, self._path) from None
 

@@ -69,9 +69,9 @@ def node_key(member: str, public_key: bytes) -> SigningKey:
     return next(key for key in map(key_of, names) if key.public_key == public_key)
 
 
-def governed_chain() -> GovernedChain:
+def governed_chain(**settings: Any) -> GovernedChain:
     """Return a chain of three epochs: ICBC votes from the second on, D02 has a new key after."""
-    chain = GovernedChain()
+    chain = GovernedChain(settings=settings)
     chain.block(chain.submit("D02", "C048", [arrears(1, 100)]))
     chain.observe("ICBC")
     chain.decide("D01", "promote", "ICBC")

@@ -33,8 +33,10 @@ def certificate_of(key: SigningKey) -> bytes:
 class Governance(Harness):
     """A harness with the words of governance; each call is a block of its own."""
 
-    def __init__(self, window: int = WINDOW, **named: Any) -> None:
-        super().__init__(settings={"member_change_window": window}, **named)
+    def __init__(
+        self, window: int = WINDOW, settings: Mapping[str, Any] | None = None, **named: Any
+    ) -> None:
+        super().__init__(settings={"member_change_window": window} | dict(settings or {}), **named)
 
     def start(self, document: Mapping[str, Any]) -> None:
         """Begin anew from another genesis document."""

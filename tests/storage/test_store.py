@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_leveldb_keeps_what_was_synced(tmp_path: Path) -> None:
     second.compact()
     assert second.get(b"a") == b"1"
     second.close()
+
+
+def test_leveldb_compaction_takes_deleted_values_from_the_disk(tmp_path: Path) -> None:
+    secret = os.urandom(64)  # random bytes are not compressed
+    for batch in ({b"a": secret, b"b": b"stays"}, {b"a": None}):
+        store = LevelStore(tmp_path / "db")
+        store.write(batch, sync=True)
+        store.close()
+    assert any(secret in path.read_bytes() for path in (tmp_path / "db").iterdir())
+    store = LevelStore(tmp_path / "db")
+    store.compact()
+    assert list(store.scan(b"", b"\xff")) == [(b"b", b"stays")]
+    store.close()
+    assert not any(secret in path.read_bytes() for path in (tmp_path / "db").iterdir())
 
 
 def test_leveldb_refuses_a_second_opener(tmp_path: Path) -> None:
