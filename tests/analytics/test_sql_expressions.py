@@ -1,0 +1,132 @@
+"""Rules as SQL against the ledger's own evaluator: the same value or the same error, everywhere.
+
+Hypothesis makes well-typed expressions and facts, absences and extremes among them; DuckDB runs
+many expressions over many rows at once, so that thousands of cases cost seconds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analytics.sql.dialect import DUCKDB
+from analytics.sql.expressions import ExpressionCompiler
+from analytics.sql.nodes import Graph, Node, compute_stages
+from analytics.sql.values import Fault, Unsupported
+from ledger.errors import RuleSourceError
+from ledger.rules.checker import Environment
+from ledger.rules.compiler import Expression, compile_expression
+from ledger.rules.failures import EvalError
+from ledger.rules.source import Source
+from ledger.rules.types import BOOL, NUMBER, STRING, Variable
+from tests.rules.expressions import FLAGS, INTS, TEXTS, facts, flags, ints, strings
+
+duckdb = pytest.importorskip("duckdb")
+
+_TYPES = {
+    **dict.fromkeys(INTS, "BIGINT"),
+    **dict.fromkeys(FLAGS, "BOOLEAN"),
+    **dict.fromkeys(TEXTS, "VARCHAR"),
+}
+_FREE = {
+    **dict.fromkeys(INTS, Variable(NUMBER)),
+    **dict.fromkeys(FLAGS, Variable(BOOL)),
+    **dict.fromkeys(TEXTS, Variable(STRING)),
+}
+_QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
+Rows = Sequence[Mapping[str, Any]]
+
+
+def compile_rule(text: str, variables: Mapping[str, Variable] = _FREE) -> Expression | None:
+    """Return an expression, None where the language refuses it as too high or too costly."""
+    try:
+        return compile_expression(Source.of_text(text), Environment(variables))
+    except RuleSourceError:
+        return None
+
+
+def evaluate(expression: Expression, row: Mapping[str, Any]) -> tuple[Any, int | None]:
+    """Return (value, None) or (None, fault) as a node computes it."""
+    try:
+        return expression.evaluate(row), None
+    except EvalError as error:
+        return None, int(Fault[error.kind.name])
+
+
+def translate(expressions: Sequence[Expression]) -> str:
+    """Return the query that computes value and fault of each expression; raise `Unsupported`."""
+    graph = Graph()
+    columns = {name: graph.leaf(f'"{name}"') for name in _TYPES}
+    compiler = ExpressionCompiler(graph, DUCKDB, columns, {})
+    outputs: dict[str, Node] = {}
+    for index, expression in enumerate(expressions):
+        value = compiler.compile(expression.tree)
+        outputs[f"v{index}"] = value.sql
+        outputs[f"e{index}"] = compiler.fault(value) or graph.leaf("NULL")
+    return compute_stages(outputs).render("facts", DUCKDB)
+
+
+def run_sql(expressions: Sequence[Expression], rows: Rows) -> list[list[tuple[Any, int | None]]]:
+    """Return for each row what SQL gives for each expression."""
+    query = translate(expressions)
+    connection = duckdb.connect()
+    connection.execute("SET threads = 1")
+    named = ", ".join(f"{name} {kind}" for name, kind in _TYPES.items())
+    connection.execute(f"CREATE TABLE facts ({named})")
+    holes = ", ".join("?" * len(_TYPES))
+    connection.executemany(
+        f"INSERT INTO facts VALUES ({holes})", [[row.get(name) for name in _TYPES] for row in rows]
+    )
+    found = connection.execute(query).fetchall()
+    connection.close()
+    return [list(zip(line[::2], line[1::2], strict=True)) for line in found]
+
+
+def check_equal(expressions: Sequence[Expression], rows: Rows) -> int:
+    """Compare every expression on every row; return how many cases were compared."""
+    lines = run_sql(expressions, rows)
+    assert len(lines) == len(rows)
+    for row, line in zip(rows, lines, strict=True):
+        for expression, (value, fault) in zip(expressions, line, strict=True):
+            want = evaluate(expression, row)
+            got = (value, None if value is not None else fault)
+            assert (got, type(got[0])) == (want, type(want[0])), (expression.source, row)
+    return len(rows) * len(expressions)
+
+
+def _without(rows: Rows, absent: Sequence[set[str]]) -> Rows:
+    return [
+        {name: value for name, value in row.items() if name not in names}
+        for row, names in zip(rows, absent, strict=True)
+    ]
+
+
+_ABSENT = st.sets(st.sampled_from([*INTS, *FLAGS, *TEXTS]))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=_QUIET)
+@given(
+    st.lists(st.one_of(flags(4), ints(4), strings(2)), min_size=6, max_size=8),
+    st.lists(st.tuples(facts(), _ABSENT), min_size=8, max_size=8),
+)
+def test_sql_gives_what_the_evaluator_gives(
+    texts: list[str], cases: list[tuple[dict[str, Any], set[str]]]
+) -> None:
+    expressions = [item for item in map(compile_rule, texts) if item is not None]
+    supported = [item for item in expressions if _is_supported(item)]
+    rows = _without([row for row, _ in cases], [absent for _, absent in cases])
+    if supported:
+        check_equal(supported, rows)
+
+
+def _is_supported(expression: Expression) -> bool:
+    try:
+        translate([expression])
+    except Unsupported:
+        return False
+    return True
