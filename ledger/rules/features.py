@@ -38,6 +38,18 @@ class FeatureSource(StrEnum):
     LEDGER = "ledger"
 
 
+class Leeway(StrEnum):
+    """Which way the company itself can move a fact: what a change that would pass may propose.
+
+    A schema says it with `change`; `FIXED` is what is past, or for others to say.
+    """
+
+    FIXED = "fixed"
+    UP = "up"
+    DOWN = "down"
+    ANY = "any"
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     """One declared fact; empty strings, zeros and None where a key does not apply."""
@@ -63,11 +75,30 @@ class Feature:
     stream: Stream | None = None
     currency: str = ""  # the foreign money of its field, when the feature is in fen
     max_events: int = 0  # more in the window is an error; 0: no bound
+    change: Leeway | None = None  # as the schema declares
 
     @property
     def stream_id(self) -> bytes | None:
         """The id of the stream it is computed from, if any."""
         return self.stream.id if self.stream is not None else None
+
+    @property
+    def leeway(self) -> Leeway:
+        """Which way the company can move it: as declared, else what its unit and source suggest.
+
+        Days pass, dates of records are history, a debt can be paid back, and a text that is no
+        choice among known values (a region, an industry) says who the company is.
+        """
+        if self.change is not None:
+            return self.change
+        if self.name == AS_OF:
+            return Leeway.UP
+        if self.source in (FeatureSource.APPLICATION, FeatureSource.ASSET):
+            return Leeway.ANY
+        if self.source is FeatureSource.LEDGER:
+            return Leeway.FIXED if self.unit in (Unit.DAYS, Unit.DATE) else Leeway.DOWN
+        is_history = self.unit is Unit.DATE or (self.unit is Unit.TEXT and self.values is None)
+        return Leeway.FIXED if is_history else Leeway.ANY
 
     @property
     def variable(self) -> Variable:

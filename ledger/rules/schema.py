@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ledger.errors import Code
 from ledger.rules.aggregates import (
@@ -23,7 +23,14 @@ from ledger.rules.aggregates import (
     read_stream,
 )
 from ledger.rules.documents import MAX_VERSION, Table, hash_source, load_document
-from ledger.rules.features import AS_OF, Computation, Feature, FeatureSource, streams_of
+from ledger.rules.features import (
+    AS_OF,
+    Computation,
+    Feature,
+    FeatureSource,
+    Leeway,
+    streams_of,
+)
 from ledger.rules.limits import MAX_FEATURES
 from ledger.rules.names import quoted, suggest
 from ledger.rules.types import Variable
@@ -117,6 +124,7 @@ def _read_feature(tables: Table, name: str, events: EventTypes) -> Feature:
     unit = Unit(table.choice("unit", sorted(DECLARABLE)))
     source = FeatureSource(table.choice("source", tuple(FeatureSource), "records"))
     table.text("text", "")
+    change = Leeway(table.choice("change", tuple(Leeway))) if "change" in table else None
     if name == AS_OF:
         if unit is not Unit.DATE:
             table.refuse("unit", "as_of is the block's day: its unit is date")
@@ -128,7 +136,7 @@ def _read_feature(tables: Table, name: str, events: EventTypes) -> Feature:
     else:
         feature = _read_other_feature(table, name, unit, source, events)
     table.finish()
-    return feature
+    return feature if change is None else replace(feature, change=change)
 
 
 def _read_range(table: Table, unit: Unit) -> tuple[int | None, int | None]:
