@@ -19,13 +19,14 @@ from ledger.membership.context import QueryContext, Role
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """Why a caller may read, and which days (None: all)."""
+    """Why a caller may read, which days, and how many records of the company's log (None: all)."""
 
     reason: str  # "public", "own", "supplier", "regulator" or "consent"
     consent: str = ""
     access: bytes | None = None
     first_day: int | None = None
     last_day: int | None = None
+    log_size: int | None = None
 
 
 def find_read_basis(
@@ -55,7 +56,7 @@ def find_read_basis(
         )
     entry = check_released(context, access_id, company, category.id)
     consent = entry.consents[0] if len(entry.consents) == 1 else consent_id
-    return Basis("consent", consent, access_id, entry.from_day, entry.to_day)
+    return Basis("consent", consent, access_id, entry.from_day, entry.to_day, entry.log_size)
 
 
 def may_read(

@@ -23,6 +23,12 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from ledger.credit.double_registrations import (
+    ASSETS_TOUCHED,
+    find_holder,
+    process_registered,
+    process_withdrawn,
+)
 from ledger.credit.ids import read_id
 from ledger.encoding import Value, encode
 from ledger.errors import Code, Rejected
@@ -246,18 +252,21 @@ def process_pledge(
 ) -> Pledge:
     """Pledge the asset for an application; once for each, and never to a second lender.
 
-    Raises `Rejected` 2303, 2305, and AMOUNT_TOO_LARGE beyond the amount of a claim.
+    What is pledged for it already is raised to `amount_fen` where it is less. Raises `Rejected`
+    2303, 2305, and AMOUNT_TOO_LARGE beyond the amount of a claim.
     """
     asset = get_asset(state, asset_id)
     check_free_for(state, asset, lender)
     current = get_pledge(state, asset) or Pledge(lender, ())
-    if any(part[1] == application for part in current.parts):
+    own = [part for part in current.parts if part[1] == application]
+    if own and own[0][2] >= amount_fen:
         return current
-    if len(current.parts) >= MAX_PLEDGED_PARTS:
+    others = tuple(part for part in current.parts if part[1] != application)
+    if len(others) >= MAX_PLEDGED_PARTS:
         raise Rejected(
             Code.ASSET_STATE, f"asset is pledged {MAX_PLEDGED_PARTS} times: release some"
         )
-    pledge = Pledge(lender, (*current.parts, (asset_id, application, amount_fen)))
+    pledge = Pledge(lender, (*others, (asset_id, application, amount_fen)))
     if KINDS[asset.kind].is_claim and pledge.amount_fen > asset.amount_fen:
         raise Rejected(
             Code.AMOUNT_TOO_LARGE,
@@ -371,6 +380,9 @@ def process_register(context: Context) -> Value:
         raise Rejected(Code.ASSET_STATE, "due_day is before day")
     marks = compute_marks(asset, get_salt(state))
     if state.get(ASSET_MARKS, marks.exact) is not None:
+        holder = find_holder(state, marks.document)
+        if holder is not None and holder != asset.company:
+            context.notes.contests.add((holder, asset.company))
         raise Rejected(Code.ASSET_EXISTS, f"this {asset.kind} is registered already")
     asset_id = context.transaction.id[:ASSET_ID_BYTES]
     match = find_match(state, asset)
@@ -378,6 +390,8 @@ def process_register(context: Context) -> Value:
     state.put(COMPANY_ASSETS, asset.company.encode() + asset_id, 1)
     state.put(ASSET_MARKS, marks.exact, asset_id)
     _count_near(state, ASSET_MARKS, marks, 1)
+    for company in process_registered(state, marks.document, asset.company, asset_id):
+        context.notes.touch(company, ASSETS_TOUCHED)
     return {"asset": asset_id.hex(), "match": str(match)}
 
 
@@ -424,6 +438,8 @@ def process_withdraw(context: Context) -> Value:
     marks = compute_marks(asset, get_salt(state))
     state.delete(ASSET_MARKS, marks.exact)
     _count_near(state, ASSET_MARKS, marks, -1)
+    for company in process_withdrawn(state, marks.document, asset.company, asset_id):
+        context.notes.touch(company, ASSETS_TOUCHED)
     state.put(ASSETS, asset_id, withdrawn.to_value())
     return {"asset": asset_id.hex(), "state": str(withdrawn.state)}
 

@@ -83,7 +83,6 @@ STATES: Mapping[tuple[ObjectionState, Step], ObjectionState] = {
     (_S.COMPLAINED, Step.DISMISS): _S.DISMISSED,
 }
 _DISPUTED = frozenset({_S.OPEN, _S.COMPLAINED})
-_MARKED = _DISPUTED | {_S.ANNOTATED}
 _DECISIONS = (Step.CORRECT, Step.REJECT, Step.ANNOTATE)
 _RULINGS = (Step.UPHOLD, Step.DISMISS)
 
@@ -106,11 +105,18 @@ class Objection:
     decided_by: str = ""
     decided_day: int | None = None
     complaint: str = ""
+    is_annotated: bool = False  # the supplier's last decision left the company's word standing
 
     @property
     def full_name(self) -> str:
         """The record schema: "C044", "C044/line"."""
         return f"{self.category}/{self.schema}" if self.schema else self.category
+
+    @property
+    def has_annotation(self) -> bool:
+        """Whether the company's word stands beside the record: no later end took it away."""
+        is_ended = self.state in (_S.CORRECTED, _S.REJECTED, _S.WITHDRAWN)
+        return self.is_annotated and not is_ended
 
     def to_value(self) -> tuple[Any, ...]:
         """Return it as a canonical value, the fields in their order."""
@@ -140,8 +146,10 @@ def get_marks(state: Overlay, company: str) -> dict[bytes, Mark]:
     marks: dict[bytes, Mark] = {}
     for key, objection_id in state.scan(COMPANY_OBJECTIONS, prefix):
         objection = _get(state, objection_id)
-        text = objection.text if objection.state is _S.ANNOTATED else ""
-        marks[key[len(prefix) :]] = Mark(objection_id.hex(), str(objection.state), text)
+        text = objection.text if objection.has_annotation else ""
+        is_standing = objection.state is _S.DISMISSED
+        state_shown = _S.ANNOTATED if is_standing else objection.state
+        marks[key[len(prefix) :]] = Mark(objection_id.hex(), str(state_shown), text)
     return marks
 
 
@@ -153,10 +161,26 @@ def _get(state: Overlay, objection_id: bytes) -> Objection:
 
 
 def _put(state: Overlay, objection_id: bytes, objection: Objection) -> None:
-    """Keep an objection, and set or take away the mark of its record."""
+    """Keep an objection, and set or take away the mark of its record.
+
+    An annotation of an earlier objection to the record comes to light again when this one ends.
+    """
     state.put(OBJECTIONS, objection_id, objection.to_value())
+    is_marked = objection.state in _DISPUTED or objection.has_annotation
+    mark = objection_id if is_marked else None
+    if mark is None and objection.state is not _S.CORRECTED:
+        mark = _find_annotation(state, objection)
     key = objection.company.encode() + _MARKS + objection.digest
-    state.put(COMPANY_OBJECTIONS, key, objection_id if objection.state in _MARKED else None)
+    state.put(COMPANY_OBJECTIONS, key, mark)
+
+
+def _find_annotation(state: Overlay, objection: Objection) -> bytes | None:
+    """Return the last objection that left the company's word beside the record, if any."""
+    found = None
+    for objection_id, other in get_objections(state, objection.company):
+        if other.digest == objection.digest and other.has_annotation:
+            found = objection_id
+    return found
 
 
 def _read_text(body: Fields) -> str:
@@ -250,6 +274,7 @@ def process_decide(context: Context) -> Value:
     if step is Step.CORRECT and not is_corrected:
         raise Rejected(Code.OBJECTION_STATE, "the record is not corrected: submit a correction")
     decided = _decided(context, objection, after, text)
+    decided = replace(decided, is_annotated=step is Step.ANNOTATE)
     _put(context.state, objection_id, decided)
     for reader, height in get_readers(context.state, objection.company, objection.category):
         if height:

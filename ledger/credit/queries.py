@@ -103,7 +103,8 @@ def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> V
     marks = get_marks(context.state, company)
     page: list[Value] = []
     cursor: int | None = None
-    for number, placed in enumerate(get_records(context.state, company, full_name, low, high)):
+    found = get_records(context.state, company, full_name, low, high)
+    for number, placed in enumerate(item for item in found if _is_within(basis, item)):
         if number < skip:
             continue
         if len(page) == limit:
@@ -117,6 +118,11 @@ def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> V
         "consent": basis.consent,
         "is_self_declared": category.is_self_declared,
     }
+
+
+def _is_within(basis: Basis, placed: PlacedRecord) -> bool:
+    """Tell whether the record stood on the chain when the look that is the basis was logged."""
+    return basis.log_size is None or placed.entry.seq < basis.log_size
 
 
 def _bounded(
@@ -158,8 +164,9 @@ def _describe(context: QueryContext, placed: PlacedRecord, mark: Mark | None) ->
 def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> Value:
     """`company.features` {company, schema, names?, access?}: features as rules see them now.
 
-    Features over categories that the caller may not read are named in `withheld`. Without `names`,
-    what rests on the company's own declarations is left out.
+    Features over categories that the caller may not read are named in `withheld`, and those whose
+    window reaches beyond the days that an authorisation opens. Without `names`, what rests on the
+    company's own declarations is left out.
     """
     fields = Fields(params)
     company = _company(context, fields)
@@ -204,7 +211,14 @@ def _is_readable(
         return all(_is_readable(context, company, schema, part, access_id) for part in feature.of)
     if not feature.category:
         return True
-    return may_read(context, company, context.rules.category(feature.category), access_id)
+    category = context.rules.category(feature.category)
+    try:
+        basis = find_read_basis(context, company, category, access_id)
+    except Rejected:
+        return False
+    last_day = context.day - feature.offset_days
+    first_day = last_day - feature.days + 1 if feature.days else FIRST_DAY
+    return _bounded(basis, first_day, last_day) == (first_day, last_day)
 
 
 def query_tx_fate(context: QueryContext, params: Mapping[str, Any]) -> Value:

@@ -51,12 +51,13 @@ def resolve_caller(state: Overlay, client: ClientIdentity) -> Party:
     member = get_member(state, client.member)
     if member is None or member.is_removed:
         raise Refused(Code.PEER_UNKNOWN, f"{client.member} is no member")
-    if COUNTER in member.capabilities and _is_company(client.name):
+    if COUNTER in member.capabilities and is_company(client.name):
         return Party(client.name, None, None, is_company=True)
     return Party(member.id, member.role, member, is_company=False)
 
 
-def _is_company(name: str) -> bool:
+def is_company(name: str) -> bool:
+    """Tell whether a client's name is a company's code."""
     try:
         check_uscc(name)
     except CreditLedgerError:

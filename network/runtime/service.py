@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from ledger.chain.certificate import Certificate
-from ledger.chain.receipt import build_receipt
+from ledger.chain.receipt import Receipt, build_receipt
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused
 from ledger.storage.chain_store import ChainStore
@@ -28,6 +28,7 @@ from network.runtime.door import RETRY_AFTER_MS, Door
 from network.runtime.history import EpochHistory
 from network.runtime.ingress import chunked
 from network.runtime.mempool import Mempool
+from network.runtime.queries import is_company
 from network.runtime.threads import is_thread_refused
 from network.runtime.witness import Witness
 from network.wire import Bodies, BodiesPurpose, Busy, Request
@@ -169,16 +170,19 @@ class Service:
         expires_at_ms = transaction_from_parts(stored.unsigned, stored.signature, ()).expires_at_ms
         return expires_at_ms > header.time_ms
 
-    async def _receipt(self, _client: ClientIdentity, request: Request) -> Value:
+    async def _receipt(self, client: ClientIdentity, request: Request) -> Value:
         transaction_id = _typed(request, "id", bytes)
         wait_ms = min(_typed(request, "wait_ms", int), m.WAIT_MS_MAX)
+        found: Receipt | None = None
         with trio.move_on_after(max(0, wait_ms) / 1000):
-            while True:
+            while found is None:
                 certified = self._parts.keeper.certified_height
-                receipt = self._find_receipt(transaction_id)
-                if receipt is not None:
-                    return {"receipt": receipt}
-                await self._parts.keeper.wait_certified(certified)
+                found = self._find_receipt(transaction_id)
+                if found is None:
+                    await self._parts.keeper.wait_certified(certified)
+        if found is not None:
+            await self._check_may_fetch(client, found)
+            return {"receipt": found.encoded()}
         fate = self._get_fate(transaction_id)
         if fate.status is m.FateStatus.UNKNOWN:
             raise Refused(Code.NOT_FOUND, "this node does not know the transaction")
@@ -189,7 +193,16 @@ class Service:
             )
         raise Refused(Code.TIMED_OUT, f"transaction is {fate.status}, not certified yet")
 
-    def _find_receipt(self, transaction_id: bytes) -> bytes | None:
+    async def _check_may_fetch(self, client: ClientIdentity, receipt: Receipt) -> None:
+        """Raise `Refused` or `Rejected` unless the receipt is for this client.
+
+        A member's own needs no look at the state: that is nearly every one.
+        """
+        sender = transaction_from_parts(receipt.unsigned, receipt.signature, ()).sender
+        if sender != client.member or is_company(client.name):
+            await self._run_query(client, "receipt.check", {"tx_id": receipt.transaction_id})
+
+    def _find_receipt(self, transaction_id: bytes) -> Receipt | None:
         fate = self._parts.chain.fate(transaction_id)
         if fate is None or fate[0] > self._parts.keeper.certified_height:
             return None
@@ -200,7 +213,7 @@ class Service:
             return None
         history, epoch = self._parts.history, certificate.epoch
         validators, changes = history.validators(epoch), history.changes_until(epoch)
-        return build_receipt(block, position, certificate, validators, changes).encoded()
+        return build_receipt(block, position, certificate, validators, changes)
 
     async def _expired(self, _client: ClientIdentity, request: Request) -> Value:
         transaction_id = _typed(request, "id", bytes)

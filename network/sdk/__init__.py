@@ -19,7 +19,7 @@ __all__ = ["ACTS", "ASKS", "INTERNAL", "Act", "Ask", "AsyncLedger", "Done", "Led
 
 _AREAS = (records, consents, assets, loans, supervision, votes)
 
-# Sent by nodes and software of members; proofs and epochs, which the client itself asks for.
+# Sent by nodes and software of members; what a node asks itself, proofs and epochs.
 INTERNAL = frozenset(
     (
         "member.ready",
@@ -29,6 +29,7 @@ INTERNAL = frozenset(
         "epochs.changes",
         "epochs.current",
         "members.proven",
+        "receipt.check",
         "state.proof",
     )
 )

@@ -223,6 +223,7 @@ class Objection:
     decided_by: str
     decided_day: int | None
     complaint: str
+    is_annotated: bool
     is_overdue: bool
 
 

@@ -26,21 +26,15 @@ COMPANY = company_code(1)
 SECRET = category("C900", "D02", [schema("", [field("a", "int")])], access="REG")
 
 
-@pytest.fixture(scope="module")
-def chain():
-    chain = Harness([SCHEMA], [*CATEGORIES, SECRET])
-    chain.run(chain.bind(COMPANY, "Some Company Ltd"))
-    lines = [make(n, GENESIS_DAY - 10 * n, "B1", 100, "V") for n in range(5)]
-    chain.run(chain.submit("D02", "C044", lines, "line"))
-    chain.run(chain.submit("D02", "C048", [Record(COMPANY, GENESIS_DAY, {"arrears": 5})]))
-    chain.run(chain.submit("D02", "C900", [Record(COMPANY, GENESIS_DAY, {"a": 1})]))
+def grant_and_look(chain, bank, days_of_data):
+    """Authorise a bank for so many days up to today and log a look; return the look's params."""
     grant = {
         "company": COMPANY,
-        "recipient": "ICBC",
+        "recipient": bank,
         "categories": ("C044",),
         "purpose": "lending",
         "mode": "view",
-        "from_day": GENESIS_DAY - 25,
+        "from_day": GENESIS_DAY - days_of_data + 1,
         "to_day": GENESIS_DAY,
         "starts_ms": chain.head.time_ms,
         "expires_ms": chain.head.time_ms + 10 * DAY_MS,
@@ -49,9 +43,23 @@ def chain():
     code, data = chain.run(chain.sign("D01", "consent.grant", grant))
     assert code == Code.OK, data
     look = {"company": COMPANY, "categories": ("C044",), "purpose": "lending"}
-    code, data = chain.run(chain.sign("ICBC", "access.open", look))
+    code, data = chain.run(chain.sign(bank, "access.open", look))
     assert data["outcome"] == "GRANTED", data
-    chain.looks = {"ICBC": {"access": data["access"]}}
+    return {"access": data["access"]}
+
+
+@pytest.fixture(scope="module")
+def chain():
+    chain = Harness([SCHEMA], [*CATEGORIES, SECRET])
+    chain.run(chain.bind(COMPANY, "Some Company Ltd"))
+    lines = [make(n, GENESIS_DAY - 10 * n, "B1", 100, "V") for n in range(5)]
+    chain.run(chain.submit("D02", "C044", lines, "line"))
+    chain.run(chain.submit("D02", "C048", [Record(COMPANY, GENESIS_DAY, {"arrears": 5})]))
+    chain.run(chain.submit("D02", "C900", [Record(COMPANY, GENESIS_DAY, {"a": 1})]))
+    chain.looks = {
+        "ICBC": grant_and_look(chain, "ICBC", 26),
+        "CCB": grant_and_look(chain, "CCB", 366),
+    }
     return chain
 
 
@@ -147,9 +155,12 @@ def test_features_follow_access(chain):
     params = {"company": COMPANY, "schema": "company/1"}
     answer = ask(chain, "ICBC", "company.features", **params)
     assert "co.sales" in answer["withheld"]
-    answer = ask(chain, "ICBC", "company.features", **params, **chain.looks["ICBC"])
+    answer = ask(chain, "CCB", "company.features", **params, **chain.looks["CCB"])
     assert answer["facts"]["co.sales"] == 500
-    assert answer["withheld"] == ()
+    assert answer["withheld"] == ("co.lines",)  # reaches back further than the authorisation
+    answer = ask(chain, "ICBC", "company.features", **params, **chain.looks["ICBC"])
+    assert "co.sales" in answer["withheld"]  # 90 days, and 26 are authorised
+    assert "co.sales" not in answer["facts"]
     answer = ask(chain, "PAB", "company.features", **params, names=("co.sales", "co.lines"))
     assert answer["facts"] == {"as_of": chain.day}
     assert answer["withheld"] == ("co.sales", "co.lines")

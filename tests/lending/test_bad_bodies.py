@@ -310,6 +310,7 @@ QUERY_BODIES: dict[str, dict[str, Any]] = {
     "rules.status": {},
     "rates.list": {"currency": "USD", "from_day": TODAY, "to_day": TODAY},
     "settings.list": {},
+    "receipt.check": {"tx_id": bytes(32)},
 }
 
 

@@ -1,0 +1,152 @@
+"""Cases an auditor tried on the platform in memory: each was a way around a rule, or is not one.
+
+They run whole transactions through execution, as `tests.lending.province` does; what needs real
+nodes is in `test_platform.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ledger.errors import Code, Rejected
+from tests.lending.documents import patent_loan
+from tests.lending.province import BUYER, OTHER, RECEIVABLE_FEN, SELLER, TODAY, Province, invoice
+
+LINES = {"company": SELLER, "category": "C044", "schema": "line"}
+
+
+@pytest.fixture
+def province() -> Province:
+    return Province()
+
+
+def granted(province: Province, asset: str) -> str:
+    """Return an accepted application of SELLER to ICBC for all that the asset gives."""
+    applied = province.apply("SCF-ICBC/1", asset=asset)
+    assert applied["outcome"] == "GRANT", applied
+    province.do(SELLER, "loan.accept", application=applied["application"])
+    return str(applied["application"])
+
+
+def pledged_fen(province: Province, asset: str) -> int:
+    return int(province.ask("ICBC", "asset.show", asset=asset)["pledged_fen"])
+
+
+def test_what_is_drawn_is_what_is_pledged_whatever_was_pledged_before(province: Province) -> None:
+    province.consent(SELLER, "ICBC")
+    asset = province.receivable()
+    application = granted(province, asset)
+    province.do("ICBC", "asset.pledge", asset=asset, application=application, amount_fen=1)
+    assert pledged_fen(province, asset) == 1
+    drawn = province.do("ICBC", "loan.disburse", application=application)["principal_fen"]
+    assert pledged_fen(province, asset) == drawn
+    again = province.apply("SCF-ICBC/1", asset=asset)
+    assert again["outcome"] == "DECLINE", "four fifths of the receivable are lent already"
+
+
+def test_a_pledge_is_never_raised_beyond_the_claim(province: Province) -> None:
+    province.consent(SELLER, "ICBC")
+    asset = province.receivable()
+    first = granted(province, asset)
+    province.do("ICBC", "asset.pledge", asset=asset, application=first, amount_fen=1)
+    province.do("ICBC", "loan.disburse", application=first, amount_fen=1)
+    second = granted(province, asset)
+    province.do("ICBC", "loan.disburse", application=second)
+    assert pledged_fen(province, asset) <= RECEIVABLE_FEN
+
+
+def test_a_look_shows_what_stood_on_the_chain_when_it_was_logged(province: Province) -> None:
+    province.consent(SELLER, "ICBC")
+    look = {"company": SELLER, "categories": ("C044",), "purpose": "lending"}
+    access = province.do("ICBC", "access.open", **look)["access"]
+    before = province.ask("ICBC", "company.records", **LINES, access=access)["records"]
+    province.succeed(province.submit("D02", "C044", [invoice(777, TODAY - 1)], "line"))
+    after = province.ask("ICBC", "company.records", **LINES, access=access)["records"]
+    assert [item["number"] for item in after] == [item["number"] for item in before]
+    own = province.ask(SELLER, "company.records", **LINES)["records"]
+    assert own[-1]["fields"]["invoice_no"] == "INV-777"
+
+
+def objected(province: Province, day: int, digest: bytes) -> str:
+    body = {**LINES, "day": day, "digest": digest, "text": "the goods came back"}
+    return str(province.do(SELLER, "objection.open", **body)["objection"])
+
+
+def mark(province: Province) -> Any:
+    return province.ask(SELLER, "company.records", **LINES)["records"][0]["objection"]
+
+
+@pytest.mark.parametrize("end", ["rejected", "withdrawn"])
+def test_an_annotation_outlives_another_objection_to_the_record(
+    province: Province, end: str
+) -> None:
+    record = province.ask(SELLER, "company.records", **LINES)["records"][0]
+    first = objected(province, record["day"], record["digest"])
+    province.do("D02", "objection.decide", objection=first, outcome="annotated", text="noted")
+    second = objected(province, record["day"], record["digest"])
+    assert mark(province)[:2] == (second, "OPEN")
+    if end == "rejected":
+        province.do("D02", "objection.decide", objection=second, outcome="rejected")
+    else:
+        province.do(SELLER, "objection.withdraw", objection=second)
+    assert mark(province) == (first, "ANNOTATED", "the goods came back")
+
+
+def test_an_annotation_outlives_a_complaint_that_is_dismissed(province: Province) -> None:
+    record = province.ask(SELLER, "company.records", **LINES)["records"][0]
+    objection = objected(province, record["day"], record["digest"])
+    province.do("D02", "objection.decide", objection=objection, outcome="annotated", text="noted")
+    province.do(SELLER, "objection.complain", objection=objection, text="noted is not enough")
+    assert mark(province) == (objection, "COMPLAINED", "the goods came back")
+    province.do("D18", "objection.rule", objection=objection, outcome="dismissed")
+    assert mark(province) == (objection, "ANNOTATED", "the goods came back")
+
+
+def receipt_of(province: Province, sender: str, kind: str, body: dict[str, Any]) -> bytes:
+    transaction = province.sign(sender, kind, body)
+    province.succeed(transaction)
+    return transaction.id
+
+
+def may_fetch(province: Province, tx_id: bytes) -> set[str]:
+    found = set()
+    for caller in ("ICBC", "CCB", "PAB", "D01", "D02", "D18", SELLER, BUYER, OTHER):
+        code, text = Code.OK, ""
+        try:
+            province.ask(caller, "receipt.check", tx_id=tx_id)
+            found.add(caller)
+        except Rejected as error:
+            code, text = error.code, error.message
+        assert code in (Code.OK, Code.NOT_PERMITTED)
+        assert "ICBC" not in text
+    return found
+
+
+def test_a_second_lender_fetches_no_receipt_of_the_first(province: Province) -> None:
+    province.consent(SELLER, "ICBC")
+    asset = province.receivable()
+    application = granted(province, asset)
+    pledge = {"asset": asset, "application": application}
+    of_pledge = receipt_of(province, "ICBC", "asset.pledge", pledge)
+    of_loan = receipt_of(province, "ICBC", "loan.disburse", {"application": application})
+    concerned = {"ICBC", "D18", "D01", SELLER}
+    assert may_fetch(province, of_pledge) == concerned
+    assert may_fetch(province, of_loan) == concerned
+    assert may_fetch(province, bytes.fromhex(application)) == concerned
+
+
+def test_the_guarantor_of_a_loan_fetches_its_receipts_and_everybody_those_of_rules(
+    province: Province,
+) -> None:
+    province.sell(OTHER)
+    loan = province.lend(guaranteed_fen=500_000)
+    paid = receipt_of(province, "ICBC", "loan.repay", {"loan": loan, "amount_fen": 5})
+    assert may_fetch(province, paid) == {"ICBC", "PAB", "D18", "D01", OTHER}
+    product = patent_loan().replace(b'"IPP"', b'"IPQ"')
+    rule = receipt_of(province, "CCB", "product.register", {"source": product})
+    assert len(may_fetch(province, rule)) == 9
+    with pytest.raises(Rejected) as caught:
+        province.ask("ICBC", "receipt.check", tx_id=bytes(32))
+    assert caught.value.code is Code.NOT_FOUND
