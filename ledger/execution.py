@@ -29,10 +29,12 @@ from ledger.chain.merkle import EMPTY_ROOT, compute_root
 from ledger.credit import attestations, company, declarations, erasure, records
 from ledger.credit.backfill import process_backfill
 from ledger.credit.catalogue_state import CatalogueState
+from ledger.credit.double_registrations import ASSETS_TOUCHED, process_contests
 from ledger.credit.rulebook import RuleCache
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, StorageError
 from ledger.lending import HANDLERS as LENDING_HANDLERS
+from ledger.lending.alert_calendar import TIME_TOUCHED, process_calendar
 from ledger.lending.alert_queue import compute_alert_limit, process_alert_queue
 from ledger.lending.alerts import Watch, process_company_alerts
 from ledger.lending.limits import put_limits, read_genesis_limits
@@ -219,8 +221,14 @@ class _Block:
     def watch(self) -> None:
         """Look at alerts of the companies that are due; of no more, however many were touched."""
         limit = compute_alert_limit(len(self._transactions))
-        due = self._apart(partial(process_alert_queue, self.state, self.notes.touched, limit))
         day = self._time_ms // MS_A_DAY
+        contests = self.notes.contests
+        contested = self._apart(partial(process_contests, self.state, contests, day))
+        dated = self._apart(partial(process_calendar, self.state, day, limit))
+        for names, why in ((contested, ASSETS_TOUCHED), (dated, TIME_TOUCHED)):
+            for name in names or ():
+                self.notes.touched.setdefault(name, set()).add(why)
+        due = self._apart(partial(process_alert_queue, self.state, self.notes.touched, limit))
         watch = Watch(self.state, self._rules, self._bodies, self._height, day)
         for name, touched in due or ():
             self._apart(partial(process_company_alerts, watch, name, touched))

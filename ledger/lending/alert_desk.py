@@ -49,7 +49,7 @@ MAX_NOTE = 1_000
 MAX_SCANNED = 5_000  # entries that one query looks at; the cursor goes on from there
 MAX_MEASURED = 50_000  # alerts and outcomes that one measurement looks at
 ESCALATION_DAYS_MAX = 90
-WATCH_LIST_RULES = 2  # a company is watched when two rules confirm each other
+WATCH_LIST_RULES = 2  # a company is watched when two rules, of different groups, confirm each other
 WATCH_LIST = "two or more rules"
 _BY_HAND = frozenset(Step) - {Step.CLEAR}
 _BP = 10_000
@@ -183,14 +183,18 @@ def query_watch(context: QueryContext, body: Mapping[str, Any]) -> Value:
     if caller.id != company and caller.role is not Role.REGULATOR and not is_lender:
         raise Rejected(Code.NOT_PERMITTED, f"{caller.id} may not see the alerts of {company}")
     # A rule that was ended says nothing any more, whatever it said last.
-    in_force = {alert.id for alert in context.rules.alerts(context.day)}
+    groups = {alert.id: alert.group for alert in context.rules.alerts(context.day)}
     standing = find_standing(context.state, company)
-    rules: list[Value] = [ref for ref in standing if ref.rpartition("/")[0] in in_force]
+    rules: list[Value] = [ref for ref in standing if _id_of(ref) in groups]
     return {
         "company": company,
         "rules": rules,
-        "is_watched": len(rules) >= WATCH_LIST_RULES,
+        "is_watched": len({groups[_id_of(str(ref))] for ref in rules}) >= WATCH_LIST_RULES,
     }
+
+
+def _id_of(ref: str) -> str:
+    return ref.rpartition("/")[0]
 
 
 @dataclass(slots=True)
@@ -263,7 +267,11 @@ def query_quality(context: QueryContext, body: Mapping[str, Any]) -> Value:
     for raised in alerts[:MAX_MEASURED]:
         by_rule[raised.rule].add(raised)
     shown: list[Value] = [by_rule[rule].describe(rule, outcomes) for rule in sorted(by_rule)]
-    shown.append(_combine(by_rule.values()).describe(WATCH_LIST, outcomes))
+    groups = {alert.ref: alert.group for alert in context.rules.alerts()}
+    grouped: dict[str, list[_Warnings]] = defaultdict(list)
+    for rule, warnings in by_rule.items():
+        grouped[groups.get(rule, rule)].append(warnings)
+    shown.append(_combine(grouped.values()).describe(WATCH_LIST, outcomes))
     is_complete = max(len(known), len(alerts)) <= MAX_MEASURED
     return {"rules": shown, "outcomes": len(outcomes), "is_complete": is_complete}
 
@@ -272,11 +280,15 @@ def _read_all(state: Overlay) -> Iterable[RaisedAlert]:
     return (get_alert(state, alert_id) for _, alert_id in find_alerts(state, None, 0))
 
 
-def _combine(rules: Iterable[_Warnings]) -> _Warnings:
-    """Return what the watch list said: companies of which at least two rules warned."""
+def _combine(groups: Iterable[Iterable[_Warnings]]) -> _Warnings:
+    """Return what the watch list said: companies of which rules of two groups warned."""
     days: dict[str, list[int]] = defaultdict(list)
-    for warnings in rules:
-        for company, day in warnings.first_days.items():
+    for group in groups:
+        first_days: dict[str, int] = {}
+        for warnings in group:
+            for company, day in warnings.first_days.items():
+                first_days[company] = min(day, first_days.get(company, day))
+        for company, day in first_days.items():
             days[company].append(day)
     both = {
         company: sorted(found)[WATCH_LIST_RULES - 1]

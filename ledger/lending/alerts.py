@@ -2,9 +2,11 @@
 
 A company of which a transaction said something is put in a queue (`ledger.lending.alert_queue`).
 When its turn comes, in the same block when that is light, `process_company_alerts` looks at each
-alert whose records or loans were touched: it is evaluated as of that block's day, and its state
-machine moves on (`Alert.advance`). A rule that only time can make true (nothing sold for 90 days)
-is looked at when a regulator asks for a review.
+alert whose records, loans or assets were touched: it is evaluated as of that block's day, and its
+state machine moves on (`Alert.advance`). Who has an open loan or a standing alert is looked at by
+all rules when the day has come that the last look said (`ledger.lending.alert_calendar`); of the
+others a rule that only time can make true (nothing sold for 90 days) is looked at when a regulator
+asks for a review.
 
 What is raised is kept in the book of alerts (`ledger.lending.alert_book`); what regulators do with
 it is `ledger.lending.alert_desk`. Before alerts are looked at, whom the company guarantees and
@@ -14,10 +16,11 @@ rule's state with its latest alert.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ledger.credit.double_registrations import ASSETS_TOUCHED
 from ledger.credit.windows_state import CompanyWindows
 from ledger.encoding import Value
 from ledger.lending.alert_book import (
@@ -26,8 +29,9 @@ from ledger.lending.alert_book import (
     process_cleared,
     process_raised,
 )
+from ledger.lending.alert_calendar import TIME_TOUCHED, compute_next_look, process_next_look
 from ledger.lending.circles import process_links
-from ledger.lending.facts import Subject, compute_ledger_facts
+from ledger.lending.facts import Subject, compute_ledger_facts, get_loans, read_categories
 from ledger.lending.limit_watch import Site
 from ledger.lending.loans import LOANS_TOUCHED
 from ledger.membership.context import (
@@ -46,6 +50,7 @@ from ledger.state.tables import COMPANY_ALERTS
 from ledger.transactions.fields import Fields
 
 MAX_REVIEWED = 200
+ONLY_WATCHES = "~"  # in the id of a rule that is tried and changes nothing (ledger.audit.what_if)
 _STATE = b"S"
 
 
@@ -73,16 +78,35 @@ def process_company_alerts(
     happened: list[tuple[str, str]] = []
     windows = CompanyWindows(watch.state, company)  # shared: most alerts read the same streams
     for alert in watch.rules.alerts(watch.day):
-        is_touched = not alert.categories.isdisjoint(touched)
-        if is_touched or (LOANS_TOUCHED in touched and _reads_loans(alert)):
+        if _is_touched(alert, touched):
             event = _process_alert(watch, company, alert, windows)
             if event is not None:
                 happened.append((alert.ref, str(event)))
+    _plan_next_look(watch, company)
     return tuple(happened)
 
 
-def _reads_loans(alert: Alert) -> bool:
-    return any(alert.features[name].source is FeatureSource.LEDGER for name in alert.inputs)
+def _is_touched(alert: Alert, touched: Collection[str]) -> bool:
+    """Tell whether what was touched may have changed what an alert says."""
+    if TIME_TOUCHED in touched or not alert.categories.isdisjoint(touched):
+        return True
+    features = (alert.features[name] for name in alert.inputs)
+    ours = [feature for feature in features if feature.source is FeatureSource.LEDGER]
+    if ours and (LOANS_TOUCHED in touched or ASSETS_TOUCHED in touched):
+        return True
+    return any(not read_categories(feature).isdisjoint(touched) for feature in ours)
+
+
+def _plan_next_look(watch: Watch, company: str) -> None:
+    """Put the company into the calendar for the next day on which time may change something."""
+    in_force = {alert.ref: alert for alert in watch.rules.alerts(watch.day)}
+    standing = [
+        (in_force[ref], state)
+        for ref, state in _find_raised(watch.state, company)
+        if ref in in_force and ONLY_WATCHES not in ref
+    ]
+    loans = [loan for _, loan in get_loans(watch.state, company)]
+    process_next_look(watch.state, company, compute_next_look(loans, standing, watch.day))
 
 
 def _process_alert(
@@ -167,7 +191,7 @@ def process_review(context: Context) -> Value:
     check_role(context.sender, Role.REGULATOR)
     check_company_known(context.state, companies)
     watch = Watch(context.state, context.rules, context.bodies, context.height, context.day)
-    touched = {LOANS_TOUCHED}
+    touched = {LOANS_TOUCHED, TIME_TOUCHED}
     for alert in context.rules.alerts(context.day):
         touched |= alert.categories
     happened = {}
@@ -180,12 +204,15 @@ def process_review(context: Context) -> Value:
 
 def find_standing(state: Overlay, company: str) -> tuple[str, ...]:
     """Return the rules that hold of a company now, by their references."""
+    return tuple(ref for ref, _ in _find_raised(state, company))
+
+
+def _find_raised(state: Overlay, company: str) -> Iterator[tuple[str, AlertState]]:
     prefix = company.encode() + _STATE
-    return tuple(
-        key[len(prefix) :].decode()
-        for key, (stored, _) in state.scan(COMPANY_ALERTS, prefix)
-        if AlertState.from_value(stored).is_raised
-    )
+    for key, (stored, _) in state.scan(COMPANY_ALERTS, prefix):
+        kept = AlertState.from_value(stored)
+        if kept.is_raised:
+            yield key[len(prefix) :].decode(), kept
 
 
 HANDLERS: Mapping[str, Handler] = {"alert.review": process_review}

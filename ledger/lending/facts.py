@@ -18,6 +18,7 @@ from ledger.credit.assets import Asset, AssetState, find_pledged_match, get_pled
 from ledger.credit.records import find_by_identity, find_latest, read_fields
 from ledger.credit.windows_state import CompanyWindows
 from ledger.lending.loan import Loan, compute_days_past_due, compute_late_days_max
+from ledger.lending.registry_facts import REGISTRY_CATEGORIES, REGISTRY_FACTS
 from ledger.membership.context import BodyReader
 from ledger.rules.features import Feature, FeatureSource
 from ledger.rules.schema import Schema
@@ -150,8 +151,10 @@ def find_unsupported(feature: Feature) -> str | None:
         units = frozenset(ASSET_FACTS.get(builtin_name(feature), {}))
         names = ASSET_FACTS
     elif feature.source is FeatureSource.LEDGER:
-        units = LEDGER_FACTS.get(builtin_name(feature), (frozenset[Unit](), None))[0]
-        names = LEDGER_FACTS  # type: ignore[assignment]
+        known = {name: units for name, (units, _) in LEDGER_FACTS.items()}
+        known |= {name: units for name, (units, _) in REGISTRY_FACTS.items()}
+        units = known.get(builtin_name(feature), frozenset[Unit]())
+        names = known  # type: ignore[assignment]
     else:
         return None
     if not units:
@@ -167,6 +170,8 @@ def read_categories(feature: Feature) -> frozenset[str]:
         return frozenset({feature.category})
     if feature.source is FeatureSource.ASSET and builtin_name(feature) == "invoice_verified":
         return frozenset({INVOICE_CATEGORY})
+    if feature.source is FeatureSource.LEDGER:
+        return REGISTRY_CATEGORIES.get(builtin_name(feature), frozenset())
     return frozenset()
 
 
@@ -179,16 +184,21 @@ def compute_record_facts(
 
 
 def compute_ledger_facts(subject: Subject, features: Iterable[Feature]) -> dict[str, FactValue]:
-    """Return those of `features` that the loan book gives."""
+    """Return those of `features` that the loan book and the registry of assets give."""
     wanted = [feature for feature in features if feature.source is FeatureSource.LEDGER]
     if not wanted:
         return {}
     loans = [loan for _, loan in get_loans(subject.state, subject.company)]
-    found = {}
+    found: dict[str, tuple[Feature, FactValue | None]] = {}
     for feature in wanted:
-        known = LEDGER_FACTS.get(builtin_name(feature))
-        if known is not None:
-            found[feature.name] = (feature, known[1](loans, subject.day))
+        name = builtin_name(feature)
+        if name in LEDGER_FACTS:
+            found[feature.name] = (feature, LEDGER_FACTS[name][1](loans, subject.day))
+        elif name in REGISTRY_FACTS:
+            value = REGISTRY_FACTS[name][1](
+                subject.state, subject.bodies, subject.company, subject.day
+            )
+            found[feature.name] = (feature, value)
     return _fitting(found)
 
 

@@ -156,13 +156,15 @@ class BlockNotes:
     `touched` maps a company to the record schemas ("C044/line", "loans", …) that said something of
     it; `corrected` maps (company, record schema) to the lowest height of a record that was
     corrected. What a rejected transaction left is dropped with it, but for `proposals`: how many of
-    each sender were judged in this block, because judging one costs much.
+    each sender were judged in this block, because judging one costs much; and for `contests`: whose
+    asset another company tried to register, (owner, the other), which is refused and yet told.
     """
 
     touched: dict[str, set[str]] = field(default_factory=dict)
     corrected: dict[tuple[str, str], int] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     proposals: dict[str, int] = field(default_factory=dict)
+    contests: set[tuple[str, str]] = field(default_factory=set)
     _pending: list[tuple[str, str]] = field(default_factory=list)
     _pending_corrected: list[tuple[tuple[str, str], int]] = field(default_factory=list)
 

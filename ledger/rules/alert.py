@@ -8,6 +8,9 @@ follows is a small state machine:
     raised  holds, `repeat_days` after the last time it was told                REPEATED, raised
     raised  does not hold, `clear_after` times in a row                         CLEARED, clear
     any     cannot be told                                                      nothing changes
+
+Rules that ask the same question with thresholds of their own (sales down by three tenths, by half)
+name one `group`: on the watch list they confirm each other no more than a rule confirms itself.
 """
 
 from __future__ import annotations
@@ -101,6 +104,7 @@ class Alert:
     source_hash: bytes
     name: str
     severity: Severity
+    group: str  # of rules that ask the same question; its own id when it names none
     reason: str
     text: str
     schema_ref: str  # "" when it uses no features
@@ -198,6 +202,7 @@ def load_alert(source: bytes, events: EventTypes, schema: Schema | None) -> Aler
         source_hash=hash_source(source),
         name=root.text("name", ""),
         severity=Severity(root.choice("severity", tuple(Severity))),
+        group=root.id("group", root.id("id")),
         reason=root.reason("reason"),
         text=root.text("text", ""),
         schema_ref=root.ref("schema", ""),

@@ -83,15 +83,25 @@ def test_a_regulator_takes_an_alert_up(province: Province) -> None:
 
 
 def test_what_only_time_makes_true_is_found_by_a_review(province: Province) -> None:
-    loan = drawn(province)
-    province.advance_days(91)
+    lines = [invoice(1, TODAY - 10, 6_000_000, company=OTHER)]
+    lines += [invoice(2, TODAY, 1_000_000, company=OTHER)]
+    province.succeed(province.submit("D02", "C044", lines, "line"))
+    province.advance_days(85)
     assert province.ask("D18", "alerts.list")["alerts"] == []
-    province.refuse(Code.NOT_PERMITTED, "ICBC", "alert.review", companies=(SELLER,))
+    province.refuse(Code.NOT_PERMITTED, "ICBC", "alert.review", companies=(OTHER,))
     unknown = "91440300MA5DTR1L4X"
     province.refuse(Code.COMPANY_UNKNOWN, "D18", "alert.review", companies=(unknown,))
     happened = province.do("D18", "alert.review", companies=(SELLER, OTHER))["happened"]
-    assert set(happened) == {SELLER}
-    assert ("EW01/1", "RAISED") in happened[SELLER]
+    assert happened == {OTHER: (("EW05/1", "RAISED"),)}
+
+
+def test_a_loan_that_nobody_touches_raises_on_its_day_and_clears_when_paid(
+    province: Province,
+) -> None:
+    loan = drawn(province)
+    province.advance_days(90)
+    assert province.ask("D18", "alerts.list")["alerts"] == []
+    province.advance_days(1)
     (alert,) = [
         item for item in province.ask("ICBC", "alerts.list")["alerts"] if item["rule"] == "EW01/1"
     ]
@@ -141,11 +151,11 @@ def test_a_follower_resumes_where_it_stopped(province: Province) -> None:
 
 def test_two_rules_put_a_company_on_the_watch_list(province: Province) -> None:
     drawn(province)
-    province.advance_days(91)
+    province.advance_days(90)
     little = [invoice(900, TODAY + 50, 100)]
     province.succeed(province.submit("D02", "C044", little, "line"))
     assert province.ask("D18", "alerts.watch", company=SELLER)["is_watched"] is False
-    province.do("D18", "alert.review", companies=(SELLER,))
+    province.advance_days(1)
     watched = province.ask("ICBC", "alerts.watch", company=SELLER)
     assert watched == {"company": SELLER, "rules": ["EW01/1", "EW05/1"], "is_watched": True}
 
