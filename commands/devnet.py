@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from commands import local_network
 from commands.console import say, show_json, show_table
@@ -48,8 +49,14 @@ def up(
     consortium: Path | None,
     base_port: int,
 ) -> None:
-    """Make keys, certificates, genesis and homes, start the nodes, and wait until all answer."""
+    """Make keys, certificates, genesis and homes, start the nodes, and wait until all answer.
+
+    A network that is there already is started again, as far as its nodes do not run.
+    """
     net = folder or context.find_root().obj or Path(".devnet")
+    if (net / FILE_NAME).exists():
+        _start_again(context, net, start)
+        return
     network = local_network.make(
         net,
         consortium=consortium or local_network.DEMO_CONSORTIUM,
@@ -61,6 +68,23 @@ def up(
     say(f"chain {network.chain_id}")
     network = local_network.start(network, [entry.member for entry in network.nodes[:start]])
     _show(network)
+
+
+def _start_again(context: click.Context, net: Path, start: int | None) -> None:
+    """Start what does not run of a network; raise `LocalError` (8004) where it should be another.
+
+    What an option would have made is in the folder already.
+    """
+    for name in ("nodes", "seed", "as_of", "consortium", "base_port"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise LocalError(
+                Code.INPUT_USAGE,
+                f"{net} has a network, --{name.replace('_', '-')} is for a new one: "
+                "name another folder, or leave the option out to start this one again",
+            )
+    network = load_network(net)
+    idle = [entry.member for entry in network.nodes[:start] if not entry.is_running]
+    _show(local_network.start(network, idle))
 
 
 @command.command("down", example="creditledger devnet down")

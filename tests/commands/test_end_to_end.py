@@ -214,6 +214,11 @@ def test_a_rule_is_tried_on_the_past_and_adopted_by_vote(desk: Desk) -> None:
 
 def test_network_stops(desk: Desk) -> None:
     assert desk.run("devnet", "down") == "4 nodes stopped\n"
+    refused = desk.try_run("devnet", "up", "--dir", desk.net, "--seed", "6")
+    assert refused.exit_code == Exit.USAGE, refused.output
+    assert "--seed is for a new one" in refused.stderr
+    assert desk.run("devnet", "up", "--dir", desk.net, "--start", "2").count(" up ") == 2
+    assert desk.run("devnet", "down") == "2 nodes stopped\n"
     result = desk.try_run("member", "list")
     assert result.exit_code == Exit.NETWORK
     assert "error E5007" in result.stderr
