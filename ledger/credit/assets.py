@@ -29,12 +29,6 @@ from ledger.credit.double_registrations import (
     process_registered,
     process_withdrawn,
 )
-from ledger.credit.double_registrations import (
-    ASSETS_TOUCHED,
-    find_holder,
-    process_registered,
-    process_withdrawn,
-)
 from ledger.credit.ids import read_id
 from ledger.encoding import Value, encode
 from ledger.errors import Code, Rejected
@@ -398,8 +392,6 @@ def process_register(context: Context) -> Value:
     _count_near(state, ASSET_MARKS, marks, 1)
     for company in process_registered(state, marks.document, asset.company, asset_id):
         context.notes.touch(company, ASSETS_TOUCHED)
-    for company in process_registered(state, marks.document, asset.company, asset_id):
-        context.notes.touch(company, ASSETS_TOUCHED)
     return {"asset": asset_id.hex(), "match": str(match)}
 
 
@@ -446,8 +438,6 @@ def process_withdraw(context: Context) -> Value:
     marks = compute_marks(asset, get_salt(state))
     state.delete(ASSET_MARKS, marks.exact)
     _count_near(state, ASSET_MARKS, marks, -1)
-    for company in process_withdrawn(state, marks.document, asset.company, asset_id):
-        context.notes.touch(company, ASSETS_TOUCHED)
     for company in process_withdrawn(state, marks.document, asset.company, asset_id):
         context.notes.touch(company, ASSETS_TOUCHED)
     state.put(ASSETS, asset_id, withdrawn.to_value())
