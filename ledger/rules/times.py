@@ -67,9 +67,7 @@ def parse_timestamp(text: str) -> int:
 def format_timestamp(value: int) -> str:
     """Return RFC 3339 text in UTC, with 0, 3, 6 or 9 digits of a second."""
     day, seconds, nanoseconds = _split(value)
-    fraction = f".{nanoseconds:09}" if nanoseconds else ""
-    while fraction.endswith("000"):
-        fraction = fraction[:-3]
+    fraction = _format_fraction(nanoseconds)
     hour, minute, second = seconds // 3600, seconds // 60 % 60, seconds % 60
     return f"{day.year:04}-{day.month:02}-{day.day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
 
@@ -93,10 +91,17 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(value: int) -> str:
-    """Return a duration as seconds, such as "-1.5s"."""
+    """Return a duration as seconds with 0, 3, 6 or 9 digits of a second, such as "-1.500s"."""
     seconds, nanoseconds = divmod(abs(value), SECOND)
-    fraction = f".{nanoseconds:09}".rstrip("0") if nanoseconds else ""
-    return f"{'-' if value < 0 else ''}{seconds}{fraction}s"
+    return f"{'-' if value < 0 else ''}{seconds}{_format_fraction(nanoseconds)}s"
+
+
+def _format_fraction(nanoseconds: int) -> str:
+    """Return the part of a second as protobuf's JSON writes it, "" for none."""
+    fraction = f".{nanoseconds:09}" if nanoseconds else ""
+    while fraction.endswith("000"):
+        fraction = fraction[:-3]
+    return fraction
 
 
 def check_zone(zone: str) -> None:

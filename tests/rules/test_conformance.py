@@ -46,7 +46,7 @@ _THIRTY = [{"type": "int", "value": 20}, {"type": "int", "value": 30}]
         ("timestamp('2009-02-13T23:31:30Z').getFullYear()", "int", 2009),
         ("duration('1h1m1s1ms1us1ns') > duration('-1.5s')", "bool", True),
         ("string(timestamp('2009-02-13T23:31:30.120Z'))", "string", "2009-02-13T23:31:30.120Z"),
-        ("string(duration('-90.5s'))", "string", "-90.5s"),
+        ("string(duration('-90.5s'))", "string", "-90.500s"),
         ("int('-42') % 5", "int", -2),
         ("'\\u4f01'.size()", "int", 1),
         ("{'b': 1, 'a': 2}.map(k, k)[0]", "string", "a"),
