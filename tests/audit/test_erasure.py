@@ -191,6 +191,8 @@ def test_command_takes_the_bytes_from_the_disk(tmp_path: Path) -> None:
     assert run("erase", "--home", str(home))["deleted"] == 1
     assert not is_there()
     assert run("erase", "--home", str(home))["deleted_before"] == 1
+    sizes = run("compact", "--home", str(home))
+    assert sizes["bytes_after"] == sum(path.stat().st_size for path in (home / "db").iterdir())
     trusted = ("--trust", str(home / "genesis.bin"))
     assert run("audit", str(home), *trusted)["verdict"] == "VALID"
     store = LevelStore(home / "db", create=False)
