@@ -26,7 +26,7 @@ from ledger.state.overlay import Overlay
 from ledger.state.tables import ALERT_CALENDAR, COMPANY_ALERTS
 
 TIME_TOUCHED = "time"  # what alerts are told when a company's day has come
-LOOK_DAYS = 30  # a borrower is looked at at least this often
+LOOK_DAYS = 30  # a borrower, and whom an alert stands on, is looked at at least this often
 DAILY_DAYS = 400  # past due: looked at each day up to here, beyond all grades of a loan
 _DAY_BYTES = 4
 _LOOK = b"D"
@@ -73,7 +73,7 @@ def _next_day_of_loan(loan: Loan, day: int) -> int:
 
 
 def _next_day_of_alert(alert: Alert, state: AlertState, day: int) -> int:
-    """Return when an alert that stands is to be told again, or tried again when it never is."""
+    """Return when an alert that stands is to be told again, or sooner, for it may have cleared."""
     if alert.repeat_days == 0 or state.told_day is None:
         return day + LOOK_DAYS
-    return max(state.told_day + alert.repeat_days, day + 1)
+    return min(max(state.told_day + alert.repeat_days, day + 1), day + LOOK_DAYS)

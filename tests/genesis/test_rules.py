@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from genesis.network import NETWORKS, load_network
 from ledger.credit.categories import compute_event_types
 from ledger.membership.catalogue import category_from_value
-from ledger.rules.alert import load_alert
+from ledger.rules.alert import Alert, load_alert
 from ledger.rules.product import load_product
 from ledger.rules.schema import EventTypes, Schema, load_schema
 from ledger.rules.scorecard import load_scorecard
@@ -21,13 +23,17 @@ SHARED = Path(__file__).parents[2] / "../shared/data"
 MEMBERS = frozenset({"D01", "D02", "D18", "D20"})
 
 
-def load() -> tuple[EventTypes, Schema]:
+def load_events(members: frozenset[str] | None) -> EventTypes:
     categories = [
         category_from_value(value["id"], value)
         for value in load_network("guangdong").categories
-        if value["owner"] in MEMBERS
+        if members is None or value["owner"] in members
     ]
-    events = compute_event_types(categories)
+    return compute_event_types(categories)
+
+
+def load() -> tuple[EventTypes, Schema]:
+    events = load_events(MEMBERS)
     return events, load_schema((RULES / "company-1.toml").read_bytes(), events)
 
 
@@ -54,13 +60,53 @@ def test_products_and_scorecard_fit_the_schema() -> None:
         assert {name for name in read if access[name] == "AUT"} <= set(product.requires)
 
 
+def load_alerts(paths: Iterable[Path], members: frozenset[str] | None = None) -> list[Alert]:
+    """Return the alerts of these files, over what these members supply (None: all departments)."""
+    events = load_events(members)
+    schemas = {
+        schema.ref: schema
+        for name in ("company-1", "book-1")
+        for schema in [load_schema((RULES / f"{name}.toml").read_bytes(), events)]
+    }
+    sources = [path.read_bytes() for path in paths]
+    named = [tomllib.loads(source.decode()).get("schema") for source in sources]
+    return [
+        load_alert(source, events, schemas.get(ref))
+        for source, ref in zip(sources, named, strict=True)
+    ]
+
+
+def test_small_networks_have_the_warnings_that_their_departments_supply() -> None:
+    alerts = load_alerts(RULES.glob("ew*.toml"), MEMBERS)
+    assert len(alerts) == 21
+    others = load_alerts((RULES / "province").glob("ew*.toml"))
+    owners = {value["id"]: value["owner"] for value in load_network("guangdong").categories}
+    for alert in others:
+        read = {owners[name.partition("/")[0]] for name in alert.categories}
+        assert not read <= MEMBERS, alert.id
+
+
 def test_alerts_are_those_of_the_published_rules() -> None:
-    events, schema = load()
-    alerts = [load_alert(path.read_bytes(), events, schema) for path in RULES.glob("ew*.toml")]
-    assert len(alerts) == 14
+    alerts = load_alerts(RULES.rglob("ew*.toml"))
+    assert sorted(alert.id for alert in alerts) == [f"EW{number:02}" for number in range(1, 31)]
     path = SHARED / "alert_rules.csv"
     if not path.exists():
         pytest.skip("../shared/data is not here")
     with path.open(encoding="utf-8", newline="") as file:
         published = {row["rule_id"]: row["severity"] for row in csv.DictReader(file)}
-    assert all(published[alert.id] == alert.severity.value for alert in alerts)
+    assert published["EW04"] == "default"  # no colour: the reddest
+    published["EW04"] = "red"
+    assert {alert.id: alert.severity.value for alert in alerts} == published
+
+
+def test_thresholds_of_one_question_form_a_group() -> None:
+    alerts = load_alerts(RULES.rglob("ew*.toml"))
+    groups = {
+        alert.group: {item.id for item in alerts if item.group == alert.group} for alert in alerts
+    }
+    assert {group: found for group, found in groups.items() if len(found) > 1} == {
+        "overdue": {"EW01", "EW02", "EW03", "EW04"},
+        "sales-fall": {"EW05", "EW06"},
+        "no-sale": {"EW07", "EW08"},
+        "void-rate": {"EW09", "EW10"},
+    }

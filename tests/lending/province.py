@@ -8,7 +8,7 @@ from typing import Any
 from ledger.errors import Code
 from ledger.queries import QUERIES
 from ledger.transactions.records import Record
-from tests.ledger_harness import DAY_MS, GENESIS_DAY, SALT, Harness, company_code
+from tests.ledger_harness import CATEGORIES, DAY_MS, GENESIS_DAY, SALT, Harness, company_code
 from tests.lending.documents import RULES, credit_line, patent_loan, supply_chain
 
 SELLER, BUYER, OTHER = (company_code(number) for number in (1, 2, 3))
@@ -35,9 +35,10 @@ class Province(Harness):
     rules: tuple[bytes, ...] = RULES
 
     settings: Mapping[str, Any] = {"asset_salt": b"salt of the tests"}
+    categories: tuple[Any, ...] = CATEGORIES
 
     def __init__(self) -> None:
-        super().__init__(rules=self.rules, settings=self.settings)
+        super().__init__(self.rules, self.categories, self.settings)
         self.do("D01", "company.bind", **self._key(SELLER))
         self.do("D01", "company.bind", **self._key(BUYER))
         self.do("D01", "company.bind", **self._key(OTHER))
