@@ -16,7 +16,7 @@ from ledger.rules.checker import Environment
 from ledger.rules.compiler import compile_expression
 from ledger.rules.documents import Table
 from ledger.rules.limits import MAX_DOCUMENT_COST
-from ledger.rules.names import suggest
+from ledger.rules.names import shown, suggest
 from ledger.rules.types import Variable, type_of_unit
 from ledger.rules.units import Unit
 from ledger.rules.windows import Event, Stream, StreamKind
@@ -86,7 +86,7 @@ def read_field(table: Table, key: str, fields: Mapping[str, EventField]) -> str:
     """Return the name of a field, written with or without "e."."""
     name = table.text(key).removeprefix("e.")
     if name not in fields:
-        message = f"unknown field {name[:64]}{suggest(name[:64], sorted(fields))}"
+        message = f"unknown field {shown(name)}{suggest(name, sorted(fields))}"
         raise table.refusal(Code.RULE_NAME, key, message)
     return name
 

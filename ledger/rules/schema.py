@@ -32,7 +32,7 @@ from ledger.rules.features import (
     streams_of,
 )
 from ledger.rules.limits import MAX_FEATURES
-from ledger.rules.names import quoted, suggest
+from ledger.rules.names import quoted, shown, suggest
 from ledger.rules.types import Variable
 from ledger.rules.units import DECLARABLE, FactValue, Unit
 from ledger.rules.windows import AGGREGATES, MAX_WINDOW_DAYS, Stream, WindowReader
@@ -224,7 +224,7 @@ def _check_parts(tables: Table, feature: Feature, features: Mapping[str, Feature
     for index, name in enumerate(feature.of):
         part = features.get(name)
         if part is None:
-            message = f"unknown feature {name[:64]}{suggest(name[:64], sorted(features))}"
+            message = f"unknown feature {shown(name)}{suggest(name, sorted(features))}"
             raise table.refusal(Code.RULE_NAME, "of", message, index)
         if part.stream is None:
             table.refuse("of", f"{name} is no aggregate of records", index)
