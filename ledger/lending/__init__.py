@@ -22,6 +22,7 @@ from ledger.lending import (
     queries,
     rule_governance,
     servicing,
+    sources,
     supervision,
 )
 from ledger.membership.context import Handler, Query
@@ -52,6 +53,7 @@ QUERIES: Mapping[str, Query] = {
     **products.QUERIES,
     **queries.QUERIES,
     **disclosure.QUERIES,
+    **sources.QUERIES,
     **alert_desk.QUERIES,
     **supervision.QUERIES,
     **circles.QUERIES,

@@ -295,6 +295,7 @@ QUERY_BODIES: dict[str, dict[str, Any]] = {
     "product.check": {"source": credit_line(version=8), "lender": "ICBC"},
     "application.show": {"application": "00" * 32},
     "application.list": {"company": SELLER},
+    "application.sources": {"application": "00" * 32},
     "loan.show": {"loan": "00" * 32},
     "loan.list": {"company": SELLER},
     "exposure.show": {"company": SELLER},
