@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from commands.answers import show_answer, show_rows
+from commands.catalogue import Catalogue
 from commands.console import say, show_facts, show_json
 from commands.decisions import fact_text, get_units
 from commands.frame import Group, identity_option, json_option
@@ -156,8 +157,7 @@ def records(
         if as_json:
             show_json(answer)
             return
-        categories = {item.id: item for item in session.client.profile.genesis.categories}
-    specs = find_fields(categories, category, schema)
+        specs = find_fields(Catalogue(session, is_all=True), category, schema)
     rows = [
         {"number": item["number"], "day": item["day"], "standing": item["status"]}
         | describe_record(item["fields"] or {}, specs)

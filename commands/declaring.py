@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from commands.catalogue import Catalogue
 from commands.company import command
 from commands.frame import identity_option, json_option
 from commands.intake.values import CellError, Form, make_converter
@@ -20,7 +21,7 @@ from commands.session import open_session, report
 from commands.values import COMPANY, DAY
 from ledger.credit.categories import compute_field_checks
 from ledger.errors import Code, LocalError, Rejected
-from ledger.membership.catalogue import Category, RecordSchema, category_from_value
+from ledger.membership.catalogue import Category, RecordSchema
 from ledger.transactions.records import (
     DECLARE_KIND,
     SALT_BYTES,
@@ -56,9 +57,10 @@ def declare(
 ) -> None:
     """Declare a record of COMPANY in a self-declared CATEGORY (S001 …), as itself or a counter."""
     with open_session(context, identity) as session:
-        (value,) = session.query("categories.list", category=category)
-        found = category_from_value(category, value)
-        schema = found.latest()[""]
+        found = Catalogue(session, is_all=False).get(category)
+        schema = None if found is None else found.latest().get("")
+        if found is None or schema is None:
+            raise LocalError(Code.INPUT_USAGE, f"{category} is no category to declare records of")
         fields = read_values(schema, values)
         day = fields.get(schema.date_field, session.time_ms() // 86_400_000)
         salt = token_bytes(SALT_BYTES) if found.access.is_salted else None

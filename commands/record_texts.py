@@ -1,7 +1,7 @@
 """Records for people: each field as its category's schema means it.
 
 Decimals and ratios are stored as scaled integers, dates, months and quarters as the day they begin
-with; the genesis document in the profile says which field is which.
+with; the catalogue says which field is which.
 """
 
 from __future__ import annotations
@@ -23,10 +23,17 @@ def describe_record(fields: Mapping[str, Any], specs: Mapping[str, FieldSpec]) -
 def find_fields(
     categories: Mapping[str, Category], category: str, schema: str
 ) -> Mapping[str, FieldSpec]:
-    """Return the fields of a record schema, none where the category is not known."""
+    """Return the fields of all versions of a record schema, the latest version's first.
+
+    A field means the same in each. None where the category is not known.
+    """
     found = categories.get(category)
-    latest = found.latest().get(schema) if found is not None else None
-    return latest.fields if latest is not None else {}
+    versions = {} if found is None else found.schemas
+    specs: dict[str, FieldSpec] = {}
+    for (name, _), version in sorted(versions.items(), reverse=True):
+        if name == schema:
+            specs = {**specs, **version.fields}
+    return specs
 
 
 def _text(spec: FieldSpec, value: Any) -> str:

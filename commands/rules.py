@@ -30,6 +30,8 @@ _PATH = click.Path(path_type=Path)
 _DAYS_MAX = MAX_PROPOSAL_MS // MS_A_DAY
 _MARGIN_MS = 60_000  # the chain's clock may be a little ahead of what was asked
 _KINDS = ("schema", "scorecard", "alert", "product")
+# What `exposure limits --json` shows beside a limit itself.
+_USE = frozenset({"status", "subject", "value", "base_fen", "used_bp", "breaches"})
 # The session → the change.
 MakeChange = Callable[[Session], Mapping[str, Any]]
 
@@ -253,10 +255,10 @@ def setting(
 def limit(context: click.Context, file: Path, first: int | None, **common: Any) -> None:
     """Propose the prudential limit of FILE for a supervisory class of institutions.
 
-    FILE is TOML or JSON with the keys of a row of the network's limits.csv, as `exposure limits
-    --json` shows them.
+    FILE is TOML or JSON with the keys of one of the `limits` that `exposure limits --json` shows:
+    take one, change it, and leave what says how far it is used as it is, or out.
     """
-    value = _read_table(file)
+    value = {name: item for name, item in _read_table(file).items() if name not in _USE}
 
     def make(session: Session) -> Mapping[str, Any]:
         return {"kind": "limit", "limit": value, "effective_from": _first_day(session, first)}
@@ -295,9 +297,10 @@ def approve(context: click.Context, proposal: str, identity: str, as_json: bool)
         body = {"proposal": find_proposal(session, proposal)}
         outcome = session.send("rule.approve", body)
     data = outcome.data if outcome.code == Code.OK else {}
-    votes = f"{data.get('approvals')} of {data.get('needed')} approvals"
-    said = "is decided" if data.get("state") == "active" else votes
-    report(outcome, as_json, f"proposal {data.get('number')}: {said}")
+    said = f": {data.get('approvals')} of {data.get('needed')} approvals"
+    if data.get("state") == "active":
+        said = " is decided: it counts from the day that it names"
+    report(outcome, as_json, f"proposal {data.get('number')}{said}")
 
 
 @command.command("withdraw", example="creditledger rule withdraw 3 --as D18")

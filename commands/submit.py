@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from commands.catalogue import Catalogue
 from commands.console import progress, show_facts, show_json, warn
 from commands.files import read_bytes
 from commands.frame import Command, Exit, fail, identity_option, json_option
@@ -143,7 +144,7 @@ def _find_mapping(
     session: Session, file: Path, map_file: Path | None, category: str | None, schema: str
 ) -> tuple[AnyMapping, bytes]:
     """Return the mapping and the bytes that tell it from another."""
-    categories = {item.id: item for item in session.client.profile.genesis.categories}
+    categories = Catalogue(session, is_all=False)
     if map_file is not None:
         return load_mapping(map_file, categories), read_bytes(map_file)
     if category is None:

@@ -17,6 +17,7 @@ from ledger.credit.objections import Mark, get_marks
 from ledger.credit.profile import QUERIES as PROFILE_QUERIES
 from ledger.credit.profile import compute_features
 from ledger.credit.records import PlacedRecord, RecordStatus, get_records
+from ledger.credit.rule_terms import get_version_term
 from ledger.credit.rulebook import KINDS
 from ledger.credit.windows_state import get_all_coverage
 from ledger.encoding import Value, decode
@@ -256,6 +257,24 @@ def query_categories_list(context: QueryContext, params: Mapping[str, Any]) -> V
     return [value for _, value in context.state.scan(CATEGORIES, b"")]
 
 
+def query_category_versions(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`categories.versions` {category}: from when until when each schema's version is accepted.
+
+    Days are None where a version counts from the beginning, or without end.
+    """
+    fields = Fields(params)
+    category = context.rules.category(fields.identifier("category"))
+    fields.done()
+    versions: list[Value] = []
+    for name, number in sorted(category.schemas):
+        term = get_version_term(context.state, category.id, name, number)
+        first_day, last_day = astuple(term)
+        versions.append(
+            {"schema": name, "version": number, "first_day": first_day, "last_day": last_day}
+        )
+    return {"category": category.id, "versions": versions}
+
+
 def query_rules_list(context: QueryContext, params: Mapping[str, Any]) -> Value:
     """`rules.list` {kind?}: references, owners and heights of what is registered."""
     fields = Fields(params)
@@ -323,6 +342,7 @@ QUERIES: Mapping[str, Query] = {
     "company.features": query_company_features,
     "tx.fate": query_tx_fate,
     "categories.list": query_categories_list,
+    "categories.versions": query_category_versions,
     "rules.list": query_rules_list,
     "rules.show": query_rules_show,
     "state.proof": query_state_proof,

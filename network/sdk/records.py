@@ -320,6 +320,32 @@ class ListCategories(Ask[tuple[Category, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
+class VersionTerm:
+    """From when until when records of a schema's version are accepted; None: without bound."""
+
+    schema: str
+    version: int
+    first_day: int | None
+    last_day: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryVersions:
+    """The versions of a category's record schemas."""
+
+    category: str
+    versions: tuple[VersionTerm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListVersions(Ask[CategoryVersions]):
+    """Which versions of a category's schemas are accepted, and when."""
+
+    name: ClassVar[str] = "categories.versions"
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionFate:
     """UNKNOWN, or COMMITTED with place and code; `data` for the sender alone."""
 

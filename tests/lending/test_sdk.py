@@ -23,6 +23,7 @@ MORE_QUERY_BODIES: dict[str, dict[str, Any]] = {
     "company.records": {"company": SELLER, "category": "C044", "schema": "line"},
     "company.features": {"company": SELLER, "schema": "company/1"},
     "categories.list": {},
+    "categories.versions": {"category": "C044"},
     "members.list": {},
     "proposals.list": {},
     "rules.list": {},
