@@ -27,6 +27,7 @@ from ledger.errors import Code, Refused
 
 TABLE = "institutions.csv"
 COLUMNS = ("id", "kind", "supervisor", "name", "name_zh", "city")
+CITY_COLUMNS = ("name", "name_zh", "code")  # code: the first four digits of GB/T 2260
 _KIND_COLUMNS = ("kind", "prefix", "name", "name_zh", "supervisor", "count")
 _REAL_COLUMNS = ("id", "kind", "name", "name_zh", "city")
 # The steps through brands and cities have no divisor in common with their numbers, so that
@@ -53,7 +54,7 @@ def make_institutions(folder: Path) -> list[Institution]:
     """Return the institutions that the small tables of a network's folder describe."""
     real = [row for _, row in read_rows(folder / "real_institutions.csv", _REAL_COLUMNS)]
     brands = [row for _, row in read_rows(folder / "brands.csv", ("slug", "name", "name_zh"))]
-    cities = [row["name"] for _, row in read_rows(folder / "cities.csv", ("name", "name_zh"))]
+    cities = [row["name"] for _, row in read_rows(folder / "cities.csv", CITY_COLUMNS)]
     made: list[Institution] = []
     drawn = 0
     for _, kind in read_rows(folder / "kinds.csv", _KIND_COLUMNS):
