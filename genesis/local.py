@@ -29,7 +29,16 @@ from network.certificates import make_member_certificate, new_seed, save_certifi
 
 MIN_NODES = 4
 HOST = "127.0.0.1"
-_TOP_ORDER = ("format", "name", "network", "as_of", "time", "clock_offset_ms", "categories")
+_TOP_ORDER = (
+    "format",
+    "name",
+    "network",
+    "as_of",
+    "time",
+    "clock_offset_ms",
+    "categories",
+    "province",
+)
 
 
 @dataclass(frozen=True, slots=True)
