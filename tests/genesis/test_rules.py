@@ -69,7 +69,7 @@ def load_alerts(paths: Iterable[Path], members: frozenset[str] | None = None) ->
         for schema in [load_schema((RULES / f"{name}.toml").read_bytes(), events)]
     }
     sources = [path.read_bytes() for path in paths]
-    named = [tomllib.loads(source.decode()).get("schema") for source in sources]
+    named = [tomllib.loads(source.decode()).get("schema", "") for source in sources]
     return [
         load_alert(source, events, schemas.get(ref))
         for source, ref in zip(sources, named, strict=True)

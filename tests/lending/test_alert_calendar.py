@@ -64,7 +64,7 @@ def test_a_borrower_is_looked_at_each_month_and_the_day_after_a_due_day() -> Non
     assert next_look(province, SELLER) is None
     loan = drawn(province)
     assert next_look(province, SELLER) == TODAY + LOOK_DAYS
-    looks = []
+    looks = list[int | None]()
     for day in range(1, 96):
         province.advance_days(1)
         if next_look(province, SELLER) != (looks[-1] if looks else TODAY + LOOK_DAYS):
