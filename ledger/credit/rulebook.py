@@ -264,6 +264,13 @@ class Rules(RegisteredRules):
         self._keep(kind, document.ref, source, owner, height)
         return document
 
+    def derived(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """Return what `make` computes from registered rules alone, made once for a `key`.
+
+        The key must name the hashes of their sources; the catalogue's is added here.
+        """
+        return self._cache.get(("derived", self._catalogue.digest(), *key), make)
+
     def _load(self, kind: str, source: bytes) -> Any:
         if kind == "schema":
             return load_schema(source, self.events())

@@ -16,6 +16,7 @@ from ledger.lending import (
     disclosure,
     guarantees,
     loans,
+    matching,
     outcomes,
     pledges,
     products,
@@ -57,5 +58,6 @@ QUERIES: Mapping[str, Query] = {
     **alert_desk.QUERIES,
     **supervision.QUERIES,
     **circles.QUERIES,
+    **matching.QUERIES,
     **rule_governance.QUERIES,
 }

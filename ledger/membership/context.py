@@ -131,6 +131,10 @@ class RuleBook(Protocol):
         """Return the source as registered; `Rejected` (2401, 2503–2505) if none."""
         ...
 
+    def derived(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """Return what `make` computes from registered rules alone; `key` names their hashes."""
+        ...
+
     def register(self, kind: str, source: bytes, owner: str, height: int) -> Any:
         """Compile `source`, keep it under its reference, return it.
 

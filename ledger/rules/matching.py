@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from ledger.encoding import encode
+from ledger.errors import Code, LocalError
 from ledger.rules.compiler import Expression
 from ledger.rules.decision import FAIL, Decision, Outcome, Reason
 from ledger.rules.failures import ErrorKind, EvalError
@@ -24,7 +25,6 @@ from ledger.rules.product import Product, inputs_of
 from ledger.rules.scorecard import Score, Scorecard
 from ledger.rules.units import FactValue
 
-T = TypeVar("T")
 Inputs: TypeAlias = tuple[tuple[str, FactValue | None], ...]
 _MAX_FIXMAP = 15
 
@@ -39,54 +39,33 @@ class Answer:
 
 
 class Matcher:
-    """Products compiled together; of any schemas and scorecards."""
+    """Products of one schema compiled together, of any scorecards."""
 
     def __init__(self, products: Iterable[Product]) -> None:
+        """Compile; raise `LocalError` INPUT_USAGE for products of several schemas."""
         self.products = tuple(products)
-        groups: dict[str, list[int]] = {}
-        for index, product in enumerate(self.products):
-            groups.setdefault(product.schema_ref, []).append(index)
-        self._groups = [
-            (indices, _Group([self.products[index] for index in indices]))
-            for indices in groups.values()
-        ]
-
-    def outcomes(self, facts: Mapping[str, FactValue]) -> list[Answer]:
-        """Return each product's answer on the facts, in the order of the products."""
-        return self._gather([(where, group.outcomes(facts)) for where, group in self._groups])
-
-    def decide(self, facts: Mapping[str, FactValue]) -> list[Decision]:
-        """Return each product's decision on the facts, in the order of the products."""
-        return self._gather([(where, group.decide(facts)) for where, group in self._groups])
-
-    def _gather(self, parts: list[tuple[list[int], list[T]]]) -> list[T]:
-        if len(parts) == 1:
-            return parts[0][1]
-        placed = [pair for where, found in parts for pair in zip(where, found, strict=True)]
-        return [item for _, item in sorted(placed, key=lambda pair: pair[0])]
-
-
-class _Group:
-    """The products of one schema."""
-
-    def __init__(self, products: Sequence[Product]) -> None:
-        self._products = products
-        features = {item.name: item for product in products for item in product.features}
-        self._features: tuple[Feature, ...] = tuple(features.values())
-        trees = [[item.when.tree for item in product.conditions] for product in products]
+        refs = sorted({product.schema_ref for product in self.products})
+        if len(refs) > 1:
+            raise LocalError(Code.INPUT_USAGE, f"products of {', '.join(refs)}, want one schema")
+        features = {item.name: item for product in self.products for item in product.features}
+        self.features: tuple[Feature, ...] = tuple(features.values())
+        trees = [[item.when.tree for item in product.conditions] for product in self.products]
         self._check, self._places = generate_check(trees)
-        self._declined = [Answer(product, Outcome.DECLINE) for product in products]
-        self._referred = [Answer(product, Outcome.REFER) for product in products]
+        self._declined = [Answer(product, Outcome.DECLINE) for product in self.products]
+        self._referred = [Answer(product, Outcome.REFER) for product in self.products]
 
     def outcomes(self, facts: Mapping[str, FactValue]) -> list[Answer]:
-        """Return the answers; a score is computed where the conditions leave it to matter."""
-        known = accept_facts(self._features, facts)
+        """Return each product's answer on the facts, in the order of the products.
+
+        A score is computed where the conditions leave it to matter.
+        """
+        known = accept_facts(self.features, facts)
         scores: dict[str, Score] = {}
         found = list(self._declined)
         for index, verdict in enumerate(self._check(known)[1]):
             if verdict == FAILS:
                 continue
-            product = self._products[index]
+            product = self.products[index]
             if verdict != HOLDS or _score(scores, product.scorecard, known).is_referred:
                 found[index] = self._referred[index]
                 continue
@@ -95,13 +74,13 @@ class _Group:
         return found
 
     def decide(self, facts: Mapping[str, FactValue]) -> list[Decision]:
-        """Return the decisions."""
-        known = accept_facts(self._features, facts)
+        """Return each product's decision on the facts, in the order of the products."""
+        known = accept_facts(self.features, facts)
         values, _ = self._check(known)
         explainer = _Explainer(known, values)
         scores: dict[str, Score] = {}
         found = []
-        for product, places in zip(self._products, self._places, strict=True):
+        for product, places in zip(self.products, self._places, strict=True):
             reasons, missing = explainer.explain(product, places)
             score = _score(scores, product.scorecard, known)
             digest = explainer.digest(product)

@@ -276,6 +276,7 @@ def test_a_bad_body_leaves_its_code_and_nothing_else(kind: str, data: st.DataObj
 
 
 QUERY_BODIES: dict[str, dict[str, Any]] = {
+    "company.match": {"company": SELLER, "amount_fen": 5_000_000, "term_days": 90, "top": 3},
     "consent.list": {"company": SELLER},
     "notices.list": {"from_height": 1, "limit": 2},
     "objection.list": {"company": SELLER},

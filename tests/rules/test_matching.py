@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger.errors import LocalError
 from ledger.rules.decision import Outcome
 from ledger.rules.matching import Matcher
 from ledger.rules.product import Product
@@ -58,15 +60,11 @@ def test_a_registered_product_with_every_fact_missing_in_turn() -> None:
     assert outcomes == set(Outcome)
 
 
-def test_products_of_several_schemas_come_back_in_their_order() -> None:
+def test_products_of_several_schemas_are_not_matched_together() -> None:
     number = compile_over("a")
     assert number is not None
-    other = product_of("OTHER", [], number, [])
-    matcher = Matcher([SAMPLE, other, SAMPLE])
-    assert [item.product.ref for item in matcher.outcomes(_FACTS)] == [
-        SAMPLE.ref, other.ref, SAMPLE.ref,
-    ]  # fmt: skip
-    check_equal(matcher, {**_FACTS, "a": 10_000})
+    with pytest.raises(LocalError, match=r"company/7, letters/1, want one schema"):
+        Matcher([SAMPLE, product_of("OTHER", [], number, [])])
 
 
 def test_a_condition_that_many_products_ask_is_computed_once() -> None:

@@ -1,0 +1,362 @@
+"""Matching: every product in force, looked at for one company, as a preview that only it sees.
+
+`company.match` computes the company's facts as an application would, decides all products at once
+(`ledger.rules.matching`), and ranks the answers by what they cost: a grant of all that is asked
+before one of less, then the cheaper one by its own schedule of repayment, then the greater limit.
+Of the others the nearest come first, each with the smallest change that would pass. It is answered
+to the company's own key or to a counter acting for it, and nothing of it is kept: no application,
+no entry in the log of looks, no word to any lender.
+
+Which asset stands for an asset product: the company's best one of its kind, unpledged first, then
+confirmed, then of the greatest amount, then registered first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ledger.credit.assets import ASSET_ID_BYTES, Asset, AssetState, get_asset, get_pledge
+from ledger.encoding import Value
+from ledger.errors import Code, Rejected
+from ledger.lending.applications import MAX_DECLARED
+from ledger.lending.facts import (
+    Subject,
+    compute_asset_facts,
+    compute_ledger_facts,
+    compute_record_facts,
+)
+from ledger.lending.loan import TERM_DAYS_MAX
+from ledger.lending.products import get_effective_product
+from ledger.lending.schedule import (
+    DayCount,
+    ScheduleKind,
+    Terms,
+    compute_due_days,
+    compute_plan,
+)
+from ledger.membership.context import (
+    Query,
+    QueryContext,
+    RuleBook,
+    check_acts_for,
+    check_company_known,
+)
+from ledger.rules.changes import Change, ChangeFinder
+from ledger.rules.decision import Decision, Outcome
+from ledger.rules.features import Feature, FeatureSource
+from ledger.rules.matching import Matcher
+from ledger.rules.product import AMOUNT, Product
+from ledger.rules.schema import Schema
+from ledger.rules.units import FactValue
+from ledger.state.overlay import Overlay
+from ledger.state.tables import COMPANY_ASSETS, PRODUCTS
+from ledger.transactions.fields import Fields
+
+FactsBySchema: TypeAlias = Mapping[str, Mapping[str, FactValue]]
+TERM = "ap.term"
+ASKED_FEN = 50_000_000  # CNY 500,000.00, when nothing is said
+ASKED_DAYS = 180
+TOP = 20
+# A change takes a millisecond or a few; a node that answers has other work as well.
+MAX_TOP = 50
+MAX_NAMED = 400
+_PER_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the company asks of everybody: fen, days, and further facts of an application."""
+
+    amount_fen: int = ASKED_FEN
+    term_days: int = ASKED_DAYS
+    declared: Mapping[str, FactValue] | None = None
+
+    def to_facts(self) -> dict[str, FactValue]:
+        """Return the facts of the application."""
+        return {**(self.declared or {}), AMOUNT: self.amount_fen, TERM: self.term_days}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One product's decision; `interest_fen` of a grant is what the whole loan costs."""
+
+    product: Product
+    decision: Decision
+    interest_fen: int | None
+    change: Change | None = None
+
+
+class ProductBook:
+    """Products in force, compiled to be matched together; `finders` are made when needed."""
+
+    def __init__(self, products: Iterable[Product]) -> None:
+        self.products = tuple(products)
+        by_schema: dict[str, list[Product]] = {}
+        for product in self.products:
+            by_schema.setdefault(product.schema_ref, []).append(product)
+        self._matchers = {ref: Matcher(items) for ref, items in sorted(by_schema.items())}
+        self._finders: dict[str, ChangeFinder] = {}
+
+    def get_features(self) -> dict[str, tuple[Feature, ...]]:
+        """Return, for each schema, the features that its products read."""
+        return {ref: matcher.features for ref, matcher in self._matchers.items()}
+
+    def decide(self, facts: FactsBySchema, day: int) -> list[Match]:
+        """Return every product's decision on a company's facts, the cheapest grant first."""
+        matches: list[tuple[tuple[int, ...], Match]] = []
+        for ref, matcher in self._matchers.items():
+            known = facts[ref]
+            asked, term = known.get(AMOUNT), known.get(TERM)
+            asked_fen = asked if type(asked) is int else 0
+            term_days = term if type(term) is int and 0 < term <= TERM_DAYS_MAX else None
+            for product, decision in zip(matcher.products, matcher.decide(known), strict=True):
+                interest_fen = _compute_interest(product, decision, day, term_days)
+                match = Match(product, decision, interest_fen)
+                matches.append((_rank(match, asked_fen), match))
+        matches.sort(key=lambda ranked: (ranked[0], ranked[1].product.id))
+        return [match for _, match in matches]
+
+    def find_change(self, product: Product, facts: FactsBySchema) -> Change | None:
+        """Return the smallest change found with which the product would grant."""
+        finder = self._finders.get(product.ref)
+        if finder is None:
+            finder = self._finders[product.ref] = ChangeFinder(product)
+        return finder.find(facts[product.schema_ref])
+
+    def explain(self, matches: Sequence[Match], facts: FactsBySchema, top: int) -> list[Match]:
+        """Return the `top` nearest of the matches that are no grants, with their changes."""
+        others = [item for item in matches if item.decision.outcome is not Outcome.GRANT]
+        found = [
+            Match(item.product, item.decision, None, self.find_change(item.product, facts))
+            for item in others[:top]
+        ]
+        return sorted(found, key=_nearness)
+
+
+def _rank(match: Match, asked_fen: int) -> tuple[int, ...]:
+    """Order grants by what they cost, the others by how much stands against them."""
+    decision = match.decision
+    if decision.outcome is not Outcome.GRANT:
+        return 1, len(decision.reasons), len(decision.missing)
+    amount_fen, interest_fen = decision.amount_fen or 0, match.interest_fen or 0
+    return (
+        0,
+        int(amount_fen < asked_fen),
+        interest_fen * _PER_MILLION // max(amount_fen, 1),
+        decision.rate_bp or 0,
+        -(decision.limit_fen or 0),
+    )
+
+
+def _nearness(match: Match) -> tuple[int, int]:
+    if match.change is None:
+        return 1, len(match.decision.reasons)
+    return 0, len(match.change.moves)
+
+
+def _compute_interest(
+    product: Product, decision: Decision, day: int, term_days: int | None
+) -> int | None:
+    """Return the interest of the whole loan, were it drawn on `day` and paid in time; in fen."""
+    if decision.outcome is not Outcome.GRANT or term_days is None:
+        return None
+    repayment = product.repayment
+    terms = Terms(
+        decision.rate_bp or 0,
+        ScheduleKind(repayment.schedule),
+        repayment.period_months,
+        DayCount(repayment.day_count),
+        0,
+    )
+    due_days = compute_due_days(terms, day, day + term_days)
+    plan = compute_plan(terms, decision.amount_fen or 0, day, due_days)
+    return sum(item.interest_fen for item in plan)
+
+
+def get_products_in_force(state: Overlay, rules: RuleBook, day: int) -> tuple[Product, ...]:
+    """Return every product that may be applied for on `day`, by id."""
+    found = []
+    for key, _ in state.scan(PRODUCTS, b""):
+        try:
+            found.append(get_effective_product(state, rules, key.decode(), day))
+        except Rejected as error:
+            if error.code is not Code.PRODUCT_NOT_EFFECTIVE:
+                raise
+    return tuple(found)
+
+
+def find_best_assets(state: Overlay, company: str) -> dict[str, tuple[bytes, Asset]]:
+    """Return (id, asset) of the company's best asset of each kind that it has."""
+    best: dict[str, tuple[tuple[int, int, int, int, bytes], bytes, Asset]] = {}
+    for key, _ in state.scan(COMPANY_ASSETS, company.encode()):
+        asset_id = key[-ASSET_ID_BYTES:]
+        asset = get_asset(state, asset_id)
+        if asset.state is AssetState.WITHDRAWN:
+            continue
+        rank = (
+            int(get_pledge(state, asset) is not None),
+            int(asset.state is not AssetState.CONFIRMED),
+            -asset.amount_fen,
+            asset.registered_day,
+            asset_id,
+        )
+        if asset.kind not in best or rank < best[asset.kind][0]:
+            best[asset.kind] = rank, asset_id, asset
+    return {kind: (asset_id, asset) for kind, (_, asset_id, asset) in best.items()}
+
+
+def compute_match_facts(
+    subject: Subject, assets: Iterable[Asset], schema: Schema, features: Iterable[Feature]
+) -> dict[str, FactValue]:
+    """Return the facts of a company on a day: by its records, loans and best assets.
+
+    A feature of the asset that names no kind is left out: it would be another one's for each
+    product.
+    """
+    wanted = list(features)
+    of_assets = [item for item in wanted if item.source is FeatureSource.ASSET and item.kind]
+    facts = compute_record_facts(subject, schema, wanted)
+    facts.update(compute_ledger_facts(subject, wanted))
+    for asset in assets:
+        about = Subject(subject.state, subject.bodies, subject.company, asset, subject.day)
+        kind = [item for item in of_assets if item.kind == asset.kind]
+        facts.update(compute_asset_facts(about, kind))
+    return facts
+
+
+def _read_wish(body: Fields) -> Wish:
+    declared = body.raw("declared") if body.has("declared") else {}
+    if not isinstance(declared, Mapping) or len(declared) > MAX_DECLARED:
+        raise Rejected(Code.BODY_MALFORMED, f"field declared: want a map of at most {MAX_DECLARED}")
+    if not all(name.startswith("ap.") for name in declared):
+        raise Rejected(Code.BODY_MALFORMED, "field declared: want facts of applicants (ap.*)")
+    return Wish(
+        body.amount("amount_fen") if body.has("amount_fen") else ASKED_FEN,
+        body.optional_integer("term_days", minimum=1, maximum=TERM_DAYS_MAX) or ASKED_DAYS,
+        declared,
+    )
+
+
+def query_match(context: QueryContext, params: Mapping[str, Any]) -> Value:
+    """`company.match` {company, amount_fen?, term_days?, declared?, products?, top?}.
+
+    For the company itself or a counter: the `top` cheapest grants, the `top` nearest of the others
+    with the change that would pass, and how many there are of each outcome. `products` names some
+    of those in force, by id or reference.
+    """
+    fields = Fields(params)
+    company = fields.company("company")
+    wish = _read_wish(fields)
+    named = fields.texts("products", maximum=MAX_NAMED) if fields.has("products") else None
+    top = fields.optional_integer("top", minimum=1, maximum=MAX_TOP) or TOP
+    fields.done()
+    check_acts_for(context.caller, company)
+    check_company_known(context.state, (company,))
+    state, day = context.state, context.day
+    only = None
+    if named is not None:
+        only = {get_effective_product(state, context.rules, ref, day).ref for ref in named}
+    book = get_book(state, context.rules, day)
+    assets = find_best_assets(state, company)
+    best = [asset for _, asset in assets.values()]
+    subject = Subject(state, context.chain, company, None, day)
+    facts: dict[str, dict[str, FactValue]] = {}
+    for ref, features in book.get_features().items():
+        schema: Schema = context.rules.schema(ref)
+        known = compute_match_facts(subject, best, schema, features)
+        facts[ref] = known | wish.to_facts()
+    matches = [item for item in book.decide(facts, day) if only is None or item.product.ref in only]
+    return {
+        "company": company,
+        "as_of": day,
+        "asked_fen": wish.amount_fen,
+        "term_days": wish.term_days,
+        "assets": {kind: asset_id.hex() for kind, (asset_id, _) in sorted(assets.items())},
+        **describe_matches(book, matches, facts, top),
+    }
+
+
+def get_book(state: Overlay, rules: RuleBook, day: int) -> ProductBook:
+    """Return the products in force on `day`, compiled once for all queries of the node."""
+    products = get_products_in_force(state, rules, day)
+    hashes = tuple(product.source_hash for product in products)
+    book: ProductBook = rules.derived(("match", hashes), lambda: ProductBook(products))
+    return book
+
+
+def describe_matches(
+    book: ProductBook, matches: Sequence[Match], facts: FactsBySchema, top: int
+) -> dict[str, Value]:
+    """Return what is told of matches; amounts in fen, rates in basis points."""
+    grants = [item for item in matches if item.decision.outcome is Outcome.GRANT]
+    counts = Counter(str(item.decision.outcome) for item in matches)
+    reasons = Counter(reason.code for item in matches for reason in item.decision.reasons)
+    return {
+        "counts": dict(sorted(counts.items())),
+        "reasons": dict(sorted(reasons.items())),
+        "eligible": tuple(_describe(item) for item in grants[:top]),
+        "others": tuple(_describe(item) for item in book.explain(matches, facts, top)),
+    }
+
+
+def _describe(match: Match) -> dict[str, Value]:
+    product, decision = match.product, match.decision
+    return {
+        "product": product.ref,
+        "name": product.name,
+        "name_zh": product.name_zh,
+        "lender": product.lender,
+        "line": product.line,
+        "asset": product.asset,
+        "requires": product.requires,
+        "outcome": str(decision.outcome),
+        "limit_fen": decision.limit_fen,
+        "amount_fen": decision.amount_fen,
+        "rate_bp": decision.rate_bp,
+        "interest_fen": match.interest_fen,
+        "score": decision.score,
+        "reasons": tuple(_describe_reason(product, reason) for reason in decision.reasons),
+        "missing": decision.missing,
+        "change": None if match.change is None else describe_change(match.change),
+    }
+
+
+def _describe_reason(product: Product, reason: Any) -> dict[str, Value]:
+    texts = {item.id: (item.text, item.text_zh) for item in product.conditions}
+    texts.setdefault("limit", (product.limit.text, product.limit.text_zh))
+    texts.setdefault("score", (product.score_text, product.score_text_zh))
+    text, text_zh = texts.get(reason.condition, ("", ""))
+    return {
+        "code": reason.code,
+        "condition": reason.condition,
+        "result": reason.result,
+        "text": text,
+        "text_zh": text_zh,
+        "inputs": reason.inputs,
+    }
+
+
+def describe_change(change: Change) -> dict[str, Value]:
+    """Return a change as answers show it; a move of `as_of` is a day from which it would pass."""
+    decision = change.decision
+    return {
+        "moves": tuple(
+            {
+                "feature": move.feature,
+                "unit": move.unit,
+                "before": move.before,
+                "after": move.after,
+                "others": move.others,
+            }
+            for move in change.moves
+        ),
+        "limit_fen": None if decision is None else decision.limit_fen,
+        "amount_fen": None if decision is None else decision.amount_fen,
+        "rate_bp": None if decision is None else decision.rate_bp,
+    }
+
+
+QUERIES: Mapping[str, Query] = {"company.match": query_match}
