@@ -14,6 +14,7 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, time
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from ledger.errors import Code, RuleSourceError
@@ -66,6 +67,19 @@ def hash_source(source: bytes) -> bytes:
 
 
 def _read(source: bytes) -> Table:
+    root = Table(*_read_checked(source))
+    form = root.text("format")
+    if form != FORMAT:
+        root.refuse("format", f"format {quoted(form)}, want {FORMAT!a}")
+    return root
+
+
+@lru_cache(maxsize=8)
+def _read_checked(source: bytes) -> tuple[str, Mapping[Path, Place], Path, dict[str, Any]]:
+    """Return text, places, path and data of a document, whatever its kind; nobody changes them.
+
+    A source is read for its kind, then for what it refers to, then for itself: once will do.
+    """
     if len(source) > MAX_FILE_BYTES:
         message = f"a file of {len(source)} bytes, want at most {MAX_FILE_BYTES}"
         raise RuleSourceError(Code.RULE_LIMIT, message, 1, 1)
@@ -79,12 +93,9 @@ def _read(source: bytes) -> Table:
     _check_characters(text)
     _check_structure(text)
     data = _parse(text)
-    root = Table(text, find_places(text), (), data)
-    _check_values(root, data)
-    form = root.text("format")
-    if form != FORMAT:
-        root.refuse("format", f"format {quoted(form)}, want {FORMAT!a}")
-    return root
+    places = find_places(text)
+    _check_values(Table(text, places, (), data), data)
+    return text, places, (), data
 
 
 def _check_characters(text: str) -> None:
