@@ -31,7 +31,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "product": ("commands.product", "products of lenders; rules are checked before they are sent"),
     "rule": ("commands.rules", "rules of credit by the members' vote; what another would do"),
     "scorecard": ("commands.scorecard", "scorecards in force"),
-    "loan": ("commands.servicing", "loans from application to settlement"),
+    "loan": ("commands.letter", "loans from application to settlement"),
     "asset": ("commands.asset", "financing assets and their pledges"),
     "exposure": ("commands.exposure", "what is owed, limits, groups, guarantee circles"),
     "institution": ("commands.institution", "what institutions report of themselves"),

@@ -189,3 +189,6 @@ def recover(
     body = {"loan": loan, "amount_fen": amount_fen}
     text = "{recovered_fen} recovered of loan {loan} so far"
     _send(context, identity, "loan.recover", body, as_json, text)
+
+
+__all__ = ["command"]

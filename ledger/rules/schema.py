@@ -124,6 +124,7 @@ def _read_feature(tables: Table, name: str, events: EventTypes) -> Feature:
     unit = Unit(table.choice("unit", sorted(DECLARABLE)))
     source = FeatureSource(table.choice("source", tuple(FeatureSource), "records"))
     table.text("text", "")
+    table.text("text_zh", "")
     change = Leeway(table.choice("change", tuple(Leeway))) if "change" in table else None
     if name == AS_OF:
         if unit is not Unit.DATE:

@@ -1,0 +1,296 @@
+"""A decision letter as text: paragraphs of the gathered facts, in the words of one language.
+
+Adverse reasons come first, each with the inputs that it saw; then the change that would pass, then
+every input with the records it was made from, then how to object and how to check the letter.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from commands.letters.gathering import Gathered
+from commands.letters.phrases import PHRASES, Phrases
+from commands.values import rate
+from ledger.rules.changes import Move
+from ledger.rules.features import AS_OF
+
+WIDTH = 78
+_INDENT = "   "
+
+
+def write_letter(found: Gathered, language: str) -> str:
+    """Return the letter, ready to print; lines are at most `WIDTH` columns but for commands."""
+    phrases = PHRASES[language]
+    writer = _Writer(found, phrases)
+    parts = (
+        writer.head(),
+        writer.outcome(),
+        writer.reasons(),
+        writer.score(),
+        writer.change(),
+        writer.facts(),
+        writer.rights(),
+        writer.proof(),
+    )
+    lines: list[str] = []
+    for part in parts:
+        of_part = list(part)
+        if of_part:
+            lines += of_part if not lines else ["", *of_part]
+    return "\n".join(lines) + "\n"
+
+
+class _Writer:
+    """The parts of one letter, each a few lines."""
+
+    def __init__(self, found: Gathered, phrases: Phrases) -> None:
+        self._found = found
+        self._shown = found.shown
+        self._phrases = phrases
+        self._say = phrases.say
+        self._lender = found.names.member(self._shown["lender"])
+
+    def head(self) -> Iterator[str]:
+        """Yield who writes to whom, when, about what."""
+        yield self._say("title")
+        yield ""
+        product = self._found.names.text(
+            {"text": self._found.rules["product"].get("name", "")}, self._shown["product"]
+        )
+        yield self._say("to", company=self._found.company_name)
+        yield self._say("from", lender=self._lender)
+        yield self._say("dated", day=self._phrases.day(self._shown["day"]))
+        yield from _wrap(self._say("product", product=f"{product} ({self._shown['product']})"))
+        yield self._say("number", application=self._shown["application"])
+
+    def outcome(self) -> Iterator[str]:
+        """Yield what was asked and what was decided, and the offer if there is one."""
+        shown, phrases = self._shown, self._phrases
+        asked = phrases.amount(shown["asked_fen"])
+        yield from _wrap(self._say("asked", amount=asked, term=phrases.days(shown["term_days"])))
+        yield from _wrap(self._say(shown["outcome"], lender=self._lender))
+        yield from _wrap(self._say("by_rule", lender=self._lender))
+        for review in (shown["reviews"] or ())[:1]:
+            del review
+            yield from _wrap(self._say("review", lender=self._lender))
+        if shown["outcome"] != "GRANT":
+            return
+        amount, annual = phrases.amount(shown["amount_fen"]), rate(shown["rate_bp"])
+        yield ""
+        yield from _wrap(self._say("offer", lender=self._lender, amount=amount, rate=annual))
+        if shown["amount_fen"] < shown["asked_fen"]:
+            yield from _wrap(self._say("less", limit=phrases.amount(shown["limit_fen"])))
+        if shown["expires_day"] is not None:
+            yield from _wrap(self._say("until", day=phrases.day(shown["expires_day"])))
+            yield f"{_INDENT}creditledger loan accept {shown['application']} --as {self._company}"
+
+    @property
+    def _company(self) -> str:
+        return str(self._shown["company"])
+
+    def reasons(self) -> Iterator[str]:
+        """Yield each condition that failed with its inputs, then what is not known."""
+        if self._shown["outcome"] == "GRANT":
+            return
+        yield self._say("why" if self._shown["outcome"] == "DECLINE" else "why_refer")
+        for number, (code, condition, result, inputs) in enumerate(self._found.reasons, 1):
+            text = self._reason_text(condition, code)
+            yield from _wrap(self._say("reason", number=str(number), text=text, code=code))
+            if result != "FAIL":
+                yield from _wrap(self._say("unknown_condition"), _INDENT)
+            for name, value in inputs:
+                yield from _wrap(self._seen(name, value), _INDENT)
+        if not self._found.reasons:
+            yield from _wrap(self._say("no_condition"))
+        missing = self._shown["missing"] or ()
+        if missing:
+            labels = ", ".join(self._label(name) for name in missing)
+            yield from _wrap(self._say("missing", labels=labels))
+
+    def _reason_text(self, condition: str, code: str) -> str:
+        """Return the author's text of a condition, of the limit, or of the score's bands."""
+        product = self._found.rules["product"]
+        for table in product.get("condition", ()):
+            if table["id"] == condition:
+                return self._found.names.text(table, condition)
+        part = product.get("limit", {})
+        if part.get("reason") != code:
+            part = product.get("rate", {})
+        return self._found.names.text(part, condition)
+
+    def _unit(self, name: str) -> str:
+        given = {"ap.amount": "fen", "ap.term": "days", AS_OF: "date"}.get(name, "")
+        feature = self._found.rules["schema"].get("feature", {}).get(name, {})
+        return str(feature.get("unit", given))
+
+    def _value(self, name: str, value: Any) -> str:
+        return self._phrases.value(self._unit(name), value)
+
+    def _label(self, name: str) -> str:
+        return self._found.label(name, self._phrases.sentences.get(name, name))
+
+    def _seen(self, name: str, value: Any) -> str:
+        return self._say("seen", label=self._label(name), value=self._value(name, value))
+
+    def score(self) -> Iterator[str]:
+        """Yield the score, and the texts of the characteristics that lowered it most."""
+        if self._shown["score"] is None:
+            return
+        points, codes = str(self._shown["score"]), self._shown["score_reasons"] or ()
+        yield self._say("score" if codes else "score_alone", score=points)
+        for code in codes:
+            yield from _wrap(f"- {self._score_text(code)}  [{code}]", _INDENT)
+
+    def _score_text(self, code: str) -> str:
+        for table in self._found.rules["scorecard"].get("characteristic", ()):
+            if code == table.get("missing_reason"):
+                label = self._found.names.text(table, code)
+                return f"{label} ({self._phrases.sentences['not_known']})"
+            if code == table.get("reason"):
+                return self._found.names.text(table, code)
+        return code
+
+    def change(self) -> Iterator[str]:
+        """Yield the smallest change that would pass, or that none was found."""
+        if self._shown["outcome"] == "GRANT":
+            return
+        yield self._say("change")
+        change = self._found.change
+        if self._found.product is None:
+            yield from _wrap(self._say("not_tried"))
+        elif change is None or change.decision is None:
+            yield from _wrap(self._say("no_change"))
+        else:
+            yield from _wrap(self._say("change_is"))
+            for move in change.moves:
+                yield from _wrap(f"- {self._move(move)}", _INDENT)
+            amount = self._phrases.amount(change.decision.amount_fen or 0)
+            annual = rate(change.decision.rate_bp)
+            yield from _wrap(self._say("then", amount=amount, rate=annual))
+
+    def _move(self, move: Move) -> str:
+        after = self._value(move.feature, move.after)
+        if move.feature == AS_OF:
+            return self._say("move_day", after=after)
+        if move.others:
+            others = ", ".join(self._value(move.feature, item) for item in move.others)
+            after = self._say("or", after=after, others=others)
+        label = self._label(move.feature)
+        if move.before is None:
+            return self._say("move_new", label=label, after=after)
+        before = self._value(move.feature, move.before)
+        return self._say("move", label=label, after=after, before=before)
+
+    def facts(self) -> Iterator[str]:
+        """Yield every input with what it was made from."""
+        yield self._say("rests")
+        for name, item in self._found.inputs.items():
+            yield from _wrap(f"- {self._seen(name, item['value'])}")
+            for line in self._origin(item):
+                yield from _wrap(line, _INDENT)
+
+    def _origin(self, item: Mapping[str, Any]) -> Iterator[str]:
+        source = item["source"]
+        if source == "asset":
+            yield self._say("of_asset", asset=str(item.get("asset", "")))
+        elif source != "records":
+            yield self._say(f"of_{source}")
+        for window in item["records"]:
+            yield from self._records(window)
+
+    def _records(self, window: Mapping[str, Any]) -> Iterator[str]:
+        owner, category = self._found.names.category(window["category"])
+        first, last = window["from_day"], self._phrases.day(window["to_day"])
+        sentence = "of_records_all" if first is None else "of_records"
+        yield self._say(
+            sentence,
+            owner=owner,
+            category=category,
+            count=self._count(window),
+            first="" if first is None else self._phrases.day(first),
+            last=last,
+        )
+        for record in window["latest"][:1]:
+            text = self._say(
+                "latest",
+                number=str(record["number"]),
+                day=self._phrases.day(record["day"]),
+                digest=record["digest"].hex()[:16] + "…",
+            )
+            since = self._phrases.sentences.get(record["status"], "")
+            yield f"{text} ({since})" if since else text
+
+    def _count(self, window: Mapping[str, Any]) -> str:
+        count = f"{window['count']:,}"
+        if window["is_more"]:
+            return self._say("more_records", count=count)
+        if window["count"] < 2:
+            return self._say("one_record" if window["count"] else "no_record")
+        return self._say("records", count=count)
+
+    def rights(self) -> Iterator[str]:
+        """Yield how to object, to complain, and to see who looked."""
+        regulator = self._found.names.member(self._found.regulator)
+        yield self._say("rights")
+        yield from _wrap(self._say("object"))
+        yield f"{_INDENT}creditledger objection open {self._company} CATEGORY NUMBER"
+        yield f"{_INDENT}{_INDENT}--text '…' --as {self._company}"
+        yield from _wrap(self._say("complain", regulator=regulator))
+        yield from _wrap(self._say("counter"))
+        yield from _wrap(self._say("looked"))
+        yield f"{_INDENT}creditledger company who-looked {self._company} --as {self._company}"
+
+    def proof(self) -> Iterator[str]:
+        """Yield what somebody needs to compute the decision again."""
+        shown = self._shown
+        yield self._say("proof")
+        text = self._say(
+            "proof_is",
+            rule=f"{shown['product']} {shown['rule_hash'].hex()[:16]}…",
+            schema=shown["schema"],
+            scorecard=shown["scorecard"],
+            digest=shown["features_digest"].hex()[:16] + "…",
+            height=str(shown["height"]),
+            chain=self._found.names.genesis.chain_id.hex()[:16] + "…",
+        )
+        yield from _wrap(text)
+        if self._found.product is not None:
+            yield from _wrap(self._say("recomputed" if self._found.is_same else "differs"))
+
+
+def _wrap(text: str, indent: str = "") -> Iterator[str]:
+    """Yield the lines of a text; a Chinese character takes two columns and may end a line."""
+    line, width = indent, _width(indent)
+    for piece in _pieces(text):
+        if width + _width(piece.rstrip()) > WIDTH and line.strip():
+            yield line.rstrip()
+            line, width = indent, _width(indent)
+            piece = piece.lstrip()
+        line += piece
+        width += _width(piece)
+    if line.strip():
+        yield line.rstrip()
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield what a line may break between: words with the blanks before, wide characters alone."""
+    word = ""
+    for character in text:
+        if _width(character) == 2 and not unicodedata.category(character).startswith("P"):
+            if word:
+                yield word
+            word = ""
+            yield character
+        elif character == " " and word.strip():
+            yield word
+            word = character
+        else:
+            word += character
+    if word:
+        yield word
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(item) in "WF" else 1 for item in text)

@@ -1,0 +1,199 @@
+"""Decision letters: every reason with its inputs, the change that passes, both languages alike."""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.letters.gathering import Gathered, gather
+from commands.letters.phrases import CHINESE, ENGLISH, LANGUAGES, PHRASES
+from commands.letters.writing import WIDTH, write_letter
+from ledger.errors import Code, Rejected
+from ledger.transactions.records import Record
+from tests.lending.province import OTHER, RECEIVABLE_FEN, SELLER, TODAY, Province, invoice
+
+SCF = "SCF-ICBC/1"
+
+
+class InMemory:
+    """A session of one identity on a chain in memory."""
+
+    def __init__(self, province: Province, who: str) -> None:
+        self._province, self._who = province, who
+
+    def query(self, name: str, **params: Any) -> Any:
+        return self._province.ask(self._who, name, **params)
+
+
+def gathered(province: Province, application: str, language: str, who: str = SELLER) -> Gathered:
+    session: Any = InMemory(province, who)
+    return gather(session, application, province.genesis, language)
+
+
+def letter(province: Province, application: str, language: str = ENGLISH, who: str = SELLER) -> str:
+    return write_letter(gathered(province, application, language, who), language)
+
+
+def declined(province: Province) -> str:
+    province.consent(SELLER, "ICBC")
+    asset = province.receivable(101, is_confirmed=False)
+    application: str = province.apply(SCF, asset=asset, term_days=365)["application"]
+    return application
+
+
+def test_declined_reasons_come_first_with_what_they_saw() -> None:
+    province = Province()
+    text = letter(province, declined(province))
+    order = (
+        "Your application is declined.",
+        "1. Not confirmed, or its invoice not verified  [R101]\n   rv.confirmed: no\n",
+        "2. The loan would outlive the receivable  [R104]\n   the term asked for: 365 days\n",
+        "What would pass",
+        "What the decision rests on",
+        "If you do not agree",
+        "the result is the same",
+    )
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_the_change_in_the_letter_is_what_the_rule_then_grants() -> None:
+    """Made as the letter says, the same company is granted that amount at that rate."""
+    province = Province()
+    text = letter(province, declined(province))
+    assert "- the term asked for: 150 days (now 365 days)" in text
+    assert "- rv.confirmed: yes (now no)" in text
+    assert "it then grants CNY 1,120,000.00 at 5.50% a year" in text
+    confirmed_and_verified = province.receivable()
+    granted = province.apply(SCF, asset=confirmed_and_verified, term_days=150)
+    assert (granted["outcome"], granted["amount_fen"]) == ("GRANT", RECEIVABLE_FEN * 8 // 10)
+
+
+def test_granted_letter_says_the_terms_and_how_to_accept() -> None:
+    province = Province()
+    province.consent(SELLER, "ICBC")
+    application = province.apply(SCF, asset=province.receivable())["application"]
+    text = letter(province, application)
+    assert "offers CNY 1,120,000.00 at 5.50% a year" in text
+    assert "That is less than you asked for" in text
+    assert f"creditledger loan accept {application} --as {SELLER}" in text
+    assert "Why" not in text
+    assert "What would pass" not in text
+
+
+def test_referred_letter_names_what_is_not_known() -> None:
+    province = Province()
+    province.consent(SELLER, "CCB")
+    body = {"kind": "patent", "document_no": "ZL1", "day": TODAY - 900}
+    asset = province.do(SELLER, "asset.register", company=SELLER, **body)["asset"]
+    application = province.apply("IPP/1", asset=asset)["application"]
+    text = letter(province, application)
+    assert "neither granted nor declined" in text
+    assert "Not known: pt.legal_status." in text
+    assert "category C028 (C028): no record until" in text
+    fields = {"patent_no": "ZL1", "title": "a", "granted_on": TODAY - 900, "legal_status": "valid"}
+    province.succeed(province.submit("D01", "C028", [Record(SELLER, TODAY - 900, fields)]))
+    known = letter(province, province.apply("IPP/1", asset=asset)["application"])
+    assert "1 record until" in known
+    assert "category C028 (C028): no record until" in letter(province, application)
+
+
+def test_record_corrected_afterwards_is_marked_and_the_lender_looks_again() -> None:
+    province = Province()
+    application = declined(province)
+    found = gathered(province, application, ENGLISH)
+    record = found.inputs["co.sales_12m"]["records"][0]["latest"][0]
+    listed = province.ask("D02", "company.records", company=SELLER, category="C044", schema="line")
+    old = next(item for item in listed["records"] if item["digest"] == record["digest"])
+    fixed = Record(
+        SELLER,
+        record["day"],
+        {**old["fields"], "net": 1},
+        supersedes=(record["day"], record["digest"]),
+        salt=bytes(16),
+    )
+    province.succeed(province.submit("D02", "C044", [fixed, invoice(800, TODAY)], "line"))
+    text = letter(province, application)
+    assert "(corrected since)" in text
+    assert "has been told to look at it again" in " ".join(text.split())
+
+
+def test_a_node_that_lies_about_the_outcome_is_named() -> None:
+    """The letter runs the rule itself: what the node says of facts and terms must follow."""
+    province = Province()
+    province.consent(SELLER, "ICBC")
+    application = province.apply(SCF, asset=province.receivable())["application"]
+
+    class Lying(InMemory):
+        def query(self, name: str, **params: Any) -> Any:
+            answer = super().query(name, **params)
+            return {**answer, "rate_bp": 551} if name == "application.show" else answer
+
+    session: Any = Lying(province, SELLER)
+    text = write_letter(gather(session, application, province.genesis, ENGLISH), ENGLISH)
+    assert "WARNING" in text
+    assert "the result is the same" not in text
+
+
+def test_only_whom_it_concerns_gets_a_letter() -> None:
+    province = Province()
+    application = declined(province)
+    assert letter(province, application, who="ICBC") == letter(province, application)
+    for who in ("CCB", OTHER):
+        with pytest.raises(Rejected) as caught:
+            letter(province, application, who=who)
+        assert caught.value.code is Code.NOT_PERMITTED
+
+
+def test_both_languages_say_the_same() -> None:
+    english, chinese = (PHRASES[language].sentences for language in (ENGLISH, CHINESE))
+    assert english.keys() == chinese.keys()
+    for name, sentence in english.items():
+        places, others = (
+            {field for _, field, _, _ in string.Formatter().parse(text) if field}
+            for text in (sentence, chinese[name])
+        )
+        assert places == others, name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_lines_are_short_and_nothing_is_left_unsaid(language: str) -> None:
+    province = Province()
+    text = letter(province, declined(province), language)
+    for line in text.splitlines():
+        width = sum(2 if unicodedata.east_asian_width(item) in "WF" else 1 for item in line)
+        # A comma that would begin a line stays at the end of the one before it.
+        assert width <= WIDTH + 2 or "creditledger" in line, line
+        assert line == line.rstrip()
+    assert "{" not in text
+    if language == CHINESE:
+        assert "您的申请未获批准" in text
+        assert "1,120,000.00元，年利率5.50%" in text
+
+
+def test_command_writes_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import contextmanager
+
+    from click.testing import CliRunner
+
+    from commands import letter as noun
+    from commands.cli import cli
+
+    province = Province()
+    application = declined(province)
+
+    @contextmanager
+    def in_memory(_context: object, identity: str) -> Any:
+        yield InMemory(province, identity)
+
+    monkeypatch.setattr(noun, "open_session", in_memory)
+    (tmp_path / "genesis.bin").write_bytes(province.genesis.data)
+    out = tmp_path / "letter.txt"
+    arguments = ["loan", "letter", application, "--lang", "zh", "--as", SELLER, "--out", str(out)]
+    result = CliRunner().invoke(cli, [*arguments, "--trust", str(tmp_path / "genesis.bin")])
+    assert result.exit_code == 0, result.output
+    assert out.read_text(encoding="utf-8") == letter(province, application, CHINESE)
