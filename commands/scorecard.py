@@ -11,12 +11,19 @@ import click
 from commands.answers import show_rows
 from commands.console import say, show_facts, show_json, show_table
 from commands.frame import Group, json_option, reader_option
+from commands.scorecard_check import check, explain
+from commands.scorecard_fit import fit
+from commands.scorecard_score import score
 from commands.session import ask
 
 
 @click.group("scorecard", cls=Group)
 def command() -> None:
-    """Scorecards in force; they stand in genesis."""
+    """Scorecards: those in force, and how one is fitted, checked and explained offline."""
+
+
+for _command in (fit, check, score, explain):
+    command.add_command(_command)
 
 
 @command.command("show", example="creditledger scorecard show SME-RISK/1")

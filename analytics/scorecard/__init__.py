@@ -1,0 +1,1 @@
+"""Scorecards fitted offline: what is shipped to the ledger are integers (docs/SCORECARDS.md)."""
