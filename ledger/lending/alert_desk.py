@@ -7,8 +7,8 @@ says afterwards whether an alert was right. From that, and from what became of t
 of which the outcome is known, how many came to trouble (precision); of those that came to trouble,
 of how many it warned before (recall).
 
-Regulators see every alert, a company its own, a lender those of its borrowers, an institution those
-on its own limits.
+Regulators see every alert, a company its own, a lender those of its borrowers (without the figures
+of records that are not public), an institution those on its own limits.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from ledger.lending.alert_queue import get_waiting_count
 from ledger.lending.alerts import find_standing
 from ledger.lending.exposure import get_company_exposure
 from ledger.lending.outcomes import Outcome, get_outcomes
+from ledger.membership.catalogue import Access
 from ledger.membership.context import Context, Handler, Query, QueryContext, Role, check_role
 from ledger.membership.members import get_member
 from ledger.state.overlay import Overlay
@@ -122,6 +123,21 @@ def _describe(alert_id: bytes, raised: RaisedAlert, day: int) -> dict[str, Value
     return shown
 
 
+def _show(context: QueryContext, alert_id: bytes, raised: RaisedAlert) -> dict[str, Value]:
+    """Return the alert for the caller: a lender is not shown figures that are not public.
+
+    That a rule holds is what it is told of its borrower; the records themselves take the company's
+    authorisation and a logged look.
+    """
+    shown = _describe(alert_id, raised, context.day)
+    if context.caller.role is Role.BANK and not raised.institution:
+        alert = context.rules.alert(raised.rule)
+        names = {name.partition("/")[0] for name in alert.categories}
+        if any(context.rules.category(name).access is not Access.PUBLIC for name in names):
+            shown["inputs"] = tuple((name, None) for name, _ in raised.inputs)
+    return shown
+
+
 def _may_see(context: QueryContext, raised: RaisedAlert) -> bool:
     caller = context.caller
     if caller.role is Role.REGULATOR:
@@ -155,7 +171,7 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
         cursor = place
         raised = get_alert(context.state, alert_id)
         if _may_see(context, raised):
-            items.append(_describe(alert_id, raised, context.day) | {"cursor": place})
+            items.append(_show(context, alert_id, raised) | {"cursor": place})
         if len(items) >= min(limit, MAX_LISTED):
             break
     waiting = get_waiting_count(context.state)
@@ -170,7 +186,7 @@ def query_show(context: QueryContext, body: Mapping[str, Any]) -> Value:
     raised = get_alert(context.state, alert_id)
     if not _may_see(context, raised):
         raise Rejected(Code.NOT_PERMITTED, f"{context.caller.id} may not see this alert")
-    return _describe(alert_id, raised, context.day)
+    return _show(context, alert_id, raised)
 
 
 def query_watch(context: QueryContext, body: Mapping[str, Any]) -> Value:

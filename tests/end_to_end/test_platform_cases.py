@@ -150,3 +150,19 @@ def test_the_guarantor_of_a_loan_fetches_its_receipts_and_everybody_those_of_rul
     with pytest.raises(Rejected) as caught:
         province.ask("ICBC", "receipt.check", tx_id=bytes(32))
     assert caught.value.code is Code.NOT_FOUND
+
+
+def test_a_lender_is_warned_of_its_borrower_without_figures_it_may_not_read(
+    province: Province,
+) -> None:
+    lines = [invoice(1, TODAY - 100, 900_000_000, company=OTHER)]
+    lines += [invoice(n, TODAY - 10 * n, company=OTHER) for n in range(2, 9)]
+    province.succeed(province.submit("D02", "C044", lines, "line"))
+    province.attest_sales(OTHER)
+    province.consent(OTHER, "ICBC")
+    province.lend()
+    for who in ("D18", OTHER, "ICBC"):
+        (alert,) = province.ask(who, "alerts.list", company=OTHER)["alerts"]
+        assert alert["rule"] == "EW05/1"
+        is_shown = all(value is not None for _, value in alert["inputs"])
+        assert is_shown == (who != "ICBC")
