@@ -1,0 +1,6 @@
+"""Matching a province: every company of a snapshot against every product, by SQL.
+
+`rules` finds the products in force, `plan` compiles them together into one query over a table of
+facts, `duck` runs it in this process and `spark` on a cluster, `answers` reads what they write and
+holds it against the decision of a node's own evaluator, `summary` counts.
+"""

@@ -1,0 +1,233 @@
+"""Matching a whole snapshot: part by part, on all cores, and on from where it was interrupted.
+
+The folder of the answers holds `plan.json` (what the columns mean, and a digest of everything that
+the answers rest on), `part-00000.parquet` and so on, beside each the counts of the part, and in the
+end `summary.json`. A part's counts are written after the part has its name, so what is there is
+whole; a folder whose digest differs is not touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analytics.columns import COMPANY, arrow_type, open_parquet
+from analytics.matching.counts import Counts, count_part
+from analytics.matching.duck import connect, run_chunk
+from analytics.matching.plan import Plan, Result
+from ledger.errors import Code, LocalError
+
+ROWS_A_PART = 65_536
+GRANTED = "granted"  # how many products grant
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where from and where to, and what may be used: memory in megabytes of each thread."""
+
+    facts: Path
+    out: Path
+    threads: int = 2
+    memory_mb: int = 2048
+    spill: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows `first` to `first + rows` of a row group."""
+
+    number: int
+    group: int
+    first: int
+    rows: int
+
+    def answers(self, folder: Path) -> Path:
+        """Return where its answers are."""
+        return folder / f"part-{self.number:05}.parquet"
+
+    def counts(self, folder: Path) -> Path:
+        """Return where its counts are, written last."""
+        return folder / f"part-{self.number:05}.json"
+
+
+def split(facts: pq.ParquetFile) -> Iterator[Part]:
+    """Yield the parts of a snapshot in order."""
+    number = 0
+    for group in range(facts.num_row_groups):
+        rows = facts.metadata.row_group(group).num_rows
+        for first in range(0, rows, ROWS_A_PART):
+            yield Part(number, group, first, min(ROWS_A_PART, rows - first))
+            number += 1
+
+
+def match_all(plan: Plan, options: Options, progress: Progress) -> Counts:
+    """Answer for every company of the snapshot; `progress` is told of companies as they are done.
+
+    Raise `LocalError` 8001 for a snapshot without the right columns, or a folder that holds answers
+    to another question.
+    """
+    facts = open_parquet(options.facts)
+    check_columns(plan, facts.schema_arrow, options.facts)
+    query = plan.render("chunk")
+    _begin(plan, options, query, facts)
+    total = Counts()
+    left = []
+    for part in split(facts):
+        held = part.counts(options.out)
+        if held.exists():
+            total.add(Counts.from_value(json.loads(held.read_text())))
+            progress(part.rows)
+        else:
+            left.append(part)
+    local = threading.local()
+
+    def work(part: Part) -> Counts:
+        if not hasattr(local, "worker"):
+            local.worker = _Worker(plan, options, query)
+        counts: Counts = local.worker.answer(part)
+        return counts
+
+    with ThreadPoolExecutor(options.threads) as pool:
+        futures = {pool.submit(work, part): part for part in left}
+        try:
+            for future in as_completed(futures):
+                total.add(future.result())
+                progress(futures[future].rows)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+    return total
+
+
+class _Worker:
+    """One thread's connection and file."""
+
+    def __init__(self, plan: Plan, options: Options, query: str) -> None:
+        self._plan = plan
+        self._options = options
+        self._query = query
+        self._facts = open_parquet(options.facts)
+        self._connection = connect(options.memory_mb, options.spill)
+        present = set(self._facts.schema_arrow.names)
+        self._columns = [COMPANY, *(name for name in plan.columns if name in present)]
+
+    def answer(self, part: Part) -> Counts:
+        """Write a part and its counts."""
+        group = self._facts.read_row_group(part.group, columns=self._columns, use_threads=False)
+        table = run_chunk(
+            self._connection, self._plan, self._query, group.slice(part.first, part.rows)
+        )
+        counts, granted = count_part(self._plan, table)
+        answers = table.select([COMPANY, *self._plan.written[1:]])
+        answers = answers.add_column(1, GRANTED, pa.array(granted))
+        _write(answers, part.answers(self._options.out))
+        _write_text(part.counts(self._options.out), json.dumps(counts.to_value()))
+        return counts
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    dictionary = [item.name for item in table.schema if not pa.types.is_boolean(item.type)]
+    dictionary.remove(COMPANY)
+    pq.write_table(
+        table,
+        partial,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=dictionary,
+        write_statistics=False,
+        store_schema=False,
+    )
+    partial.replace(path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def check_columns(plan: Plan, schema: pa.Schema, path: Path) -> None:
+    """Raise `LocalError` 8001 for a column of another type than the feature's."""
+    if COMPANY not in schema.names or schema.field(COMPANY).type != pa.string():
+        raise LocalError(Code.INPUT_FILE, f"{path} has no text column {COMPANY}")
+    for name, feature in plan.columns.items():
+        if name in schema.names and name not in plan.constants:
+            found, want = schema.field(name).type, arrow_type(feature)
+            if found != want:
+                raise LocalError(Code.INPUT_FILE, f"{path}: {name} is {found}, want {want}")
+
+
+def _begin(plan: Plan, options: Options, query: str, facts: pq.ParquetFile) -> None:
+    """Make the folder, or make sure that what is in it answers the same question."""
+    digest = _digest(plan, query, options.facts, facts)
+    held = options.out / "plan.json"
+    options.out.mkdir(parents=True, exist_ok=True)
+    if held.exists():
+        if json.loads(held.read_text())["digest"] != digest:
+            message = f"{options.out} holds answers to other rules or facts: choose another folder"
+            raise LocalError(Code.INPUT_FILE, message)
+        return
+    if any(options.out.iterdir()):
+        raise LocalError(Code.INPUT_FILE, f"{options.out} is not empty")
+    _write_text(held, json.dumps({"digest": digest, **describe(plan)}, indent=1))
+
+
+def _digest(plan: Plan, query: str, path: Path, facts: pq.ParquetFile) -> str:
+    """Return a digest of the rules, the constants and the snapshot."""
+    status = os.stat(path)
+    found = hashlib.sha256(query.encode())
+    for offer in plan.offers:
+        found.update(offer.product.source_hash + offer.product.scorecard.source_hash)
+    metadata = facts.schema_arrow.metadata or {}
+    for item in (status.st_size, status.st_mtime_ns, facts.metadata.num_rows, ROWS_A_PART):
+        found.update(b"%d," % item)
+    found.update(repr(sorted(metadata.items())).encode())
+    return found.hexdigest()
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """Return what the columns of the answers mean, for JSON."""
+    return {
+        "asked": dict(plan.constants),
+        "results": {str(int(result)): result.name for result in Result},
+        "conditions": {
+            column.name: {"when": column.expression.source, "unknown": _fault_text(column.fault)}
+            for column in plan.conditions
+        },
+        "products": [
+            {
+                "product": offer.product.ref,
+                "lender": offer.product.lender,
+                "hash": offer.product.source_hash.hex(),
+                "result": offer.result,
+                "limit": offer.limit,
+                "rate": offer.rate,
+                "score": offer.score,
+                "missing": offer.missing,
+                "conditions": [
+                    {"column": column.name, "id": item.id, "reason": item.reason, "text": item.text}
+                    for item, column in zip(offer.product.conditions, offer.conditions, strict=True)
+                ],
+            }
+            for offer in plan.offers
+        ],
+        "by_evaluator": [opaque.expression.source for opaque in plan.opaque],
+    }
+
+
+def _fault_text(fault: object) -> str:
+    """Return the error of a condition that is NULL, or the column that has its number."""
+    return "never" if fault is None else getattr(fault, "name", str(fault))
