@@ -20,6 +20,7 @@ from analytics.province.recipes import (
     Recipe,
     balance,
     between,
+    by_turn,
     earlier,
     graded,
     kept,
@@ -114,7 +115,7 @@ TAX: Mapping[str, Recipe] = {
         "rnd_super_deduction": of_company(
             lambda latent: (latent.inventive > 0) * np.floor(latent.sales * 0.05))}),
     "C040": Recipe("quarters", who={"": 0.95}, most=2, back=(-14, 0), fields={
-        "tax_type": one_of((1, 1), "VAT", "CIT"), "paid_amount": quarterly_tax(0.03),
+        "tax_type": by_turn("VAT", "CIT"), "paid_amount": quarterly_tax(0.03),
         "late_fee": money(0.0001, 0.8, 0.025, -0.9)}),
     "C041": Recipe("quarters", who={"": 0.62}, size=0.1, back=(1, 0), fields={
         "cash": money(0.08, 0.7), "receivables": money(0.15, 0.6), "inventories": money(0.10, 0.8),

@@ -147,12 +147,13 @@ def _load(
     words: Words, name: str, loads: Loads, health: Floats, size: Floats, focus: Floats
 ) -> Floats:
     noise = (1.0 - sum(part * part for part in loads)) ** 0.5
-    return (
+    number: Floats = (
         loads[0] * health
         + loads[1] * size
         + loads[2] * focus
         + noise * normal(derive(words, f"measure {name}"))
     )
+    return number
 
 
 def _of_sector(name: str, sector: Ints) -> Floats:

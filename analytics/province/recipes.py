@@ -163,6 +163,16 @@ def one_of(weights: Sequence[float], *texts: str, health: float = 0.0) -> Make:
     return make
 
 
+def by_turn(*texts: str) -> Make:
+    """One text after another, in the order of a company's records."""
+
+    def make(table: EventTable, spec: FieldSpec) -> Column:
+        del spec
+        return Column(table.ordinals % len(texts), None, texts)
+
+    return make
+
+
 def graded(bounds: Sequence[float], *texts: str) -> Make:
     """A grade that a company keeps: texts from ill to sound, by health with some noise."""
 
