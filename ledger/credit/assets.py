@@ -54,7 +54,12 @@ SALT_SETTING = b"asset_salt"
 CONFIRM_DAYS = 30  # a debtor confirms within 30 days (SME payment regulation 9)
 MAX_ATTRIBUTES = 32
 MAX_PLEDGED_PARTS = 32
-_SEPARATORS = str.maketrans("", "", " -_/.")
+# Signs that a number is written with here and without there; dashes and spaces of every width.
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+_SPACES = "\u00a0\u2007\u202f"
+_SEPARATORS = str.maketrans(
+    "", "", " -_/\\.,:;#'\"()[]\u00b7\u2116\u3001\u3002" + _DASHES + _SPACES
+)
 
 
 @dataclass(frozen=True, slots=True)

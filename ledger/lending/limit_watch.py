@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ledger.credit.assets import KINDS, get_asset
+from ledger.credit.assets import KINDS, get_asset, normalise_number
 from ledger.credit.notices import REGULATORS, NoticeKind, notify
 from ledger.encoding import encode
 from ledger.errors import Code, Rejected
@@ -74,11 +74,14 @@ def get_kind(state: Overlay, institution: str) -> str:
 
 
 def get_debtor(state: Overlay, loan: Loan) -> str:
-    """Return who owes the receivable that secures a loan, "" where nothing of that kind does."""
+    """Return who owes the receivable that secures a loan, "" where nothing of that kind does.
+
+    As it is compared: one debtor written in two ways is one debtor.
+    """
     if not loan.asset:
         return ""
     asset = get_asset(state, bytes.fromhex(loan.asset))
-    return asset.counterparty if KINDS[asset.kind].is_claim else ""
+    return normalise_number(asset.counterparty) if KINDS[asset.kind].is_claim else ""
 
 
 def compute_use(site: Site, institution: str, limit: Limit, subject: str) -> Use:

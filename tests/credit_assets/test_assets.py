@@ -227,7 +227,16 @@ def test_every_kind_registers_and_shows(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "normal"), [("a-1/2", "A12"), ("ｚＬ　１．", "ZL1"), ("发票 8", "发票8"), ("--", "")]
+    ("raw", "normal"),
+    [
+        ("a-1/2", "A12"),
+        ("ｚＬ　１．", "ZL1"),
+        ("发票 8", "发票8"),
+        ("--", ""),
+        ("№ A–1—2−3", "A123"),
+        ("A#1：（2）、3\u00a04", "A1234"),
+        ("O'1·2", "O12"),
+    ],
 )
 def test_numbers_compare_without_form(raw: str, normal: str) -> None:
     assert normalise_number(raw) == normal

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Code, Rejected
+from ledger.lending.exposure import Party, get_largest
 from tests.lending.documents import patent_loan
 from tests.lending.province import BUYER, OTHER, RECEIVABLE_FEN, SELLER, TODAY, Province, invoice
 
@@ -166,3 +167,21 @@ def test_a_lender_is_warned_of_its_borrower_without_figures_it_may_not_read(
         assert alert["rule"] == "EW05/1"
         is_shown = all(value is not None for _, value in alert["inputs"])
         assert is_shown == (who != "ICBC")
+
+
+def drawn_on(province: Province, number: int, **changes: Any) -> None:
+    province.succeed(
+        province.submit("D02", "C044", [invoice(number, TODAY - 20, 50_000_000)], "line")
+    )
+    asset = province.receivable(number, amount_fen=50_000_000, is_confirmed=False, **changes)
+    confirmed = {"asset": asset}
+    province.do("D01", "asset.confirm", **confirmed)
+    province.do("ICBC", "loan.disburse", application=granted(province, asset))
+
+
+def test_a_debtor_written_in_two_ways_is_one_debtor(province: Province) -> None:
+    province.consent(SELLER, "ICBC")
+    drawn_on(province, 500)
+    drawn_on(province, 501, counterparty=f" {BUYER[:9].lower()}-{BUYER[9:]}")
+    (largest,) = get_largest(province.state(), "ICBC", Party.DEBTOR, 9)
+    assert largest == (BUYER, 80_000_000)
