@@ -7,8 +7,8 @@ says afterwards whether an alert was right. From that, and from what became of t
 of which the outcome is known, how many came to trouble (precision); of those that came to trouble,
 of how many it warned before (recall).
 
-Regulators see every alert, a company its own, a lender those of its borrowers (without the figures
-of records that are not public), an institution those on its own limits.
+Regulators see every alert, a company its own, a lender or guarantor those of its borrowers (without
+the figures of records that are not public), an institution those on its own limits.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ledger.lending.alert_book import (
 )
 from ledger.lending.alert_queue import get_waiting_count
 from ledger.lending.alerts import find_standing
-from ledger.lending.exposure import get_company_exposure
+from ledger.lending.exposure import Party, get_company_exposure, get_party_fen
 from ledger.lending.outcomes import Outcome, get_outcomes
 from ledger.membership.catalogue import Access
 from ledger.membership.context import Context, Handler, Query, QueryContext, Role, check_role
@@ -146,8 +146,14 @@ def _may_see(context: QueryContext, raised: RaisedAlert) -> bool:
         return caller.id == raised.institution
     if caller.id == raised.company:
         return True
-    is_bank = caller.role is Role.BANK
-    return is_bank and get_company_exposure(context.state, raised.company, caller.id).loans_open > 0
+    return caller.role is Role.BANK and _is_exposed(context.state, raised.company, caller.id)
+
+
+def _is_exposed(state: Overlay, company: str, institution: str) -> bool:
+    """Tell whether an institution lends to a company or stands for it."""
+    if get_company_exposure(state, company, institution).loans_open > 0:
+        return True
+    return get_party_fen(state, institution, Party.GUARANTEED, company) > 0
 
 
 def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
@@ -195,8 +201,8 @@ def query_watch(context: QueryContext, body: Mapping[str, Any]) -> Value:
     company = reader.company("company")
     reader.done()
     caller = context.caller
-    is_lender = get_company_exposure(context.state, company, caller.id).loans_open > 0
-    if caller.id != company and caller.role is not Role.REGULATOR and not is_lender:
+    is_exposed = _is_exposed(context.state, company, caller.id)
+    if caller.id != company and caller.role is not Role.REGULATOR and not is_exposed:
         raise Rejected(Code.NOT_PERMITTED, f"{caller.id} may not see the alerts of {company}")
     # A rule that was ended says nothing any more, whatever it said last.
     groups = {alert.id: alert.group for alert in context.rules.alerts(context.day)}

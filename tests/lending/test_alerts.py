@@ -134,6 +134,20 @@ def test_a_lender_sees_the_alerts_of_its_borrowers_only(province: Province) -> N
         province.ask("ICBC", "alerts.watch", company=OTHER)
 
 
+def test_a_guarantor_sees_the_alerts_of_whom_it_stands_for(province: Province) -> None:
+    province.sell(OTHER)
+    loan = province.lend(guaranteed_fen=900_000)
+    province.advance_days(31)
+    (alert,) = province.ask("PAB", "alerts.list", company=OTHER)["alerts"]
+    assert dict(alert["inputs"]) == {"co.overdue_days": 1}
+    assert province.ask("PAB", "alerts.watch", company=OTHER)["rules"] == ["EW01/1"]
+    owed_fen = province.ask("ICBC", "loan.show", loan=loan)["owed_fen"]
+    province.do("ICBC", "loan.repay", loan=loan, amount_fen=owed_fen)
+    assert province.ask("PAB", "alerts.list", company=OTHER)["alerts"] == []
+    with pytest.raises(Rejected, match="2006"):
+        province.ask("PAB", "alerts.watch", company=OTHER)
+
+
 def test_a_follower_resumes_where_it_stopped(province: Province) -> None:
     start = province.ask("D18", "alerts.list")["cursor"]
     first = cliff(province)
