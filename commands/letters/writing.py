@@ -56,9 +56,9 @@ class _Writer:
         """Yield who writes to whom, when, about what."""
         yield self._say("title")
         yield ""
-        product = self._found.names.text(
-            {"text": self._found.rules["product"].get("name", "")}, self._shown["product"]
-        )
+        rule = self._found.rules["product"]
+        named = {"text": rule.get("name", ""), "text_zh": rule.get("name_zh", "")}
+        product = self._found.names.text(named, self._shown["product"])
         yield self._say("to", company=self._found.company_name)
         yield self._say("from", lender=self._lender)
         yield self._say("dated", day=self._phrases.day(self._shown["day"]))
