@@ -127,8 +127,10 @@ def check_unit(table: Table, agg: str, field: EventField | None, unit: Unit) -> 
         allowed.add(Unit.FEN)
     if unit not in allowed:
         given = "" if field is None else f" of a field in {field.unit}"
-        want = " or ".join(sorted(allowed)) or "another aggregate"
+        want = " or ".join(sorted(allowed))
         message = f"the {agg}{given} is not in {unit}, want {want}"
+        if field is not None and not allowed:
+            message = f"there is no {agg} of a field in {field.unit}: want count, last or distinct"
         raise table.refusal(Code.RULE_UNIT, "unit", message)
 
 

@@ -10,14 +10,17 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from ledger.errors import Code
-from ledger.rules import unit_rules
+from ledger.rules import slips, unit_rules
 from ledger.rules.names import quoted, shown
 from ledger.rules.source import Source
-from ledger.rules.syntax import Call, Literal, Name, Select, Syntax
+from ledger.rules.syntax import Binary, Call, Literal, Name, Select, Syntax
 from ledger.rules.tree import Constant, Tree
-from ledger.rules.types import ANY, Type, describe
+from ledger.rules.types import ANY, Kind, Type, describe
 from ledger.rules.unit_rules import Mismatch
 from ledger.rules.units import Unit
+
+_ORDERS = frozenset({"<", "<=", ">", ">="})
+_FORMS = {Unit.FEN: '"CNY {}.00"', Unit.BP: '"{}.00%"', Unit.DAYS: '"{} days"'}
 
 
 class Blame:
@@ -54,7 +57,7 @@ class Blame:
         mismatch: Mismatch,
     ) -> NoReturn:
         """Refuse two values that do not go together."""
-        hint = mismatch.hint or next(_number_hints(left, right), "")
+        hint = mismatch.hint or _first(_hints(left, right))
         message = f"{words(*left)} and {words(*right)}"
         self.refuse(mismatch.code, f"{message}: {hint}" if hint else message, at)
 
@@ -70,13 +73,26 @@ def dotted(tree: Syntax) -> str | None:
     return ".".join([tree.name, *reversed(parts)])
 
 
-def _number_hints(*pair: tuple[Syntax, Tree]) -> Iterator[str]:
-    for (_, tree), (_, other) in (pair, pair[::-1]):
+def _hints(*pair: tuple[Syntax, Tree]) -> Iterator[str]:
+    """Yield what to write instead of one of two values that do not go together."""
+    for (syntax, tree), (_, other) in (pair, pair[::-1]):
+        if isinstance(syntax, Binary) and syntax.operator in _ORDERS and other.type.unit:
+            yield "a range is written a <= x && x <= b"
+        value = tree.value if isinstance(tree, Constant) else None
+        if other.type.kind is Kind.BOOL and value is not None:
+            yield "a flag stands alone, as in x or !x"
         if tree.type.unit is Unit.NUMBER:
-            number = tree.value if isinstance(tree, Constant) else None
-            hint = unit_rules.hint_for_number(other.type.unit, number)
-            if hint:
-                yield hint
+            name = dotted(syntax) or ""
+            if name.startswith("p.") and other.type.unit in _FORMS:
+                form = _FORMS[other.type.unit].format(value)
+                yield f"write {name[2:]} = {form} under [params]"
+            yield unit_rules.hint_for_number(other.type.unit, value)
+        elif isinstance(value, str):
+            yield slips.hint_for_text(value, other.type.unit)
+
+
+def _first(hints: Iterator[str]) -> str:
+    return next((hint for hint in hints if hint), "")
 
 
 def words(syntax: Syntax, tree: Tree) -> str:

@@ -192,7 +192,8 @@ def load_alert(source: bytes, events: EventTypes, schema: Schema | None) -> Aler
             root.refuse("window", f"{window.name} is a feature of the schema already")
         features[window.name] = window
     variables = {name: feature.variable for name, feature in features.items()}
-    environment = Environment({**variables, **read_parameters(root)})
+    note = "" if "schema" in root else ', for the alert names no schema = "ID/VERSION"'
+    environment = Environment({**variables, **read_parameters(root)}, note=note)
     when = compile_expression(root.expression("when"), environment, Unit.FLAG)
     streams = streams_of(when.reads, features)
     check_stream_cost(root, streams)

@@ -7,12 +7,12 @@ time but for the errors of `failures`: a rule that was accepted cannot fail in a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 from ledger.errors import Code
-from ledger.rules import functions, unit_rules
+from ledger.rules import functions, slips, unit_rules
 from ledger.rules.agreement import Blame, dotted, words
 from ledger.rules.failures import EvalError
 from ledger.rules.names import quoted, shown, suggest
@@ -50,6 +50,7 @@ from ledger.rules.unit_rules import Mismatch
 from ledger.rules.units import Unit
 
 _FOLDED = frozenset({"yuan", "same", "neg", "make_list"})
+_MIN_WORD = 4  # letters of a word that is looked for in other names
 _KEY_KINDS = frozenset({Kind.BOOL, Kind.INT, Kind.STRING, Kind.ANY})
 
 
@@ -57,11 +58,13 @@ _KEY_KINDS = frozenset({Kind.BOOL, Kind.INT, Kind.STRING, Kind.ANY})
 class Environment:
     """The names that an expression may use, by their dotted spelling.
 
-    `container` is CEL's namespace: a name is looked up inside it first.
+    `container` is CEL's namespace: a name is looked up inside it first. `note` tells the author
+    of an unknown feature why there is none of that name.
     """
 
     variables: Mapping[str, Variable]
     container: str = ""
+    note: str = ""
 
     def find(self, name: str) -> str | None:
         """Return the declared spelling of `name`, None if there is none."""
@@ -82,6 +85,25 @@ def _root(tree: Syntax) -> Name | None:
     while isinstance(tree, Select):
         tree = tree.operand
     return tree if isinstance(tree, Name) else None
+
+
+def _list_family(prefix: str, known: Iterable[str]) -> str:
+    """Return ": there is p.a, p.b" for the declared names of a prefix."""
+    family = sorted(item for item in known if item.startswith(f"{prefix}."))
+    if not family and prefix == "p":
+        return ": declare it under [params]"
+    return f": there is {', '.join(family[:8])}" if family else ""
+
+
+def _list_similar(name: str, known: Iterable[str]) -> str:
+    """Return ": there is co.tax_grade" for features that have the words of `name` in theirs."""
+    tail = name.rpartition(".")[2]
+    word = tail.partition("_")[0]
+    for part in (tail, word):
+        found = sorted(item for item in known if len(part) >= _MIN_WORD and part in item)
+        if found:
+            return f": there is {', '.join(found[:3])}"
+    return ""
 
 
 class _Checker:
@@ -177,9 +199,15 @@ class _Checker:
         if what == "feature" and "." not in name:
             what = "name"
         known = [*self._environment.variables, *self._scope]
-        self._blame.refuse(
-            Code.RULE_NAME, f"unknown {what} {shown(name)}{suggest(name, known)}", root
-        )
+        hint = suggest(name, known)
+        if what == "name" and not hint:
+            ends = sorted(item for item in known if item.rpartition(".")[2] == name)
+            hint = f": did you mean {ends[0]}?" if ends else slips.hint_for_name(shown(name))
+        elif what != "feature" and not hint:
+            hint = _list_family(root.name, known)
+        elif not hint:
+            hint = self._environment.note or _list_similar(name, known)
+        self._blame.refuse(Code.RULE_NAME, f"unknown {what} {shown(name)}{hint}", root)
 
     def _check_field(self, tree: Select) -> Tree:
         operand = self.check(tree.operand)
@@ -331,7 +359,8 @@ class _Checker:
         if plain in functions.FORBIDDEN:
             message = f"{plain}() is not in smartrule/1: {functions.FORBIDDEN[plain]}"
             self._blame.refuse(Code.RULE_FORBIDDEN, message, tree)
-        near = suggest(plain, functions.known_names())
+        hint = slips.FUNCTIONS.get(plain.lower())
+        near = f": {hint}" if hint else suggest(plain, functions.known_names())
         self._blame.refuse(Code.RULE_NAME, f"unknown function {shown(plain)}(){near}", tree)
 
     def _check_macro(self, tree: Macro) -> Tree:

@@ -19,10 +19,11 @@ from ledger.rules.codegen import Generated, generate
 from ledger.rules.cost import compute_cost
 from ledger.rules.limits import MAX_COST
 from ledger.rules.parser import parse
+from ledger.rules.quantities import parse_quantity
 from ledger.rules.source import Source
-from ledger.rules.tree import Tree, facts_of
+from ledger.rules.tree import Constant, Tree, facts_of
 from ledger.rules.types import Type, describe, type_of_unit
-from ledger.rules.unit_rules import unify
+from ledger.rules.unit_rules import hint_for_number, unify
 from ledger.rules.units import Unit
 
 
@@ -66,6 +67,12 @@ class Expression:
 
 def check_expression(source: Source, environment: Environment, want: Unit | None = None) -> Checked:
     """Return `source` checked, of unit `want` if given; raise `RuleSourceError`."""
+    if parse_quantity(source.text) is not None:
+        message = (
+            f'a quantity is no expression: declare x = "{source.text}" under [params], and write '
+            "p.x"
+        )
+        raise source.refusal(Code.RULE_SYNTAX, message, 0)
     tree = check(source, parse(source), environment)
     cost = compute_cost(tree)
     if cost > MAX_COST:
@@ -81,6 +88,11 @@ def _want_unit(source: Source, tree: Tree, want: Unit) -> None:
     if unify(wanted, tree.type) is None:
         code = Code.RULE_UNIT if tree.type.unit and wanted.unit else Code.RULE_TYPE
         message = f"the value here is {describe(tree.type)}, want {describe(wanted)}"
+        value = tree.value if isinstance(tree, Constant) else None
+        hint = hint_for_number(want, value) if tree.type.unit is Unit.NUMBER else ""
+        if want is Unit.FLAG and tree.type.unit is not None:
+            hint = "compare it with something, as in x >= y"
+        message += f": {hint}" if hint else ""
         raise source.refusal(code, message, 0)
 
 

@@ -23,6 +23,7 @@ from ledger.rules.limits import MAX_FILE_BYTES, MAX_FILE_NESTING, MAX_FILE_PARTS
 from ledger.rules.names import quoted, suggest
 from ledger.rules.source import Source, compute_place
 from ledger.rules.times import EPOCH_ORDINAL
+from ledger.rules.toml_mistakes import explain
 from ledger.rules.toml_places import Path, Place, find_places
 from ledger.rules.types import Variable, int_of
 from ledger.rules.units import INT_MAX, INT_MIN, Unit
@@ -147,8 +148,7 @@ def _parse(text: str) -> dict[str, Any]:
             place = compute_place(text, len(text))
         else:
             place = int(match.group(1)), int(match.group(2))
-        message = "not valid TOML here (a quote or a bracket missing, or a key given twice?)"
-        raise RuleSourceError(Code.RULE_SYNTAX, message, *place) from None
+        raise RuleSourceError(Code.RULE_SYNTAX, explain(text, place[0]), *place) from None
 
 
 def _check_values(root: Table, data: dict[str, Any]) -> None:
@@ -233,7 +233,10 @@ class Table:
         self._taken.add(key)
         if key not in self._data:
             if is_required:
-                self.refuse(None, f"the key {key!a} is missing")
+                others = [name for name in self._data if name not in self._taken]
+                near = suggest(key, others).removeprefix(": did you mean ").removesuffix("?")
+                instead = f", but there is {quoted(near)}" if near else ""
+                self.refuse(None, f"the key {key!a} is missing{instead}")
             return None
         return self._data[key]
 
@@ -252,16 +255,16 @@ class Table:
         """Return a text of the form `pattern`."""
         value = self.text(key, default)
         if key in self._data and pattern.fullmatch(value) is None:
-            self.refuse(key, f"{quoted(value)} is no {what}, want {pattern.pattern}")
+            self.refuse(key, f"{quoted(value)} is no {what}")
         return value
 
     def id(self, key: str, default: str | None = None) -> str:
         """Return an identifier."""
-        return self.matching(key, _ID, "identifier", default)
+        return self.matching(key, _ID, "identifier of letters, digits, '.', '_' and '-'", default)
 
     def ref(self, key: str, default: str | None = None) -> str:
         """Return the reference of a document, such as company/7."""
-        return self.matching(key, _REF, "reference such as company/7", default)
+        return self.matching(key, _REF, "reference ID/VERSION such as company/7", default)
 
     def reason(self, key: str, default: str | None = None) -> str:
         """Return a reason code."""
@@ -305,7 +308,8 @@ class Table:
 
     def quantity(self, key: str, unit: Unit) -> int:
         """Return a quantity of `unit` that is written as typed text."""
-        parsed = quantities.parse_quantity(self.text(key))
+        value = self._take(key, is_required=True)
+        parsed = quantities.parse_quantity(value) if isinstance(value, str) else None
         if parsed is None or parsed[0] is not unit:
             want = {Unit.FEN: '"CNY 1000.00"', Unit.BP: '"5.25%"', Unit.DAYS: '"30 days"'}
             self.refuse(key, f"{key} must be written as {want[unit]}")
@@ -364,7 +368,8 @@ def read_parameters(root: Table) -> dict[str, Variable]:
     found: dict[str, Variable] = {}
     for key in table.names():
         if _PARAMETER.fullmatch(key) is None:
-            table.refuse(key, f"{quoted(key)} is no parameter name, want {_PARAMETER.pattern}")
+            form = "want small letters, digits and '_', a letter first"
+            table.refuse(key, f"{quoted(key)} is no parameter name: {form}")
         found[f"p.{key}"] = _read_parameter(table, key)
     return found
 
@@ -374,7 +379,11 @@ def _read_parameter(table: Table, key: str) -> Variable:
     if table.holds_text(key):
         parsed = quantities.parse_quantity(table.text(key))
         if parsed is None:
-            table.refuse(key, f"{key} is no quantity: {quantities.FORMS}")
+            text = table.text(key)
+            hint = quantities.explain_quantity(text)
+            if hint is quantities.FORMS:
+                hint += " (a key of the document itself stands above [params])"
+            table.refuse(key, f"{quoted(text)} is no quantity: {hint}")
         unit, value = parsed
     elif table.holds_day(key):
         unit, value = Unit.DATE, table.day(key)

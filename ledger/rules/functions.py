@@ -104,7 +104,10 @@ def _count(name: str, arguments: Sequence[Type], *want: int) -> None:
     if len(arguments) not in want:
         shown = " or ".join(str(number) for number in want)
         noun = "argument" if want == (1,) else "arguments"
-        raise Unresolved(Code.RULE_TYPE, f"{name}() wants {shown} {noun}", -1)
+        message = f"{name}() wants {shown} {noun}"
+        if name in ("yuan", "days") and len(arguments) > 1:
+            message += ", a number without commas"
+        raise Unresolved(Code.RULE_TYPE, message, -1)
 
 
 def _convert(name: str, arguments: Sequence[Type]) -> Resolved:

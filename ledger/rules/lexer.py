@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ledger.errors import Code
+from ledger.rules import slips
 from ledger.rules.limits import MAX_EXPRESSION_BYTES
 from ledger.rules.names import quoted, shown
 from ledger.rules.source import Source
@@ -46,6 +47,7 @@ _TOKEN = re.compile(
           |"(?:\\.|[^"\\\r\n])*"|'(?:\\.|[^'\\\r\n])*'))
       |(?P<float>\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\.\d+(?:[eE][+-]?\d+)?)
       |(?P<unsigned>(?:0[xX][0-9a-fA-F]+|\d+)[uU])
+      |(?P<grouped>\d+(?:_\d+)+)
       |(?P<int>0[xX][0-9a-fA-F]+|\d+)
       |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
       |(?P<operator>\|\||&&|==|!=|<=|>=|[-+*/%!<>?:.,()\[\]{}])''',
@@ -56,24 +58,6 @@ _SIMPLE_ESCAPES = {
     "\\": 92, "?": 63, '"': 34, "'": 39, "`": 96,
 }  # fmt: skip
 _HEX_ESCAPES = {"x": 2, "X": 2, "u": 4, "U": 8}
-_SLIPS = {
-    "=": "'=' is no operator: write '==' to compare",
-    "&": "'&' is no operator: write '&&'",
-    "|": "'|' is no operator: write '||'",
-    "“": "“ is no quotation mark here: write ' or \"",
-    "”": "” is no quotation mark here: write ' or \"",
-    "‘": "‘ is no quotation mark here: write ' or \"",
-    "’": "’ is no quotation mark here: write ' or \"",
-    "（": "（ is a full-width bracket: write (",
-    "）": "） is a full-width bracket: write )",
-    "，": "， is a full-width comma: write ,",
-    "≤": "≤ is no operator: write '<='",
-    "≥": "≥ is no operator: write '>='",
-    "≠": "≠ is no operator: write '!='",
-    "#": "'#' starts no comment inside an expression: write '//'",
-    "'": "text that is not closed: a ' is missing",
-    '"': 'text that is not closed: a " is missing',
-}  # fmt: skip
 
 
 def tokenize(source: Source) -> list[Token]:
@@ -103,7 +87,8 @@ def tokenize(source: Source) -> list[Token]:
 
 def _bad_character(source: Source, position: int) -> Exception:
     character = source.text[position]
-    message = _SLIPS.get(character, f"unexpected character {quoted(character)}")
+    message = slips.hint_for_character(source.text, position)
+    message = message or f"unexpected character {quoted(character)}"
     return source.refusal(Code.RULE_SYNTAX, message, position)
 
 
@@ -116,12 +101,15 @@ def _make_token(source: Source, group: str, text: str, offset: int) -> Token:
         return Token(TokenKind.INT, text, offset, int(text, 16 if text[1:2] in ("x", "X") else 10))
     if group in ("raw", "quoted"):
         return _string_token(source, group == "raw", text, offset)
+    if group == "grouped":
+        plain = shown(text.replace("_", ""))
+        raise source.refusal(Code.RULE_SYNTAX, f"marks inside a number: write {plain}", offset)
     if group == "float":
         raise source.refusal(
             Code.RULE_FORBIDDEN,
-            f"{shown(text)} is a fraction and rules count in whole numbers: write money as "
-            "yuan(n), and a rate or an amount with cents as a parameter, such as "
-            '"5.25%" or "CNY 0.50"',
+            f"{shown(text)} is a fraction, and rules count in whole numbers: declare a rate or "
+            'an amount under [params], such as rate = "5.25%" or fee = "CNY 0.50", and write '
+            "p.rate; for a half write x / 2",
             offset,
         )
     raise source.refusal(

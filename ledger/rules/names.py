@@ -6,7 +6,7 @@ are shown as they are by fixed ranges, not by the Unicode tables of a Python ver
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 _MAX_LENGTH = 64
 _MAX_DISTANCE = 3
@@ -33,10 +33,13 @@ def _show(character: str) -> str:
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Collection[str]) -> str:
     """Return ": did you mean …?" for the nearest known name, "" if none is near."""
     if len(name) > _MAX_LENGTH:
         return ""
+    for other in known:
+        if other.lower() == name.lower():
+            return f": did you mean {other}?"
     limit = min(_MAX_DISTANCE, max(min(2, len(name) // 2), len(name) // 4))
     best = min(
         ((_distance(name, other, limit), other) for other in known),

@@ -8,6 +8,7 @@ is made: a tree beyond the limits is never built, whatever is thrown at the pars
 from __future__ import annotations
 
 from ledger.errors import Code, RuleSourceError
+from ledger.rules import slips
 from ledger.rules.lexer import Token, TokenKind, tokenize
 from ledger.rules.limits import MAX_HEIGHT, MAX_NESTING, MAX_NODES
 from ledger.rules.names import shown
@@ -40,7 +41,6 @@ _RESERVED = frozenset(
         "loop", "package", "namespace", "return", "var", "void", "while",
     }
 )  # fmt: skip
-_WORD_OPERATORS = {"and": "&&", "or": "||", "not": "!", "AND": "&&", "OR": "||", "NOT": "!"}
 
 
 def parse(source: Source) -> Syntax:
@@ -114,12 +114,21 @@ class _Parser:
         """Refuse the current token, with a hint if it comes from another language."""
         before = self._tokens[max(self._position - 1, 0)]
         for token in (self._current, before):
-            if token.kind is TokenKind.NAME and token.text in _WORD_OPERATORS:
-                operator = _WORD_OPERATORS[token.text]
-                message = f"'{token.text}' is no operator: write {operator}"
-                return self._refusal(Code.RULE_SYNTAX, message, token)
+            hint = slips.WORDS.get(token.text.lower()) if token.kind is TokenKind.NAME else None
+            if hint is not None:
+                return self._refusal(Code.RULE_SYNTAX, hint, token)
         message = f"unexpected {_describe(self._current)}, want {want}"
         return self._refusal(Code.RULE_SYNTAX, message, self._current)
+
+    def _no_value(self, token: Token) -> RuleSourceError:
+        """Refuse `token`, which stands where a value is wanted."""
+        before = self._tokens[max(self._tokens.index(token) - 1, 0)]
+        if before is token and token.kind is TokenKind.END:
+            message = "the expression is empty"
+        else:
+            message = slips.hint_for_pair(before.text, token.text)
+            message = message or f"unexpected {_describe(token)}, want a value"
+        return self._refusal(Code.RULE_SYNTAX, message, token)
 
     def _refusal(self, code: Code, message: str, token: Token) -> RuleSourceError:
         return self._source.refusal(code, message, token.offset)
@@ -250,6 +259,9 @@ class _Parser:
             return self._parse_name(token, is_root=False)
         if token.text == "(" and token.kind is TokenKind.OPERATOR:
             tree = self.parse_expression()
+            if self._is_operator(","):
+                message = "a list stands in square brackets: write [a, b]"
+                raise self._refusal(Code.RULE_SYNTAX, message, self._current)
             self._expect(")", "to close the bracket")
             return tree
         if token.text == "[":
@@ -259,7 +271,7 @@ class _Parser:
             return self._parse_map(token)
         if token.text == "." and self._current.kind is TokenKind.NAME:
             return self._parse_name(self._advance(), is_root=True)
-        raise self._refusal(Code.RULE_SYNTAX, f"unexpected {_describe(token)}, want a value", token)
+        raise self._no_value(token)
 
     def _parse_map(self, token: Token) -> MapOf:
         entries: list[tuple[Syntax, Syntax]] = []
@@ -282,7 +294,8 @@ class _Parser:
                 token,
             )
         if token.text in _RESERVED or token.text in _WORDS:
-            raise self._refusal(Code.RULE_SYNTAX, f"'{token.text}' is a reserved word", token)
+            message = slips.WORDS.get(token.text, f"'{token.text}' is a reserved word")
+            raise self._refusal(Code.RULE_SYNTAX, message, token)
         if not self._take("("):
             return Name(token.offset, self._grow(token), token.text, is_root)
         arguments = self._parse_items(")", "to close the call")

@@ -27,7 +27,8 @@ from ledger.rules.documents import (
 from ledger.rules.failures import ErrorKind, EvalError
 from ledger.rules.features import AS_OF, Feature, accept_facts
 from ledger.rules.limits import MAX_BANDS, MAX_CONDITIONS
-from ledger.rules.quantities import parse_quantity
+from ledger.rules.names import quoted
+from ledger.rules.quantities import explain_quantity, parse_quantity
 from ledger.rules.schema import Schema
 from ledger.rules.scorecard import (
     Score,
@@ -388,7 +389,8 @@ def _read_rate(table: Table, scorecard: Scorecard) -> tuple[Band, ...]:
     for index, row in enumerate(table.rows("bands", MAX_BANDS)):
         bands.append(_read_band(table, row, index))
         if index and bands[-1].lower <= bands[-2].lower:
-            table.refuse("bands", "lower bounds must increase", index)
+            lowers = f"{bands[-1].lower} after {bands[-2].lower}"
+            table.refuse("bands", f"lower bounds must increase, not {lowers}", index)
     first = bands[0]
     if first.rate_bp is not None and scorecard.lowest < first.lower:
         message = (
@@ -404,12 +406,17 @@ def _read_band(table: Table, row: list[object], index: int) -> Band:
     form = 'a band is [score, "7.20%"] or [score, "DECLINE", "R301"]'
     if len(row) not in (2, 3) or not all(isinstance(item, str) for item in row[1:]):
         table.refuse("bands", form, index)
+    if type(row[0]) is not int:
+        table.refuse("bands", f"{form}, where score is the lowest of the band", index, 0)
     lower = table.check_integer(row[0], "bands", INT_MIN, INT_MAX, index, 0)
     if len(row) == 3:
         if row[1] != DECLINE_WORD or REASON.fullmatch(str(row[2])) is None:
             table.refuse("bands", form, index)
         return Band(lower, None, str(row[2]))
+    if row[1] == DECLINE_WORD:
+        table.refuse("bands", form, index)
     parsed = parse_quantity(str(row[1]))
     if parsed is None or parsed[0] is not Unit.BP or parsed[1] > _MAX_RATE_BP:
-        table.refuse("bands", form, index, 1)
+        hint = explain_quantity(str(row[1])) if parsed is None else form
+        table.refuse("bands", f"{quoted(str(row[1]))} is no rate: {hint}", index, 1)
     return Band(lower, parsed[1], "")

@@ -12,6 +12,11 @@ from ledger.rules.units import Unit
 _MONEY = re.compile(r"CNY ([0-9]{1,15})\.([0-9]{2})")
 _RATE = re.compile(r"([0-9]{1,6})\.([0-9]{2})%")
 _DAYS = re.compile(r"([0-9]{1,6}) days?")
+_LOOSE_MONEY = re.compile(
+    r"(?:CNY|RMB|¥|￥)? ?([0-9][0-9,]{0,18})(?:\.([0-9]{1,2}))? ?(?:CNY|RMB|元)?"
+)
+_LOOSE_RATE = re.compile(r"([0-9]{1,6})(?:\.([0-9]?))? ?[%％]")
+_LOOSE_DAYS = re.compile(r"([0-9]{1,6}) ?(?:d|D|day|天|日)s?")
 FORMS = 'want "CNY 1000.00", "5.25%", "30 days" or a whole number'
 
 
@@ -27,3 +32,24 @@ def parse_quantity(text: str) -> tuple[Unit, int] | None:
     if match is not None:
         return Unit.DAYS, int(match.group(1))
     return None
+
+
+def explain_quantity(text: str) -> str:
+    """Return what `text`, which is no quantity, should be: the nearest form, or all of them."""
+    match = _LOOSE_RATE.fullmatch(text)
+    if match is not None:
+        return f'write "{match.group(1)}.{(match.group(2) or "").ljust(2, "0")}%"'
+    match = _LOOSE_MONEY.fullmatch(text)
+    if match is not None:
+        whole = match.group(1).replace(",", "")
+        return f'write "CNY {whole}.{(match.group(2) or "").ljust(2, "0")}"'
+    match = _LOOSE_DAYS.fullmatch(text)
+    if match is not None:
+        return f'write "{match.group(1)} days"'
+    if re.search("month|year|week|月|年|周", text.lower()):
+        return 'write days, such as "90 days", for a month or a year has no fixed length'
+    if re.search("[万亿]", text):
+        return 'write the amount out in digits, such as "CNY 1000000.00"'
+    if re.fullmatch(r"[A-Z]{3} [0-9.,]+", text):
+        return "rules count in CNY"
+    return FORMS

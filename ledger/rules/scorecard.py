@@ -23,7 +23,7 @@ from ledger.rules.names import quoted
 from ledger.rules.quantities import parse_quantity
 from ledger.rules.schema import Schema
 from ledger.rules.tree import Fact
-from ledger.rules.types import Kind
+from ledger.rules.types import Kind, Type, describe
 from ledger.rules.units import INT_MAX, INT_MIN, FactValue, Unit
 
 MAX_POINTS = 10_000
@@ -208,6 +208,7 @@ def _read_characteristic(table: Table, checked: Checked, expression: Expression)
     lowers: tuple[int, ...] = ()
     points: tuple[int, ...] = ()
     by_text: dict[str, int] = {}
+    _check_form(table, checked.type)
     if checked.type.kind is Kind.INT:
         lowers, points = _read_bands(table, checked.type.unit or Unit.NUMBER)
     elif checked.type.kind in (Kind.STRING, Kind.BOOL):
@@ -228,11 +229,20 @@ def _read_characteristic(table: Table, checked: Checked, expression: Expression)
         by_text,
     )
     if characteristic.missing_reason == characteristic.reason:
-        table.refuse(
-            "missing_reason", "what is not known needs a reason of its own, not that of reason"
+        code = characteristic.reason
+        message = (
+            f"{code} is told for points that are lost: what is not known needs a code of its own"
         )
+        table.refuse("missing_reason", message)
     table.finish()
     return characteristic
+
+
+def _check_form(table: Table, kind: Type) -> None:
+    """Refuse bands for what is no number and a table for what is no text or flag."""
+    wrong, right = ("table", "bands") if kind.kind is Kind.INT else ("bands", "table")
+    if wrong in table and kind.kind in (Kind.INT, Kind.STRING, Kind.BOOL):
+        table.refuse(wrong, f"the input is {describe(kind)}: give its points by {right}")
 
 
 def _read_bands(table: Table, unit: Unit) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -244,7 +254,7 @@ def _read_bands(table: Table, unit: Unit) -> tuple[tuple[int, ...], tuple[int, .
         lowers.append(_read_lower(table, row[0], unit, index))
         points.append(table.check_integer(row[1], "bands", -MAX_POINTS, MAX_POINTS, index, 1))
         if index and lowers[-1] <= lowers[-2]:
-            table.refuse("bands", "lower bounds must increase", index)
+            table.refuse("bands", "lower bounds must increase from band to band", index)
     return tuple(lowers), tuple(points)
 
 

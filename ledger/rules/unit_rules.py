@@ -163,5 +163,8 @@ def hint_for_number(unit: Unit | None, number: int | None) -> str:
     if unit is Unit.BP:
         return 'give the rate as a parameter, such as rate = "5.00%", and write p.rate'
     if unit is Unit.DATE:
-        return "compare a date with a date, or as_of - date with days(n)"
+        return (
+            "compare a date with a date, declared under [params] as in since = 2020-01-31, or "
+            "as_of - date with days(n)"
+        )
     return ""

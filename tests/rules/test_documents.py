@@ -198,7 +198,7 @@ _REFUSED = [
     ('schema = "company/7"', 'schema = "company/6"', 7, 10, "schema company/6, want company/7"),
     ('"SME-RISK/2"', '"SME-RISK/1"', 8, 13, "want SME-RISK/2"),
     ("2020-01-01", '"2020-01-01"', 9, 18, "must be a date without quotes"),
-    ('"CNY 1000.00"', "100000", 33, 8, "step must be text in quotes"),
+    ('"CNY 1000.00"', "100000", 33, 8, 'step must be written as "CNY 1000.00"'),
     ('"CNY 1000.00"', '"1000"', 33, 8, 'step must be written as "CNY 1000.00"'),
     ('id = "arrears"', 'id = "confirmed"', 22, 6, "the id confirmed is used twice"),
     ('reason = "R201"', 'reason = "r 201"', 24, 10, "is no reason code"),

@@ -85,7 +85,7 @@ _REFUSED = [
     ("(co.staff > 1", Code.RULE_SYNTAX, 14, "want ')' to close the bracket"),
     ("co.staff > 1 2", Code.RULE_SYNTAX, 14, "unexpected integer 2, want nothing after"),
     ("co.listed ? 1", Code.RULE_SYNTAX, 14, "want ':' between"),
-    ("", Code.RULE_SYNTAX, 1, "unexpected end of the expression"),
+    ("", Code.RULE_SYNTAX, 1, "the expression is empty"),
     ("9223372036854775808 > 1", Code.RULE_LIMIT, 1, "does not fit in 64 bits"),
     ("mul_bp(p.share, co.debt) > p.floor", Code.RULE_UNIT, 8,
      "mul_bp() wants first money (fen), then a rate (basis points): p.share is a rate"),

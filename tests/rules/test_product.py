@@ -156,7 +156,7 @@ def test_no_facts_score_below_the_lowest() -> None:
         ("baseline = 100", "baseline = 99999", "want -10000 to 10000"),
         ('"co.sales_12m"', '"[co.sales_12m]"', "has no points"),
         ('reason = "S01"', "", "'reason' is missing"),
-        ('missing_reason = "S91"', 'missing_reason = "S01"', "needs a reason of its own"),
+        ('missing_reason = "S91"', 'missing_reason = "S01"', "needs a code of its own"),
     ],
 )
 def test_refuses_a_scorecard_with_a_gap_or_a_wrong_unit(old: str, new: str, words: str) -> None:

@@ -26,6 +26,8 @@ from tests.rules.fuzz.oracle import Oracle
 
 FACT_SETS = 5
 _BOUNDS = (-(2**63), -(10**15), -10_000, -1, 0, 1, 100, 10_000, 10**9, 10**15, 2**63 - 1)
+# The oracle goes on after an item's error and tells the last one; with us the leftmost wins.
+_GOES_ON = ("filter", "map", "exists_one")
 _OCTETS = (b"", b"a", b"\xff", "企".encode())
 
 
@@ -62,12 +64,15 @@ def _run_seed(seed: int, oracle: Oracle, tally: Tally) -> None:
         checked = check_expression(Source.of_text(pair.mine), Environment(variables))
     except RuleSourceError as error:
         tally.refused += 1
-        if error.code not in (Code.RULE_COST, Code.RULE_LIMIT) and "empty list" not in str(error):
+        is_large = error.code in (Code.RULE_COST, Code.RULE_LIMIT)
+        is_of_nothing = error.code in (Code.RULE_TYPE, Code.RULE_UNIT) and "[]" in pair.mine
+        if not is_large and not is_of_nothing:
             tally.failures.append(f"seed {seed}: {pair.mine}: refused: {error}")
         return
     _note_reached(checked, tally.reached)
     (expression,) = compile_together([checked])
     theirs = oracle.compile(pair.theirs)
+    is_exact = not any(f".{macro}(" in pair.mine for macro in _GOES_ON)
     for index in range(FACT_SETS):
         facts = _draw_facts(random, variables, sorted(expression.reads), is_whole=index < 2)
         answers = {"closures": _outcome(expression.interpret, facts)}
@@ -79,7 +84,7 @@ def _run_seed(seed: int, oracle: Oracle, tally: Tally) -> None:
             continue
         for name, found in answers.items():
             tally.cases += name == "closures"
-            if not _agrees(found, want):
+            if not _agrees(found, want, is_exact):
                 shown = f"{pair.mine} on {facts}: {name} say {found!r}, the oracle {want!r}"
                 tally.failures.append(f"seed {seed}: {shown}")
         found = answers["closures"]
@@ -93,9 +98,9 @@ def _outcome(run: Any, facts: Mapping[str, Any]) -> Any:
         return error.kind
 
 
-def _agrees(found: Any, want: Any) -> bool:
+def _agrees(found: Any, want: Any, is_exact: bool) -> bool:
     if isinstance(found, ErrorKind):
-        return isinstance(want, frozenset) and found in want
+        return isinstance(want, frozenset) and (found in want or not is_exact)
     return type(found) is type(want) and found == want
 
 

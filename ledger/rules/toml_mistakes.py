@@ -1,0 +1,108 @@
+"""What is wrong with a file that is no TOML, in the words of somebody who mends it.
+
+The reader of TOML says where it stopped; its words differ between its versions and tell an author
+little. The line where it stopped is looked at here for the mistakes that people make. A guess that
+fits nothing is not made: then the general sentence stands.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ledger.rules.names import quoted
+
+_GENERAL = "not valid TOML here (a quote or a bracket missing, or a key given twice?)"
+_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(?:#.*)?")
+_PAIR = re.compile(r"\s*([A-Za-z0-9_.-]+|\"[^\"]*\"|'[^']*')\s*([=:：])\s*(.*)")
+_BARE_WORD = re.compile(r"[^\s\"'\[\]{}#,]+")
+_BASIC = re.compile(r'"(?:\\.|[^"\\])*"')
+_DAY = re.compile(r"[0-9]{1,4}[/.年-][0-9]{1,2}[/.月-][0-9]{1,4}日?")
+_BOOLS = {"true": "true", "false": "false", "yes": "true", "no": "false"}
+
+
+def explain(text: str, line: int) -> str:
+    """Return a sentence about line `line` (from 1) of `text`, at which no TOML was found."""
+    lines = text.split("\n")
+    written = lines[line - 1] if line <= len(lines) else ""
+    header = _HEADER.fullmatch(written)
+    if header is not None:
+        return _explain_header(lines, line, header.group(1), header.group(2))
+    pair = _PAIR.fullmatch(written)
+    if pair is None:
+        return _explain_other(written)
+    key, sign, value = pair.groups()
+    if sign != "=":
+        return f"'{sign}' stands between {quoted(key)} and its value: write ="
+    first = _find_before(lines, line, key)
+    if first:
+        return f"the key {quoted(key)} is given twice, first in line {first}"
+    return _explain_value(value)
+
+
+def _explain_header(lines: list[str], line: int, bracket: str, name: str) -> str:
+    """Return what may be wrong with a line such as [limit]."""
+    for number, other in enumerate(lines[: line - 1], 1):
+        found = _HEADER.fullmatch(other)
+        if found is not None and found.group(2) == name:
+            if found.group(1) != bracket:
+                return f"[{name}] here and [[{name}]] in line {number}: write [[{name}]] each time"
+            return f"the table [{name}] is given twice, first in line {number}"
+    return _GENERAL
+
+
+def _find_before(lines: list[str], line: int, key: str) -> int:
+    """Return the line above in the same table that gives `key`, 0 if none does."""
+    for number in range(line - 1, 0, -1):
+        written = lines[number - 1]
+        if _HEADER.fullmatch(written) is not None:
+            return 0
+        found = _PAIR.fullmatch(written)
+        if found is not None and found.group(1) == key:
+            return number
+    return 0
+
+
+def _explain_other(written: str) -> str:
+    stripped = written.strip()
+    if re.fullmatch(r"[A-Za-z0-9_.-]+", stripped):
+        return f"{quoted(stripped)} stands alone: write a key, = and a value"
+    if stripped.startswith(("//", "--", ";", "/*")):
+        return "a comment begins with #"
+    return _GENERAL
+
+
+def _explain_value(value: str) -> str:
+    bare = value.partition("#")[0].strip()
+    if not bare:
+        return "a value is missing after ="
+    if bare[0] in "“”‘’「＂":
+        return f'{bare[0]} is no quotation mark here: write "'
+    if _DAY.fullmatch(bare):
+        return "a date is written as in 2020-01-31"
+    if bare.lower() in _BOOLS:
+        return f"{quoted(bare)} is no value: write {_BOOLS[bare.lower()]}"
+    if re.fullmatch(r"[0-9][0-9,]*,[0-9]{3}(?:\.[0-9]+)?", bare):
+        return f"a number has no commas: write {bare.replace(',', '')}"
+    if bare[0] == '"' and not bare.startswith('"""'):
+        return _explain_text(value.strip())
+    if bare[0] == "'" and value.count("'") == 1:
+        return "a text that is not closed: a ' is missing at the end of the line"
+    if _BARE_WORD.fullmatch(bare) and not bare[0].isdigit():
+        return f'a text stands in quotes: write "{bare[:64]}"'
+    return _GENERAL
+
+
+def _explain_text(value: str) -> str:
+    """Return what is wrong with a value that begins with a quotation mark."""
+    closed = _BASIC.match(value)
+    if closed is None:
+        return (
+            'a text that is not closed: a " is missing at the end of the line (a text of several '
+            'lines stands between """ and """)'
+        )
+    rest = value[closed.end() :].lstrip()
+    if rest and rest[0] not in "#,":
+        return 'the text ends before the end of the line: within "…" write \' for a quote'
+    if "\\" in closed.group():
+        return "an escape that TOML does not know: write \\\\ for a backslash"
+    return _GENERAL
