@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -129,7 +130,7 @@ def aggregate_events(
     first_day, last_day = window_of(feature, as_of)
     mask: Bools = (table.days >= first_day) & (table.days <= last_day)
     if tree is not None:
-        mask &= find_holding(tree, table, mask.shape)
+        mask &= find_holding(tree, table)
     column = table.column(stream.field) if stream.field else None
     if column is not None and column.present is not None:
         mask &= column.present
@@ -187,19 +188,18 @@ def _unsupported(feature: Feature) -> LocalError:
 class _GroupColumns:
     """The groups of invoices of one kind as columns; amounts are those of one line."""
 
-    def __init__(self, invoices: Invoices, kind: str) -> None:
-        self._invoices, self._kind = invoices, kind
+    def __init__(self, invoices: Invoices, kind: str, cells: tuple[int, int]) -> None:
+        self._invoices, self._kind, self._cells = invoices, kind, slice(*cells)
 
     def column(self, name: str) -> Column:
-        invoices, kind = self._invoices, self._kind
-        days = invoices.days[kind]
+        invoices, kind, cells = self._invoices, self._kind, self._cells
         if name == "status":
-            status = np.full(days.shape, 1 if kind == "void" else 0)
-            return Column(status, None, ("V", "X"))
+            return Column(np.array(1 if kind == "void" else 0), None, ("V", "X"))
         if name == "net":
-            return Column(invoices.nets[kind] // np.maximum(invoices.lines[kind], 1))
+            lines = np.maximum(invoices.lines[kind][cells], 1)
+            return Column(invoices.nets[kind][cells] // lines)
         if name == "issued_on":
-            return Column(days)
+            return Column(invoices.days[kind][cells])
         raise LocalError(Code.INPUT_MAPPING, f"a condition over invoices cannot use {name}")
 
 
@@ -208,7 +208,7 @@ def last_invoices(invoices: Invoices) -> Ints:
     latest = np.full(len(invoices.others), _NO_DAY)
     for kind in KINDS:
         days = np.where(invoices.lines[kind] > 0, invoices.days[kind], _NO_DAY)
-        latest = np.maximum(latest, days.max(axis=1))
+        np.maximum(latest, days.max(axis=0), out=latest)
     return latest
 
 
@@ -220,44 +220,46 @@ def aggregate_invoices(
     if cells is None:
         raise _unsupported(feature)
     low, high = cells
-    lines: dict[str, Ints] = {}
+    chosen: dict[str, Bools] = {}
     for kind in KINDS:
-        counted = invoices.lines[kind]
+        holds = np.asarray(True)
         if tree is not None:
-            counted = counted * find_holding(tree, _GroupColumns(invoices, kind), counted.shape)
-        lines[kind] = counted[:, low:high]
-    count = sum((part.sum(axis=1) for part in lines.values()), start=np.int64(0))
-    values = _fold_invoices(invoices, feature, stream, lines, (low, high))
-    return finish(feature, invoices.as_of, attested, Column(values), np.asarray(count > 0))
+            holds = find_holding(tree, _GroupColumns(invoices, kind, cells))
+        if holds.ndim or holds:
+            chosen[kind] = (invoices.lines[kind][low:high] > 0) & holds
+    count = np.zeros(len(invoices.others), dtype=np.int64)
+    for kind, held in chosen.items():
+        count += (invoices.lines[kind][low:high] * held).sum(axis=0)
+    values = count
+    if feature.agg != "count":
+        values = _fold_invoices(invoices, feature, stream, chosen, cells)
+    return finish(feature, invoices.as_of, attested, Column(values), count > 0)
 
 
 def _fold_invoices(
     invoices: Invoices,
     feature: Feature,
     stream: Stream,
-    lines: dict[str, Ints],
+    chosen: dict[str, Bools],
     cells: tuple[int, int],
 ) -> Ints:
-    low, high = cells
-    held = {kind: part > 0 for kind, part in lines.items()}
-    is_valid = not held["void"].any() and all(
-        np.array_equal(lines[kind], invoices.lines[kind][:, low:high])
-        for kind in ("largest", "rest", "red")
-    )
-    if feature.agg == "count":
-        return np.asarray(sum(part.sum(axis=1) for part in lines.values()))
+    """Return the aggregate of the chosen groups by company, whatever where there are none."""
+    part = slice(*cells)
     if feature.agg == "sum" and stream.field == "net":
-        nets = (invoices.nets[kind][:, low:high] * held[kind] for kind in KINDS)
-        return np.asarray(sum(part.sum(axis=1) for part in nets))
+        nets = ((invoices.nets[kind][part] * held).sum(axis=0) for kind, held in chosen.items())
+        return np.asarray(sum(nets))
     if feature.agg in ("last", "max", "min") and stream.field == "issued_on":
         fold = np.minimum if feature.agg == "min" else np.maximum
         none = 2**40 if feature.agg == "min" else _NO_DAY
-        days = [np.where(held[kind], invoices.days[kind][:, low:high], none) for kind in KINDS]
-        return np.asarray(fold.reduce(fold.reduce(days), axis=1))
-    if feature.agg == "distinct" and stream.field == "counterparty" and is_valid:
-        rest = np.minimum(lines["rest"].sum(axis=1), invoices.others)
-        return np.asarray(rest + held["largest"].any(axis=1))
-    is_year = (low, high) == YEARS[0]
-    if feature.agg == "top" and stream.by == "counterparty" and is_valid and is_year:
-        return np.asarray(invoices.nets["largest"][:, low:high].sum(axis=1))
+        days = (
+            fold.reduce(np.where(held, invoices.days[kind][part], none))
+            for kind, held in chosen.items()
+        )
+        return np.asarray(reduce(fold, days))
+    if stream.where_source == "e.status == 'V'" and cells == YEARS[0]:
+        if feature.agg == "distinct" and stream.field == "counterparty":
+            rest = np.minimum(invoices.lines["rest"][part].sum(axis=0), invoices.others)
+            return np.asarray(rest + chosen["largest"].any(axis=0))
+        if feature.agg == "top" and stream.by == "counterparty" and stream.field == "net":
+            return np.asarray(invoices.nets["largest"][part].sum(axis=0))
     raise _unsupported(feature)

@@ -52,11 +52,14 @@ class _Value(NamedTuple):
     vocabulary: tuple[str, ...] | None = None
 
 
-def find_holding(tree: Tree, columns: Columns, shape: tuple[int, ...]) -> Bools:
-    """Return for which records the condition holds; `LocalError` 8003 for an unknown operation."""
+def find_holding(tree: Tree, columns: Columns) -> Bools:
+    """Return for which records the condition holds, without an axis if it is alike for all.
+
+    Raises `LocalError` 8003 for an unknown operation.
+    """
     found = _evaluate(tree, columns)
-    holds: Bools = np.broadcast_to(np.logical_and(found.value, np.logical_not(found.error)), shape)
-    return holds
+    value: Bools = np.asarray(found.value)
+    return value if found.error is False else value & ~np.asarray(found.error)
 
 
 def _evaluate(tree: Tree, columns: Columns) -> _Value:
@@ -88,6 +91,9 @@ def _evaluate(tree: Tree, columns: Columns) -> _Value:
 
 def _join(absorbing: bool, left: _Value, right: _Value) -> _Value:
     """Join two sides of || (absorbing true) or && (absorbing false)."""
+    if left.error is False and right.error is False:
+        join = np.logical_or if absorbing else np.logical_and
+        return _Value(join(left.value, right.value))
     absorbed = np.logical_or(
         np.logical_and(np.equal(left.value, absorbing), np.logical_not(left.error)),
         np.logical_and(np.equal(right.value, absorbing), np.logical_not(right.error)),
@@ -99,7 +105,7 @@ def _join(absorbing: bool, left: _Value, right: _Value) -> _Value:
 def _apply(operation: str, parts: list[_Value]) -> _Value:
     error: Any = False
     for part in parts:
-        error = np.logical_or(error, part.error)
+        error = _either(error, part.error)
     texts = [part for part in parts if part.vocabulary is not None]
     if not texts:
         if operation in _WHOLE:
@@ -116,6 +122,13 @@ def _apply(operation: str, parts: list[_Value]) -> _Value:
         for text in vocabulary
     ]
     return _Value(np.array(answers)[texts[0].value], error)
+
+
+def _either(left: Any, right: Any) -> Any:
+    """Join errors; most often there are none."""
+    if left is False:
+        return right
+    return left if right is False else np.logical_or(left, right)
 
 
 def _unknown(what: str) -> LocalError:

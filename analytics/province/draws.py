@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from statistics import NormalDist
 from typing import Any, TypeAlias
@@ -35,6 +36,7 @@ _EXP = np.array([math.exp(i / _EXP_STEPS) for i in range(-_EXP_LIMIT * _EXP_STEP
 _GRID = 4096
 
 
+@lru_cache(maxsize=4096)
 def name_word(name: str) -> np.uint64:
     """Return 64 bits that stand for a name."""
     return np.uint64(int.from_bytes(sha256(name.encode()).digest()[:8], "big"))
@@ -56,9 +58,15 @@ def mix(words: Words) -> Words:
     return words
 
 
-def derive(words: Words, name: str) -> Words:
-    """Return words that are independent of `words` and of those of another name."""
-    fresh = words ^ name_word(name)
+def derive(words: Words, name: str | Sequence[str]) -> Words:
+    """Return words that are independent of `words` and of those of another name.
+
+    Of several names, one row a name: `words` is then a row itself.
+    """
+    if isinstance(name, str):
+        fresh = words ^ name_word(name)
+    else:
+        fresh = words ^ np.array([name_word(item) for item in name])[:, None]
     fresh *= _FIRST
     fresh ^= fresh >> np.uint64(32)
     fresh *= _SECOND

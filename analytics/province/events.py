@@ -53,7 +53,7 @@ class Column:
 class Chunk:
     """Companies with their invoices, from which the monthly series of other categories follow.
 
-    `monthly_sales` are companies x months, the last first, in fen; `activity` is how busy they were
+    `monthly_sales` are months x companies, the last first, in fen; `activity` is how busy they were
     against the last twelve months.
     """
 
@@ -68,7 +68,7 @@ def make_chunk(seed: int, first: int, count: int, as_of: int) -> Chunk:
     """Return companies `first` to `first + count - 1` of a seed as they stand on a day."""
     latent = make_latent(seed, first, count, as_of)
     sales = make_sales(latent)
-    monthly = sales.valid_net[:, : YEARS[1][1]]
+    monthly = sales.valid_net[: YEARS[1][1]]
     return Chunk(latent, sales, make_purchases(latent), monthly, latent.activity())
 
 
@@ -114,8 +114,8 @@ class EventTable:
 
     def of_month(self, values: Floats | Ints) -> Any:
         """Return what each record's company has of a monthly measure in the record's month."""
-        months = np.clip((self.latent.as_of - self.days) // 31, 0, values.shape[1] - 1)
-        return values[self.rows, months]
+        months = np.clip((self.latent.as_of - self.days) // 31, 0, len(values) - 1)
+        return values[months, self.rows]
 
     def column(self, name: str) -> Column:
         """Return the values of a field; `LocalError` 8003 for one the schema does not have."""

@@ -46,7 +46,11 @@ YEARS = ((0, 12), (12, 24), (24, 26))
 KINDS = ("largest", "rest", "void", "red")
 VALID, VOID = "V", "X"
 MAX_LINES = 4000  # a year
+_MUCH, _MOST = 2e8, 2e11  # fen: CNY 2 million and 2 thousand million
 _SEASON_DAYS = 30.4375
+_TWELVE_BITS = 12
+_TWELVE = 2**_TWELVE_BITS
+_STARTS, _ENDS = np.array(CELL_ENDS[:-1]), np.array(CELL_ENDS[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ PURCHASES = Side("C045/line", "purchase lines", "suppliers", "top_supplier", 0.6
 
 @dataclass(frozen=True, slots=True)
 class Invoices:
-    """Groups of invoices: arrays of companies x cells by kind; nets in fen, days since 1970."""
+    """Groups of invoices: arrays of cells x companies by kind; nets in fen, days since 1970."""
 
     record: str
     as_of: int
@@ -77,7 +81,7 @@ class Invoices:
 
     @property
     def valid_net(self) -> Ints:
-        """Net of valid invoices by company and cell."""
+        """Net of valid invoices by cell and company."""
         return self.nets["largest"] + self.nets["rest"] + self.nets["red"]
 
 
@@ -107,7 +111,7 @@ def make_sales(latent: Latent) -> Invoices:
     """Return the sales invoices."""
     m = latent.measures
     last = latent.sales
-    prior = last / np.maximum(m["growth"], 0.02)
+    prior = np.minimum(last / np.maximum(m["growth"], 0.02), np.maximum(last, _MOST))
     count = np.minimum(m["lines"], MAX_LINES)
     earlier = np.minimum(count * np.clip(1 / np.maximum(m["growth"], 0.1), 0.4, 2.5), MAX_LINES)
     targets = _Targets(
@@ -125,7 +129,9 @@ def make_sales(latent: Latent) -> Invoices:
 def make_purchases(latent: Latent) -> Invoices:
     """Return the purchase invoices."""
     m = latent.measures
-    last = latent.sales * m["purchases"]
+    ratio = m["purchases"]  # the very great ones are of companies that hardly sell
+    large = np.minimum(latent.sales, _MUCH)
+    last = latent.sales * np.minimum(ratio, 3.0) + large * np.maximum(ratio - 3.0, 0.0)
     prior = last / np.clip(m["growth"], 0.3, 3.0)
     suppliers = np.maximum(as_ints(m["suppliers"]), 1)
     count = np.minimum(
@@ -146,97 +152,102 @@ def make_purchases(latent: Latent) -> Invoices:
 
 def _make(latent: Latent, side: Side, targets: _Targets) -> Invoices:
     words = derive(latent.words, side.record)
-    ends = np.array(CELL_ENDS)
+    cells = derive(words[None, :], [f"cell {cell}" for cell in range(CELLS)])
     age = latent.as_of - latent.established
     start, end = attested_span(latent, side.record)
     silent = np.where(end >= start, latent.as_of - end, 0)  # nothing came since then
     idle = np.minimum(np.maximum(targets.idle, silent), np.maximum(age - 1, 0))
-    newest = np.searchsorted(ends, idle, side="right") - 1  # the cell of the last invoice
-    level = _levels(latent, side, age, newest)
+    last_cell = np.searchsorted(_STARTS, idle, side="right") - 1  # that of the last invoice
+    level = _levels(latent, side, cells, age, last_cell)
     total = _spread_lines(level, targets, uniform(derive(words, "phase")))
-    rows = np.arange(latent.count)
-    has_any = (age > 0) & (newest < CELLS)
-    last_cell = np.minimum(newest, CELLS - 1)
     void = _portion(total, targets.void, uniform(derive(words, "void")))
+    columns = np.arange(latent.count)
     valid = total - void
-    valid[rows, last_cell] = np.where(has_any, np.maximum(valid[rows, last_cell], 1), 0)
-    largest = _portion(valid, np.clip(0.85 * targets.largest, 0.02, 1.0), np.full(len(rows), 0.5))
-    largest[rows, last_cell] = np.where(has_any, np.maximum(largest[rows, last_cell], 1), 0)
+    valid[last_cell, columns] = np.maximum(valid[last_cell, columns], 1)
+    share = np.clip(0.85 * targets.largest, 0.02, 1.0)
+    largest = _portion(valid, share, np.full(latent.count, 0.5))
+    largest[last_cell, columns] = np.maximum(largest[last_cell, columns], 1)
     others = targets.partners - 1
-    largest = np.where(others[:, None] == 0, valid, largest)
+    alone = np.flatnonzero(others == 0)
+    largest[:, alone] = valid[:, alone]
     rest = valid - largest
     red = _portion(rest, targets.red, uniform(derive(words, "red")))
     lines = {"largest": largest, "rest": rest, "void": void, "red": red}
-    nets = _price(words, lines, targets)
+    nets = _price(cells, lines, targets)
     _raise_largest(lines, nets, others, last_cell)
-    days = _make_days(words, latent.as_of, idle, last_cell, age)
+    days = _make_days(cells, latent.as_of, idle, last_cell, age)
     return Invoices(side.record, latent.as_of, lines, nets, days, others)
 
 
-def _levels(latent: Latent, side: Side, age: Ints, newest: Ints) -> Floats:
+def _bits(cells: Words, shift: int) -> Ints:
+    """Return twelve bits of the cells' words, by their place."""
+    bits = cells >> np.uint64(shift)
+    bits &= np.uint64(_TWELVE - 1)
+    return bits.astype(np.int64)
+
+
+def _levels(latent: Latent, side: Side, cells: Words, age: Ints, last_cell: Ints) -> Floats:
     """Return how much of the year falls into each cell: season, decline, chance; 0 where closed."""
-    ends = np.array(CELL_ENDS)
-    middle = latent.as_of - (ends[:-1] + ends[1:]) // 2
+    middle = latent.as_of - (_STARTS + _ENDS) // 2
     months = ((middle % 365.2425) / _SEASON_DAYS).astype(np.int64) % 12
     season = np.array([item.season for item in SECTORS])[latent.sector]
-    level: Floats = SEASONS[season][:, months]
-    back = np.minimum((ends[:-1] / _SEASON_DAYS).astype(np.int64), latent.path.shape[1] - 1)
-    level = level * latent.path[:, back]
-    for cell in range(YEARS[2][0]):
-        noise = normal(derive(latent.words, f"{side.record} level {cell}"))
-        level[:, cell] *= exp(side.spread * noise)
-    level[:, YEARS[2][0] :] *= 6.0  # cells of half a year
-    cells = np.arange(CELLS)
-    level[cells[None, :] < newest[:, None]] = 0.0
-    level[ends[1:][None, :] > age[:, None]] = 0.0
+    back = np.minimum((_STARTS / _SEASON_DAYS).astype(np.int64), len(latent.path) - 1)
+    level: Floats = SEASONS.T[months][:, season]
+    level *= latent.path[back]
+    level *= exp(side.spread * normal(cells))
+    level[YEARS[2][0] :] *= 6.0  # cells of half a year
+    level[np.arange(CELLS)[:, None] < last_cell] = 0.0
+    level[_ENDS[:, None] > age] = 0.0
     return level
 
 
 def _spread_lines(level: Floats, targets: _Targets, phase: Floats) -> Ints:
     """Return the lines of each cell: a year's lines shared out by the cells' levels."""
-    total = np.zeros(level.shape, dtype=np.int64)
+    total = np.empty(level.shape, dtype=np.int64)
     for (low, high), count in zip(YEARS, targets.lines, strict=True):
-        part = level[:, low:high]
-        whole = part.sum(axis=1)
-        scale = np.where(whole > 0, count / np.where(whole > 0, whole, 1.0), 0.0)
-        filled = as_ints(np.cumsum(part, axis=1) * scale[:, None] + phase[:, None])
-        total[:, low] = filled[:, 0]
-        total[:, low + 1 : high] = np.diff(filled, axis=1)
-        total[:, low:high] *= part > 0
+        part = level[low:high]
+        filled = np.cumsum(part, axis=0)
+        whole = filled[-1]
+        filled *= np.where(whole > 0, count / np.where(whole > 0, whole, 1.0), 0.0)
+        filled += phase
+        whole_lines = filled.astype(np.int64)
+        total[low] = whole_lines[0]
+        np.subtract(whole_lines[1:], whole_lines[:-1], out=total[low + 1 : high])
+        total[low:high] *= part > 0
     return total
 
 
 def _portion(lines: Ints, share: Floats, phase: Floats) -> Ints:
     """Return a share of the lines of each cell, whole lines, right in the long run."""
-    filled = as_ints(np.cumsum(lines, axis=1) * share[:, None] + phase[:, None])
-    part = np.diff(filled, axis=1, prepend=as_ints(phase)[:, None])
-    found: Ints = np.minimum(part, lines)
-    return found
+    filled = np.cumsum(lines, axis=0) * share
+    filled += phase
+    whole = filled.astype(np.int64)
+    part = np.empty_like(whole)
+    part[0] = whole[0]
+    np.subtract(whole[1:], whole[:-1], out=part[1:])
+    return np.minimum(part, lines, out=part)
 
 
-def _price(words: Words, lines: dict[str, Ints], targets: _Targets) -> dict[str, Ints]:
+def _price(cells: Words, lines: dict[str, Ints], targets: _Targets) -> dict[str, Ints]:
     """Return the net of each group, so that the years come to what they should."""
-    shape = lines["rest"].shape
-    nets = {kind: np.zeros(shape, dtype=np.int64) for kind in KINDS}
-    price = np.empty(shape)
-    for cell in range(CELLS):
-        price[:, cell] = 0.7 + 0.6 * uniform(derive(words, f"price {cell}"))
+    price = 0.7 + (0.6 / _TWELVE) * _bits(cells, 40)
+    parts = {kind: lines[kind] * price for kind in ("largest", "rest")}
+    nets = {kind: np.empty(price.shape, dtype=np.int64) for kind in KINDS}
     for (low, high), wanted in zip(YEARS, targets.nets, strict=True):
-        largest = lines["largest"][:, low:high] * price[:, low:high]
-        rest = lines["rest"][:, low:high] * price[:, low:high]
-        of_largest, of_rest = largest.sum(axis=1), rest.sum(axis=1)
+        of_largest, of_rest = (parts[kind][low:high].sum(axis=0) for kind in ("largest", "rest"))
         share = np.where(of_rest > 0, np.where(of_largest > 0, targets.largest, 0.0), 1.0)
-        for kind, part, whole, portion in (
-            ("largest", largest, of_largest, share),
-            ("rest", rest, of_rest, 1.0 - share),
+        for kind, whole, portion in (
+            ("largest", of_largest, share),
+            ("rest", of_rest, 1.0 - share),
         ):
             scale = wanted * portion / np.where(whole > 0, whole, 1.0)
-            counted = lines[kind][:, low:high]
-            nets[kind][:, low:high] = np.maximum(as_ints(part * scale[:, None]), counted * FEN)
-    counted = lines["rest"]
-    unit = nets["rest"] // np.maximum(counted, 1)
-    nets["red"] = -lines["red"] * np.maximum(unit // 2, 1)
-    mean = (nets["largest"] + nets["rest"]) // np.maximum(lines["largest"] + counted, 1)
+            nets[kind][low:high] = parts[kind][low:high] * scale
+    for kind in ("largest", "rest"):
+        np.maximum(nets[kind], lines[kind] * FEN, out=nets[kind])
+    unit = (0.5 * nets["rest"] / np.maximum(lines["rest"], 1)).astype(np.int64)
+    nets["red"] = -lines["red"] * np.maximum(unit, 1)
+    valid = np.maximum(lines["largest"] + lines["rest"], 1)
+    mean = ((nets["largest"] + nets["rest"]) / valid).astype(np.int64)
     nets["void"] = lines["void"] * np.maximum(mean, FEN)
     return nets
 
@@ -244,33 +255,32 @@ def _price(words: Words, lines: dict[str, Ints], targets: _Targets) -> dict[str,
 def _raise_largest(
     lines: dict[str, Ints], nets: dict[str, Ints], others: Ints, last_cell: Ints
 ) -> None:
-    """Make partner 0 the largest of the last twelve months, where it sold then at all."""
+    """Make partner 0 the largest of the last twelve months, where it traded then at all."""
     low, high = YEARS[0]
-    rest, net = lines["rest"][:, low:high], nets["rest"][:, low:high]
-    most = -(-rest.sum(axis=1) // np.maximum(others, 1))  # lines that one of the rest has at most
-    unit = np.where(rest > 0, -(-net // np.maximum(rest, 1)), 0).max(axis=1)
-    missing = most * unit + 1 - nets["largest"][:, low:high].sum(axis=1)
-    rows = np.flatnonzero((missing > 0) & (last_cell < high) & (rest.sum(axis=1) > 0))
-    nets["largest"][rows, last_cell[rows]] += missing[rows]
+    rest, net = lines["rest"][low:high], nets["rest"][low:high]
+    count = rest.sum(axis=0)
+    most = -(-count // np.maximum(others, 1))  # lines that one of the rest has at most
+    unit = (net / np.maximum(rest, 1)).max(axis=0).astype(np.int64) + 1
+    missing = most * unit + 1 - nets["largest"][low:high].sum(axis=0)
+    short = np.flatnonzero((missing > 0) & (last_cell < high) & (count > 0))
+    nets["largest"][last_cell[short], short] += missing[short]
 
 
-def _make_days(words: Words, as_of: int, idle: Ints, last_cell: Ints, age: Ints) -> dict[str, Ints]:
+def _make_days(cells: Words, as_of: int, idle: Ints, last_cell: Ints, age: Ints) -> dict[str, Ints]:
     """Return the day of each group: in its cell, none after the last sale or before the start."""
-    ends = np.array(CELL_ENDS)
-    shape = (len(idle), CELLS)
-    is_last = np.arange(CELLS)[None, :] == last_cell[:, None]
-    newest = np.where(is_last, np.maximum(idle, 0)[:, None], ends[:-1][None, :])
-    newest = np.minimum(newest, ends[1:][None, :] - 1)
-    width = np.minimum(ends[1:][None, :], np.maximum(age, 1)[:, None]) - newest
+    columns = np.arange(len(idle))
+    newest = np.broadcast_to(_STARTS[:, None], cells.shape).copy()
+    newest[last_cell, columns] = np.minimum(idle, _ENDS[last_cell] - 1)
+    width = np.maximum(np.minimum(_ENDS[:, None], np.maximum(age, 1)) - newest, 1)
+    latest = as_of - newest
     days = {}
-    for kind in KINDS:
-        back = np.empty(shape, dtype=np.float64)
-        for cell in range(CELLS):
-            back[:, cell] = uniform(derive(words, f"day {kind} {cell}"))
-        offset = as_ints(back * np.maximum(width, 1))
+    for kind, shift in zip(KINDS, (34, 28, 16, 4), strict=True):
+        offset = _bits(cells, shift)
+        offset *= width
+        offset >>= _TWELVE_BITS
         if kind == "largest":
-            offset = np.where(is_last, 0, offset)
-        days[kind] = as_of - newest - offset
+            offset[last_cell, columns] = 0
+        days[kind] = np.subtract(latest, offset, out=offset)
     return days
 
 
@@ -297,9 +307,9 @@ def lines_of(invoices: Invoices, row: int) -> Iterator[Line]:
     for cell in range(CELLS):
         first_turn = turn
         for kind in KINDS:
-            count = int(invoices.lines[kind][row, cell])
-            total = int(invoices.nets[kind][row, cell])
-            day = int(invoices.days[kind][row, cell])
+            count = int(invoices.lines[kind][cell, row])
+            total = int(invoices.nets[kind][cell, row])
+            day = int(invoices.days[kind][cell, row])
             for index in range(count):
                 partner = 0
                 if kind == "rest":

@@ -36,7 +36,7 @@ from analytics.province.sectors import REGIONS, SECTORS
 
 Loads: TypeAlias = tuple[float, float, float]  # on health, size, focus
 
-MONTHS_BACK = 40  # how far the monthly series go
+MONTHS_BACK = 28  # how far the monthly series go
 ATTESTED_DAYS = 4000  # how far back a source that attests anything goes
 _SILENT, _NEVER = 0.015, 0.01  # sources that fell silent, and that attest nothing
 FEN = 100
@@ -79,7 +79,7 @@ class Latent:
     inventive: Floats  # above 0 for one that has patents
     power: Floats  # of its trade
     fails: Bools
-    path: Floats  # companies x MONTHS_BACK, newest first: 1 in good times
+    path: Floats  # MONTHS_BACK x companies, newest first: 1 in good times
 
     @property
     def count(self) -> int:
@@ -98,9 +98,9 @@ class Latent:
     def activity(self) -> Floats:
         """Return how busy each company was in each month against the last twelve, newest first."""
         before = np.clip(1.0 / np.maximum(self.measures["growth"], 0.2), 0.3, 2.5)
-        level = np.ones((self.count, MONTHS_BACK))
-        level[:, 12:] = (0.5 + 0.5 * before)[:, None]
-        return level * self.path
+        level = self.path.copy()
+        level[12:] *= 0.5 + 0.5 * before
+        return level
 
 
 def make_latent(seed: int, first: int, count: int, as_of: int) -> Latent:
@@ -183,8 +183,8 @@ def _make_path(words: Words, fails: Bools, health: Floats) -> Floats:
     depth = np.where(fails, 0.5 + 0.45 * uniform(derive(words, "depth")), 0.0)
     ill = (health < -1.2) & (uniform(derive(words, "ill")) < 0.35)  # falls, and recovers
     depth = np.where(ill & ~fails, 0.4, depth)
-    fallen = np.clip(1.0 - months / begun[:, None], 0.0, 1.0)
-    path: Floats = 1.0 - depth[:, None] * fallen
+    fallen = np.maximum(1.0 - months[:, None] / begun, 0.0)
+    path: Floats = 1.0 - depth * fallen
     return path
 
 

@@ -17,7 +17,7 @@ from analytics.columns import COMPANY, ROWS_A_GROUP, Snapshot, SnapshotWriter, a
 from analytics.province.events import Column
 from analytics.province.facts import Province
 
-CHUNK = 16_384  # companies made at a time: their arrays are small, and numpy is busy enough
+CHUNK = 8_192  # companies made at a time: their arrays stay in the cache
 FILE_ROWS = 16 * ROWS_A_GROUP
 FAILED = "failed"
 _LABELS = pa.schema(

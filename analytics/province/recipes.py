@@ -249,7 +249,7 @@ def quarterly_tax(share: float) -> Make:
         sales, back = table.chunk.monthly_sales, (table.latent.as_of - table.days) // 31
         total = np.zeros(len(table.rows), dtype=np.int64)
         for month in range(3):
-            total += sales[table.rows, np.clip(back + month, 0, sales.shape[1] - 1)]
+            total += sales[np.clip(back + month, 0, len(sales) - 1), table.rows]
         factor = share * (0.6 + 0.8 * table.draw(spec.name))
         return Column(as_ints(np.maximum(total, 0) * factor), _there(table, spec, 0.9, 0.0))
 

@@ -42,7 +42,7 @@ def is_telling(column: Column) -> np.ndarray:
 def choose(chunk: Chunk, facts: dict[str, Column]) -> Ints:
     """Return companies of few invoices: some at random, and one with each feature, rare first."""
     sides = (chunk.sales, chunk.purchases)
-    lines = sum(part.sum(axis=1) for side in sides for part in side.lines.values())
+    lines = sum(part.sum(axis=0) for side in sides for part in side.lines.values())
     chosen = set(np.flatnonzero(lines <= MOST_INVOICES)[:RANDOM].tolist())
     for column in sorted(facts.values(), key=lambda column: is_telling(column).sum()):
         telling = is_telling(column)
