@@ -28,6 +28,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "consent": ("commands.consent", "a company's authorisations"),
     "objection": ("commands.objection", "objections to records, their clocks and outcomes"),
     "notices": ("commands.notices", "what a member is told"),
+    "match": ("commands.match", "which products would lend to a company, and what keeps others"),
     "product": ("commands.product", "products of lenders; rules are checked before they are sent"),
     "rule": ("commands.rules", "rules of credit by the members' vote; what another would do"),
     "scorecard": ("commands.scorecard", "scorecards in force"),

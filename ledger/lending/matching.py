@@ -299,6 +299,11 @@ def describe_matches(
         "reasons": dict(sorted(reasons.items())),
         "eligible": tuple(_describe(item) for item in grants[:top]),
         "others": tuple(_describe(item) for item in book.explain(matches, facts, top)),
+        "units": {
+            item.name: str(item.unit)
+            for features in book.get_features().values()
+            for item in features
+        },
     }
 
 

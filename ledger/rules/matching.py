@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeAlias
 
 from ledger.encoding import encode
 from ledger.errors import Code, LocalError
@@ -21,11 +20,10 @@ from ledger.rules.decision import FAIL, Decision, Outcome, Reason
 from ledger.rules.failures import ErrorKind, EvalError
 from ledger.rules.features import Feature, accept_facts
 from ledger.rules.match_code import FAILS, HOLDS, Values, generate_check
-from ledger.rules.product import Product, inputs_of
-from ledger.rules.scorecard import Score, Scorecard
+from ledger.rules.product import Condition, Product, inputs_of
+from ledger.rules.scorecard import Score
 from ledger.rules.units import FactValue
 
-Inputs: TypeAlias = tuple[tuple[str, FactValue | None], ...]
 _MAX_FIXMAP = 15
 
 
@@ -50,9 +48,27 @@ class Matcher:
         features = {item.name: item for product in self.products for item in product.features}
         self.features: tuple[Feature, ...] = tuple(features.values())
         trees = [[item.when.tree for item in product.conditions] for product in self.products]
-        self._check, self._places = generate_check(trees)
+        self._check, places = generate_check(trees)
         self._declined = [Answer(product, Outcome.DECLINE) for product in self.products]
         self._referred = [Answer(product, Outcome.REFER) for product in self.products]
+        self._pleas: list[_Plea] = []
+        slots: dict[tuple[int, str, str], int] = {}
+        self._plans = [
+            self._plan(product, where, slots)
+            for product, where in zip(self.products, places, strict=True)
+        ]
+
+    def _plan(
+        self, product: Product, places: Sequence[int], slots: dict[tuple[int, str, str], int]
+    ) -> _Plan:
+        """Return how a product is decided, its reasons among those that others give as well."""
+        found = []
+        for condition, place in zip(product.conditions, places, strict=True):
+            slot = slots.setdefault((place, condition.reason, condition.id), len(slots))
+            if slot == len(self._pleas):
+                self._pleas.append(_Plea(place, condition))
+            found.append((place, slot))
+        return _Plan(product, tuple(found), tuple(item.name for item in product.features))
 
     def outcomes(self, facts: Mapping[str, FactValue]) -> list[Answer]:
         """Return each product's answer on the facts, in the order of the products.
@@ -66,7 +82,7 @@ class Matcher:
             if verdict == FAILS:
                 continue
             product = self.products[index]
-            if verdict != HOLDS or _score(scores, product.scorecard, known).is_referred:
+            if verdict != HOLDS or _score(scores, product, known).is_referred:
                 found[index] = self._referred[index]
                 continue
             closed = product.find_terms(known, scores[product.scorecard_ref])
@@ -77,63 +93,88 @@ class Matcher:
         """Return each product's decision on the facts, in the order of the products."""
         known = accept_facts(self.features, facts)
         values, _ = self._check(known)
-        explainer = _Explainer(known, values)
+        explainer = _Explainer(self._pleas, known, values)
+        encoded = {name: encode(name) + encode(value) for name, value in known.items()}
         scores: dict[str, Score] = {}
         found = []
-        for product, places in zip(self.products, self._places, strict=True):
-            reasons, missing = explainer.explain(product, places)
-            score = _score(scores, product.scorecard, known)
-            digest = explainer.digest(product)
+        for plan in self._plans:
+            product = plan.product
+            reasons, missing = explainer.explain(plan.conditions)
+            digest = _digest([encoded[name] for name in plan.names if name in encoded])
+            score = _score(scores, product, known)
             found.append(product.conclude(known, score, reasons, missing, digest))
         return found
 
 
-def _score(scores: dict[str, Score], scorecard: Scorecard, known: Mapping[str, FactValue]) -> Score:
-    score = scores.get(scorecard.ref)
+@dataclass(frozen=True, slots=True)
+class _Plea:
+    """A condition with its reason as one or more products give it; `place` is of its value."""
+
+    place: int
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A product, where the values and the pleas of its conditions are, and what it reads."""
+
+    product: Product
+    conditions: tuple[tuple[int, int], ...]
+    names: tuple[str, ...]
+
+
+def _score(scores: dict[str, Score], product: Product, known: Mapping[str, FactValue]) -> Score:
+    score = scores.get(product.scorecard_ref)
     if score is None:
-        score = scores[scorecard.ref] = scorecard.score_accepted(known)
+        score = scores[product.scorecard_ref] = product.scorecard.score_accepted(known)
     return score
 
 
-class _Explainer:
-    """Why conditions do not hold for one company; each distinct condition is explained once."""
+def _digest(parts: list[bytes]) -> bytes:
+    """Return the hash of a map of encoded facts, as `Decision` has it."""
+    count = len(parts)
+    head = bytes((0x80 | count,)) if count <= _MAX_FIXMAP else b"\xde" + count.to_bytes(2)
+    return sha256(head + b"".join(parts)).digest()
 
-    def __init__(self, known: Mapping[str, FactValue], values: Values) -> None:
+
+class _Explainer:
+    """Why conditions do not hold for one company; each plea is made once."""
+
+    def __init__(
+        self, pleas: Sequence[_Plea], known: Mapping[str, FactValue], values: Values
+    ) -> None:
+        self._pleas = pleas
         self._known = known
         self._values = values
-        self._found: dict[int, tuple[str, Inputs, frozenset[str]]] = {}
-        self._encoded = {name: encode(name) + encode(value) for name, value in known.items()}
+        self._found: list[tuple[Reason, frozenset[str]] | None] = [None] * len(pleas)
 
-    def explain(self, product: Product, places: Sequence[int]) -> tuple[list[Reason], set[str]]:
+    def explain(self, conditions: Sequence[tuple[int, int]]) -> tuple[list[Reason], set[str]]:
         """Return a reason for each condition that does not hold, and the facts that lack."""
         reasons: list[Reason] = []
         missing: set[str] = set()
         values, found = self._values, self._found
-        for condition, place in zip(product.conditions, places, strict=True):
+        for place, slot in conditions:
             if values[place]:
                 continue
-            why = found.get(place)
+            why = found[slot]
             if why is None:
-                why = found[place] = self._explain(condition.when, values[place])
-            reasons.append(Reason(condition.reason, condition.id, why[0], why[1]))
-            missing |= why[2]
+                why = found[slot] = self._explain(self._pleas[slot])
+            reasons.append(why[0])
+            if why[1]:
+                missing |= why[1]
         return reasons, missing
 
-    def _explain(self, when: Expression, value: bool | None) -> tuple[str, Inputs, frozenset[str]]:
-        inputs = inputs_of(when, self._known)
-        if value is False:
-            return FAIL, inputs, frozenset()
-        kind = _find_error(when, self._known)
-        is_missing = kind is ErrorKind.MISSING
-        return str(kind), inputs, (when.reads - self._known.keys() if is_missing else frozenset())
-
-    def digest(self, product: Product) -> bytes:
-        """Return the hash of the encoded facts that the product reads, as `Decision` has it."""
-        encoded = self._encoded
-        parts = [encoded[item.name] for item in product.features if item.name in encoded]
-        count = len(parts)
-        head = bytes((0x80 | count,)) if count <= _MAX_FIXMAP else b"\xde" + count.to_bytes(2)
-        return sha256(head + b"".join(parts)).digest()
+    def _explain(self, plea: _Plea) -> tuple[Reason, frozenset[str]]:
+        condition, when = plea.condition, plea.condition.when
+        result = FAIL
+        missing: frozenset[str] = frozenset()
+        if self._values[plea.place] is None:
+            kind = _find_error(when, self._known)
+            result = str(kind)
+            if kind is ErrorKind.MISSING:
+                missing = when.reads - self._known.keys()
+        reason = Reason(condition.reason, condition.id, result, inputs_of(when, self._known))
+        return reason, missing
 
 
 def _find_error(when: Expression, known: Mapping[str, FactValue]) -> ErrorKind:

@@ -1,0 +1,104 @@
+"""`creditledger match`: which products would lend to a company, and what keeps the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commands.console import show_json
+from commands.frame import Command, json_option
+from commands.session import open_session
+from commands.values import AMOUNT, COMPANY
+from ledger.errors import Code, LocalError
+
+
+@click.command(
+    "match", cls=Command, example="creditledger match 91441300MA4DEMO01X --ask 500,000.00"
+)
+@click.argument("company", type=COMPANY, required=False)
+@click.option(
+    "--ask", "asked", type=AMOUNT, default="500,000.00", show_default=True, help="Amount wanted."
+)
+@click.option(
+    "--term",
+    type=click.IntRange(1, 3650),
+    default=180,
+    show_default=True,
+    help="Days it is wanted for.",
+)
+@click.option("--product", "products", multiple=True, help="Only this product; repeatable.")
+@click.option(
+    "--top",
+    type=click.IntRange(1, 50),
+    default=20,
+    show_default=True,
+    help="Show so many that would lend, and so many of the others.",
+)
+@click.option(
+    "--facts",
+    type=click.Path(path_type=Path),
+    help="Ask no node: a JSON file of facts, or a Parquet snapshot in which COMPANY is a row.",
+)
+@click.option(
+    "--rules",
+    type=click.Path(path_type=Path),
+    help="With --facts: the products in force of a genesis, a stopped home or a folder of rules.",
+)
+@click.option(
+    "--as",
+    "identity",
+    metavar="ID",
+    envvar="CREDITLEDGER_AS",
+    help="Whose profile asks: the company's (default) or a counter's.",
+)
+@json_option
+@click.pass_context
+def command(
+    context: click.Context,
+    company: str | None,
+    asked: int,
+    term: int,
+    products: tuple[str, ...],
+    top: int,
+    facts: Path | None,
+    rules: Path | None,
+    identity: str | None,
+    as_json: bool,
+) -> None:
+    """Show what every product in force would decide for COMPANY, the cheapest first.
+
+    A preview for the company: no lender sees it, and nothing of it is kept. What would not be lent
+    comes with the smallest change that would pass, computed from the rule and tried on it. An asset
+    product is tried with the company's best asset of its kind. With --facts and --rules everything
+    is computed here: for an author or an adviser.
+    """
+    answer: Any
+    if facts is not None:
+        from commands.match_offline import match_file
+
+        wish = {"ap.amount": asked, "ap.term": term}
+        answer = match_file(facts, _wanted(rules), company, wish, products, top)
+    else:
+        params: dict[str, Any] = {"amount_fen": asked, "term_days": term, "top": top}
+        if products:
+            params["products"] = products
+        if company is None:
+            raise LocalError(Code.INPUT_USAGE, "name a COMPANY, or its facts with --facts FILE")
+        with open_session(context, identity or company) as session:
+            answer = session.query("company.match", company=company, **params)
+    if as_json:
+        show_json(answer)
+        return
+    from commands.match_show import show_match
+
+    show_match(answer, is_detailed=bool(products))
+
+
+def _wanted(rules: Path | None) -> Path:
+    if rules is None:
+        raise LocalError(
+            Code.INPUT_USAGE, "with --facts name the products: --rules GENESIS, HOME or FOLDER"
+        )
+    return rules
