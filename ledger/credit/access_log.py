@@ -18,7 +18,7 @@ correction finds its earlier readers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
@@ -122,7 +122,8 @@ def _keep(context: Context, entry: AccessEntry) -> None:
     for category in entry.categories:
         key = company + _BY_READER + category.encode() + b"\x00" + entry.reader.encode()
         state.put(COMPANY_ACCESSES, key, context.height)
-    if entry.outcome == GRANTED:
+    # What a company applies for it may have decided as often as it likes; a lender's own is a look.
+    if context.sender.id == entry.reader:
         for consent_id in entry.consents:
             key = company + _BY_CONSENT + bytes.fromhex(consent_id)
             times = (*(state.get(COMPANY_ACCESSES, key) or ()), entry.time_ms)
@@ -134,8 +135,18 @@ def _month(time_ms: int) -> tuple[int, int]:
     return found.year, found.month
 
 
-def _check_looks(state: Overlay, consent_id: str, consent: Consent, time_ms: int) -> None:
-    """Raise `Rejected` CONSENT_USED when the consent allows no further look."""
+def check_looks(state: Overlay, consents: Iterable[str], time_ms: int) -> tuple[Consent, ...]:
+    """Return the consents; raise `Rejected` CONSENT_USED when one allows no further look."""
+    found = []
+    for consent_id in consents:
+        consent = get_consent(state, bytes.fromhex(consent_id))
+        if consent is not None:
+            _check_look(state, consent_id, consent, time_ms)
+            found.append(consent)
+    return tuple(found)
+
+
+def _check_look(state: Overlay, consent_id: str, consent: Consent, time_ms: int) -> None:
     key = consent.company.encode() + _BY_CONSENT + bytes.fromhex(consent_id)
     times = state.get(COMPANY_ACCESSES, key) or ()
     if consent.fetch == "once" and times:
@@ -165,11 +176,8 @@ def _find_consents(context: Context, wish: _Wish) -> tuple[tuple[str, ...], int,
     reader = context.sender.id
     found = find_basis(state, wish.company, reader, wish.categories, wish.purpose, time_ms)
     first, last = wish.from_day, wish.to_day
-    for consent_id in found:
-        consent = get_consent(state, bytes.fromhex(consent_id))
-        if consent is not None:
-            _check_looks(state, consent_id, consent, time_ms)
-            first, last = max(first, consent.from_day), min(last, consent.to_day)
+    for consent in check_looks(state, found, time_ms):
+        first, last = max(first, consent.from_day), min(last, consent.to_day)
     return found, first, last
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any
 
-from ledger.credit.access_log import note_decision
+from ledger.credit.access_log import check_looks, note_decision
 from ledger.credit.assets import ASSET_ID_BYTES, Asset, check_free_for, get_asset
 from ledger.credit.consent import find_basis
 from ledger.credit.ids import read_id
@@ -244,6 +244,8 @@ def process_apply(context: Context) -> Value:
     asset = _find_asset(state, wish, product)
     categories = select_authorised(state, product.requires)
     consents = find_basis(state, wish.company, product.lender, categories, PURPOSE, context.time_ms)
+    if context.sender.id == product.lender:  # then it is a look of the lender's own accord
+        check_looks(state, consents, context.time_ms)
     application = Application(
         company=wish.company,
         lender=product.lender,

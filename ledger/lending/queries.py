@@ -35,7 +35,7 @@ from ledger.lending.loan import (
     compute_owed_fen,
     compute_state,
 )
-from ledger.lending.loan_states import compute_grade
+from ledger.lending.loan_states import GRADES, LoanState, compute_grade
 from ledger.lending.loans import get_entries, get_loan
 from ledger.lending.reviews import get_reviews
 from ledger.membership.context import Query, QueryContext, Role
@@ -126,7 +126,9 @@ def _describe_loan(context: QueryContext, loan_id: bytes, loan: Loan) -> dict[st
     shown["owed_fen"] = compute_owed_fen(loan, day)
     shown["due_fen"] = compute_due_fen(loan, day)
     shown["days_past_due"] = days_past_due
-    shown["grade"] = compute_grade(0 if loan.is_closed else days_past_due)
+    is_lost = loan.state is LoanState.WRITTEN_OFF
+    is_settled = loan.is_closed and not is_lost
+    shown["grade"] = GRADES[0][1] if is_lost else compute_grade(0 if is_settled else days_past_due)
     return shown
 
 

@@ -185,3 +185,27 @@ def test_a_debtor_written_in_two_ways_is_one_debtor(province: Province) -> None:
     drawn_on(province, 501, counterparty=f" {BUYER[:9].lower()}-{BUYER[9:]}")
     (largest,) = get_largest(province.state(), "ICBC", Party.DEBTOR, 9)
     assert largest == (BUYER, 80_000_000)
+
+
+def test_a_lender_does_not_decide_again_and_again_under_one_look(province: Province) -> None:
+    province.consent(SELLER, "ICBC")
+    wish = {"company": SELLER, "product": "LINE/1", "amount_fen": 1_000_000, "term_days": 9}
+    wish |= {"declared": {"ap.seats": 9}}
+    assert province.apply(who=SELLER, **wish)["outcome"] == "DECLINE"  # its own wish, no look
+    assert province.apply(who="ICBC", **wish)["outcome"] == "DECLINE"
+    province.refuse(Code.CONSENT_USED, "ICBC", "loan.apply", **wish)
+    look = {"company": SELLER, "categories": ("C044",), "purpose": "lending"}
+    assert province.do("ICBC", "access.open", **look)["code"] == Code.CONSENT_USED
+    assert province.apply(who=SELLER, **wish)["outcome"] == "DECLINE"
+
+
+def test_a_loan_that_was_written_off_is_a_loss(province: Province) -> None:
+    province.sell(OTHER)
+    loan = province.lend()
+    assert province.ask("ICBC", "loan.show", loan=loan)["grade"] == "pass"
+    province.advance_days(40)
+    assert province.ask("ICBC", "loan.show", loan=loan)["grade"] == "special mention"
+    province.do("ICBC", "loan.default", loan=loan)
+    province.do("ICBC", "loan.write_off", loan=loan, reason="insolvent")
+    shown = province.ask("ICBC", "loan.show", loan=loan)
+    assert (shown["state"], shown["grade"], shown["owed_fen"]) == ("WRITTEN_OFF", "loss", 0)
