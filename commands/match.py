@@ -9,6 +9,7 @@ import click
 
 from commands.console import show_json
 from commands.frame import Command, json_option
+from commands.match_all import all_options, match_all
 from commands.session import open_session
 from commands.values import AMOUNT, COMPANY
 from ledger.errors import Code, LocalError
@@ -53,10 +54,12 @@ from ledger.errors import Code, LocalError
     envvar="CREDITLEDGER_AS",
     help="Whose profile asks: the company's (default) or a counter's.",
 )
+@all_options
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     company: str | None,
     asked: int,
     term: int,
@@ -66,6 +69,8 @@ def command(
     rules: Path | None,
     identity: str | None,
     as_json: bool,
+    is_all: bool,
+    **bulk: Any,
 ) -> None:
     """Show what every product in force would decide for COMPANY, the cheapest first.
 
@@ -75,6 +80,11 @@ def command(
     is computed here: for an author or an adviser.
     """
     answer: Any
+    if is_all:
+        match_all(
+            facts, rules, {"ap.amount": asked, "ap.term": term}, products, top, as_json, **bulk
+        )
+        return
     if facts is not None:
         from commands.match_offline import match_file
 
