@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.columns import COMPANY, arrow_type, open_parquet
+from analytics.columns import COMPANY, arrow_type, open_parquet, read_snapshot
 from analytics.matching.counts import Counts, count_part
 from analytics.matching.duck import connect, run_chunk
 from analytics.matching.plan import Plan, Result
@@ -36,7 +36,7 @@ Progress = Callable[[int], None]
 class Options:
     """Where from and where to, and what may be used: memory in megabytes of each thread."""
 
-    facts: Path
+    facts: tuple[Path, ...]
     out: Path
     threads: int = 2
     memory_mb: int = 2048
@@ -45,9 +45,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows `first` to `first + rows` of a row group."""
+    """Rows `first` to `first + rows` of a row group of a file."""
 
     number: int
+    file: Path
     group: int
     first: int
     rows: int
@@ -61,14 +62,33 @@ class Part:
         return folder / f"part-{self.number:05}.json"
 
 
-def split(facts: pq.ParquetFile) -> Iterator[Part]:
+def find_files(path: Path) -> tuple[Path, ...]:
+    """Return the files of a snapshot: the file itself, or `facts*.parquet` of a folder.
+
+    Raise `LocalError` 8001 where there is none, or where they are not of one snapshot.
+    """
+    if not path.is_dir():
+        return (path,)
+    found = tuple(sorted(path.glob("facts*.parquet")))
+    if not found:
+        raise LocalError(Code.INPUT_FILE, f"{path} holds no facts*.parquet")
+    snapshots = [read_snapshot(file) for file in found]
+    for file, snapshot in zip(found, snapshots, strict=True):
+        if snapshot != snapshots[0]:
+            raise LocalError(Code.INPUT_FILE, f"{file} is of another schema, day or height")
+    return found
+
+
+def split(files: Iterable[Path]) -> Iterator[Part]:
     """Yield the parts of a snapshot in order."""
     number = 0
-    for group in range(facts.num_row_groups):
-        rows = facts.metadata.row_group(group).num_rows
-        for first in range(0, rows, ROWS_A_PART):
-            yield Part(number, group, first, min(ROWS_A_PART, rows - first))
-            number += 1
+    for file in files:
+        metadata = open_parquet(file).metadata
+        for group in range(metadata.num_row_groups):
+            rows = metadata.row_group(group).num_rows
+            for first in range(0, rows, ROWS_A_PART):
+                yield Part(number, file, group, first, min(ROWS_A_PART, rows - first))
+                number += 1
 
 
 def match_all(plan: Plan, options: Options, progress: Progress) -> Counts:
@@ -77,13 +97,13 @@ def match_all(plan: Plan, options: Options, progress: Progress) -> Counts:
     Raise `LocalError` 8001 for a snapshot without the right columns, or a folder that holds answers
     to another question.
     """
-    facts = open_parquet(options.facts)
-    check_columns(plan, facts.schema_arrow, options.facts)
+    for file in options.facts:
+        check_columns(plan, open_parquet(file).schema_arrow, file)
     query = plan.render("chunk")
-    _begin(plan, options, query, facts)
+    begin(plan, options, query)
     total = Counts()
     left = []
-    for part in split(facts):
+    for part in split(options.facts):
         held = part.counts(options.out)
         if held.exists():
             total.add(Counts.from_value(json.loads(held.read_text())))
@@ -111,24 +131,28 @@ def match_all(plan: Plan, options: Options, progress: Progress) -> Counts:
     return total
 
 
+def read_facts(plan: Plan, part: Part) -> pa.Table:
+    """Return the facts of a part: the columns that the plan reads, and the company."""
+    file = open_parquet(part.file)
+    names = set(file.schema_arrow.names)
+    columns = [COMPANY, *(name for name in plan.columns if name in names)]
+    group = file.read_row_group(part.group, columns=columns, use_threads=False)
+    return group.slice(part.first, part.rows)
+
+
 class _Worker:
-    """One thread's connection and file."""
+    """One thread's connection."""
 
     def __init__(self, plan: Plan, options: Options, query: str) -> None:
         self._plan = plan
         self._options = options
         self._query = query
-        self._facts = open_parquet(options.facts)
         self._connection = connect(options.memory_mb, options.spill)
-        present = set(self._facts.schema_arrow.names)
-        self._columns = [COMPANY, *(name for name in plan.columns if name in present)]
 
     def answer(self, part: Part) -> Counts:
         """Write a part and its counts."""
-        group = self._facts.read_row_group(part.group, columns=self._columns, use_threads=False)
-        table = run_chunk(
-            self._connection, self._plan, self._query, group.slice(part.first, part.rows)
-        )
+        facts = read_facts(self._plan, part)
+        table = run_chunk(self._connection, self._plan, self._query, facts)
         counts, granted = count_part(self._plan, table)
         answers = table.select([COMPANY, *self._plan.written[1:]])
         answers = answers.add_column(1, GRANTED, pa.array(granted))
@@ -170,9 +194,9 @@ def check_columns(plan: Plan, schema: pa.Schema, path: Path) -> None:
                 raise LocalError(Code.INPUT_FILE, f"{path}: {name} is {found}, want {want}")
 
 
-def _begin(plan: Plan, options: Options, query: str, facts: pq.ParquetFile) -> None:
+def begin(plan: Plan, options: Options, query: str) -> None:
     """Make the folder, or make sure that what is in it answers the same question."""
-    digest = _digest(plan, query, options.facts, facts)
+    digest = _digest(plan, query, options.facts)
     held = options.out / "plan.json"
     options.out.mkdir(parents=True, exist_ok=True)
     if held.exists():
@@ -185,16 +209,16 @@ def _begin(plan: Plan, options: Options, query: str, facts: pq.ParquetFile) -> N
     _write_text(held, json.dumps({"digest": digest, **describe(plan)}, indent=1))
 
 
-def _digest(plan: Plan, query: str, path: Path, facts: pq.ParquetFile) -> str:
+def _digest(plan: Plan, query: str, files: Iterable[Path]) -> str:
     """Return a digest of the rules, the constants and the snapshot."""
-    status = os.stat(path)
     found = hashlib.sha256(query.encode())
     for offer in plan.offers:
         found.update(offer.product.source_hash + offer.product.scorecard.source_hash)
-    metadata = facts.schema_arrow.metadata or {}
-    for item in (status.st_size, status.st_mtime_ns, facts.metadata.num_rows, ROWS_A_PART):
-        found.update(b"%d," % item)
-    found.update(repr(sorted(metadata.items())).encode())
+    for file in files:
+        status = os.stat(file)
+        metadata = sorted((open_parquet(file).schema_arrow.metadata or {}).items())
+        identity = (file.name, status.st_size, status.st_mtime_ns, ROWS_A_PART, metadata)
+        found.update(repr(identity).encode())
     return found.hexdigest()
 
 

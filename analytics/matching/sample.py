@@ -11,7 +11,7 @@ import pyarrow as pa
 from analytics.columns import COMPANY, open_parquet
 from analytics.matching.answers import from_decision, read_answer
 from analytics.matching.plan import Plan
-from analytics.matching.run import Options, Part, split
+from analytics.matching.run import Options, read_facts, split
 from ledger.errors import Code, LocalError
 
 _PARTS_MAX = 16  # reading a part costs far more than deciding a company
@@ -56,9 +56,7 @@ def _read_rows(
     plan: Plan, options: Options, count: int
 ) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
     """Yield (facts, answers) of the companies of the sample."""
-    file = open_parquet(options.facts)
-    columns = [name for name in (COMPANY, *plan.columns) if name in file.schema_arrow.names]
-    parts = list(split(file))
+    parts = list(split(options.facts))
     chosen = [parts[index] for index in _spread(len(parts), min(_PARTS_MAX, count))]
     for number, part in enumerate(chosen):
         share = count * (number + 1) // len(chosen) - count * number // len(chosen)
@@ -68,13 +66,9 @@ def _read_rows(
             raise LocalError(
                 Code.INPUT_FILE, f"{path} is not there: match the whole snapshot first"
             )
-        facts = _slice(file.read_row_group(part.group, columns=columns), part).take(rows)
+        facts = read_facts(plan, part).take(rows)
         answers = open_parquet(path).read().take(rows)
         yield from zip(facts.to_pylist(), answers.to_pylist(), strict=True)
-
-
-def _slice(group: pa.Table, part: Part) -> pa.Table:
-    return group.slice(part.first, part.rows)
 
 
 def _spread(total: int, count: int) -> list[int]:
