@@ -9,18 +9,20 @@ whole decisions, equal to those of `Product.decide` bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import itemgetter
 
 from ledger.encoding import encode
 from ledger.errors import Code, LocalError
+from ledger.rules.codegen import Emitter
 from ledger.rules.compiler import Expression
 from ledger.rules.decision import FAIL, Decision, Outcome, Reason
 from ledger.rules.failures import ErrorKind, EvalError
 from ledger.rules.features import Feature, accept_facts
 from ledger.rules.match_code import FAILS, HOLDS, Values, generate_check
-from ledger.rules.product import Condition, Product, inputs_of
+from ledger.rules.product import Condition, Product
 from ledger.rules.scorecard import Score
 from ledger.rules.units import FactValue
 
@@ -47,6 +49,7 @@ class Matcher:
             raise LocalError(Code.INPUT_USAGE, f"products of {', '.join(refs)}, want one schema")
         features = {item.name: item for product in self.products for item in product.features}
         self.features: tuple[Feature, ...] = tuple(features.values())
+        self._names = tuple(features)
         trees = [[item.when.tree for item in product.conditions] for product in self.products]
         self._check, places = generate_check(trees)
         self._declined = [Answer(product, Outcome.DECLINE) for product in self.products]
@@ -66,9 +69,12 @@ class Matcher:
         for condition, place in zip(product.conditions, places, strict=True):
             slot = slots.setdefault((place, condition.reason, condition.id), len(slots))
             if slot == len(self._pleas):
-                self._pleas.append(_Plea(place, condition))
+                can_fail = Emitter({}).emit(condition.when.tree).may_fail
+                self._pleas.append(
+                    _Plea(place, condition, tuple(sorted(condition.when.reads)), not can_fail)
+                )
             found.append((place, slot))
-        return _Plan(product, tuple(found), tuple(item.name for item in product.features))
+        return _Plan(product, tuple(found), _picker([item.name for item in product.features]))
 
     def outcomes(self, facts: Mapping[str, FactValue]) -> list[Answer]:
         """Return each product's answer on the facts, in the order of the products.
@@ -94,13 +100,14 @@ class Matcher:
         known = accept_facts(self.features, facts)
         values, _ = self._check(known)
         explainer = _Explainer(self._pleas, known, values)
-        encoded = {name: encode(name) + encode(value) for name, value in known.items()}
+        encoded = dict.fromkeys(self._names, b"")
+        encoded |= {name: encode(name) + encode(value) for name, value in known.items()}
         scores: dict[str, Score] = {}
         found = []
         for plan in self._plans:
             product = plan.product
             reasons, missing = explainer.explain(plan.conditions)
-            digest = _digest([encoded[name] for name in plan.names if name in encoded])
+            digest = _digest(plan.pick(encoded))
             score = _score(scores, product, known)
             found.append(product.conclude(known, score, reasons, missing, digest))
         return found
@@ -108,19 +115,32 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class _Plea:
-    """A condition with its reason as one or more products give it; `place` is of its value."""
+    """A condition with its reason as one or more products give it.
+
+    `place` is of its value; where `is_safe`, nothing but a missing fact can be its error.
+    """
 
     place: int
     condition: Condition
+    names: tuple[str, ...]
+    is_safe: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A product, where the values and the pleas of its conditions are, and what it reads."""
+    """A product, where the values and the pleas of its conditions are, and how to pick its facts.
+
+    `pick` takes what is encoded of every feature, empty for a missing one.
+    """
 
     product: Product
     conditions: tuple[tuple[int, int], ...]
-    names: tuple[str, ...]
+    pick: Callable[[Mapping[str, bytes]], tuple[bytes, ...]]
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, bytes]], tuple[bytes, ...]]:
+    # With one name `itemgetter` gives no tuple.
+    return itemgetter(*names) if len(names) > 1 else lambda items: tuple(items[n] for n in names)
 
 
 def _score(scores: dict[str, Score], product: Product, known: Mapping[str, FactValue]) -> Score:
@@ -130,9 +150,9 @@ def _score(scores: dict[str, Score], product: Product, known: Mapping[str, FactV
     return score
 
 
-def _digest(parts: list[bytes]) -> bytes:
-    """Return the hash of a map of encoded facts, as `Decision` has it."""
-    count = len(parts)
+def _digest(parts: tuple[bytes, ...]) -> bytes:
+    """Return the hash of a map of encoded facts, as `Decision` has it; what is empty is missing."""
+    count = len(parts) - parts.count(b"")
     head = bytes((0x80 | count,)) if count <= _MAX_FIXMAP else b"\xde" + count.to_bytes(2)
     return sha256(head + b"".join(parts)).digest()
 
@@ -169,12 +189,12 @@ class _Explainer:
         result = FAIL
         missing: frozenset[str] = frozenset()
         if self._values[plea.place] is None:
-            kind = _find_error(when, self._known)
+            kind = ErrorKind.MISSING if plea.is_safe else _find_error(when, self._known)
             result = str(kind)
             if kind is ErrorKind.MISSING:
                 missing = when.reads - self._known.keys()
-        reason = Reason(condition.reason, condition.id, result, inputs_of(when, self._known))
-        return reason, missing
+        inputs = tuple([(name, self._known.get(name)) for name in plea.names])
+        return Reason(condition.reason, condition.id, result, inputs), missing
 
 
 def _find_error(when: Expression, known: Mapping[str, FactValue]) -> ErrorKind:
