@@ -169,9 +169,11 @@ def _fold(
     elif feature.agg == "min":
         result[:] = np.iinfo(np.int64).max
         np.minimum.at(result, rows, values)
-    elif feature.agg == "distinct" and column.vocabulary is not None:
-        pairs = np.unique(rows * len(column.vocabulary) + values)
-        result = np.bincount(pairs // len(column.vocabulary), minlength=len(result))
+    elif feature.agg == "distinct":
+        low = values.min(initial=0)
+        span = int(values.max(initial=0)) - int(low) + 1
+        pairs = np.unique(rows * span + (values - low))
+        result = np.bincount(pairs // span, minlength=len(result))
     else:
         raise _unsupported(feature)
     return Column(result)

@@ -135,9 +135,9 @@ def make_loan_facts(latent: Latent) -> dict[str, Any]:
     loans = np.where(is_open, 1 + as_ints(3 * latent.draw("loans") ** 2), 0)
     spread = exp(0.8 * normal(derive(latent.words, "debt")))
     debt = np.maximum(latent.sales, 2_000_000.0) * 0.08 * spread
-    # Late with the last instalments: likelier for the ill, and for longer.
+    # Late with instalments: likelier for the ill, most by days, some by months.
     chance = uniform(derive(latent.words, "late")) * exp(0.9 * latent.health)
-    late = np.where(chance < 0.12, as_ints(3 + 120 * (0.12 - chance) / 0.12), 0)
+    late = np.where(chance < 0.12, 1 + as_ints(400 * latent.draw("late days") ** 3), 0)
     now = np.where(is_open & (chance < 0.06), late, 0)
     return {
         "debt_outstanding": np.where(is_open, as_ints(debt / FEN_STEP) * FEN_STEP, 0),

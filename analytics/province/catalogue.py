@@ -142,7 +142,8 @@ REGISTER: Mapping[str, Recipe] = {
         "region_code": of_company(lambda latent: latent.region, *[code for code, _ in REGIONS]),
         "status": of_company(_status, "active", "cancelled", "revoked", "moved_out")}),
     "C003": Recipe("once", who={"A": 0.35, "": 0.0}, fields={"member_count": between(5, 200)}),
-    "C005": Recipe(who={"": 0.3}, most=3, back=(10, 1500)),
+    "C005": Recipe(who={"": 0.3}, health=-0.15, most=5, back=(10, 900), fields={
+        "change_item": one_of((6, 2, 2), "address", "legal_representative", "capital")}),
     "C011": Recipe(who={"": 0.06}, size=0.5, back=(10, 2000)),
     "C012": Recipe(who={"": 0.02}, most=2, back=(10, 2000), fields={
         "status": one_of((0.6, 0.2, 0.2))}),
@@ -208,6 +209,8 @@ PEOPLE: Mapping[str, Recipe] = {
     "C113": Recipe("months", who={"H62": 0.6, "C": 0.25, "D": 0.8, "": 0.03}, fields={
         "account_no": kept((1.0,), "G-1"),
         "consumption": monthly(lambda latent: _watt(latent) * 0.05)}),
+    "C114": Recipe(who={"": 0.01}, health=-0.9, back=(10, 500), fields={
+        "overdue_days": between(1, 120), "settled_on": later(20, 120, 0.6, 0.2)}),
     "C123": Recipe("months", who={"": 0.6}, fields={
         "account_no": kept((1.0,), "W-1"),
         "consumption": monthly(lambda latent: latent.staff * 3000 + _watt(latent) * 0.01)}),
@@ -251,9 +254,9 @@ WORKS: Mapping[str, Recipe] = {
 }  # fmt: skip
 
 FIELDS: Mapping[str, Recipe] = {
-    "C126": Recipe(who={"A": 0.05, "C13": 0.06, "": 0.0}, size=0.5, back=(60, 1700), fields={
+    "C126": Recipe(who={"A": 0.10, "C13": 0.08, "": 0.0}, size=0.5, back=(60, 1700), fields={
         "level": one_of((0.05, 0.35, 0.6)), "monitoring_result": one_of((0.92, 0.08))}),
-    "C127": Recipe(who={"A": 0.08, "": 0.0}, back=(60, 1700), fields={
+    "C127": Recipe(who={"A": 0.15, "": 0.0}, back=(60, 1700), fields={
         "level": one_of((0.05, 0.3, 0.65))}),
     "C128": Recipe(who={"A": 0.3, "": 0.0}, back=(60, 1000), fields={
         "annual_output": money(0.8, 0.4)}),

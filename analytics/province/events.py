@@ -162,6 +162,10 @@ def _make_plain(table: EventTable, spec: FieldSpec) -> Column:
         return Column(as_ints(unit * (1 + 9 * table.draw(spec.name))), present)
     if spec.type is FieldType.INT:
         return Column(as_ints(1 + 5 * table.draw(spec.name)), present)
+    if spec.name in table.schema.identity:  # its own, so that no two records are alike
+        most = int(table.ordinals.max(initial=0))
+        texts = tuple(f"{table.schema.category}-{number}" for number in range(most + 1))
+        return Column(table.ordinals, present, texts)
     return Column(np.zeros(count, dtype=np.int64), present, ("-",))
 
 

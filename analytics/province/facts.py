@@ -95,7 +95,15 @@ class Province:
 
     def facts(self, chunk: Chunk) -> dict[str, Column]:
         """Return every fact of the schema but those of the application, by feature."""
-        return _Facts(self, chunk, self._trees).compute()
+        features = {name: self.schema.features[name] for name in self.features}
+        return _Facts(self, chunk, features, self._trees).compute()
+
+    def further_facts(self, chunk: Chunk, features: Mapping[str, Feature]) -> dict[str, Column]:
+        """Return facts that are not the schema's: the windows of an alert.
+
+        Raises `LocalError` 8003 for what the synthetic province cannot make.
+        """
+        return _Facts(self, chunk, features, check_conditions(features, self.categories)).compute()
 
     def table(self, chunk: Chunk, full_name: str) -> EventTable:
         """Return the records of one schema other than invoices line by line."""
@@ -105,19 +113,26 @@ class Province:
 class _Facts:
     """One computation: every table is made once."""
 
-    def __init__(self, province: Province, chunk: Chunk, trees: Mapping[str, Tree]) -> None:
-        self._province, self._chunk, self._trees = province, chunk, trees
+    def __init__(
+        self,
+        province: Province,
+        chunk: Chunk,
+        features: Mapping[str, Feature],
+        trees: Mapping[str, Tree],
+    ) -> None:
+        self._province, self._chunk = province, chunk
+        self._features, self._trees = features, trees
         self._tables: dict[str, tuple[EventTable, Attested]] = {}
         self._invoices: dict[str, Attested] = {}
         self._assets: dict[str, Asset] = {}
         self._found: dict[str, Column] = {}
 
     def compute(self) -> dict[str, Column]:
-        features = self._province.schema.features
         loans = make_loan_facts(self._chunk.latent)
-        for name in self._province.features:
-            feature = features[name]
-            if feature.source is FeatureSource.LEDGER:
+        for name, feature in self._features.items():
+            if name == AS_OF:
+                self._found[name] = Column(np.full(self._chunk.latent.count, self._province.as_of))
+            elif feature.source is FeatureSource.LEDGER:
                 value = loans.get(builtin_name(feature))
                 if value is None:
                     raise _unknown(feature)
@@ -126,10 +141,10 @@ class _Facts:
                 self._found[name] = self._asset(feature).fact(feature)
             elif feature.stream is not None:
                 self._found[name] = self._aggregate(feature)
-        for name in self._province.features:
+        for name, feature in self._features.items():
             if name not in self._found:
-                self._found[name] = self._derive(features[name])
-        return {name: self._found[name] for name in self._province.features}
+                self._found[name] = self._derive(feature)
+        return {name: self._found[name] for name in self._features}
 
     def _aggregate(self, feature: Feature) -> Column:
         stream = feature.stream
@@ -161,7 +176,7 @@ class _Facts:
         if asset is None:
             named = (
                 item
-                for item in self._province.schema.features.values()
+                for item in self._features.values()
                 if item.source is FeatureSource.ASSET
                 and item.kind == feature.kind
                 and item.category

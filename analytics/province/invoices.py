@@ -171,7 +171,10 @@ def _make(latent: Latent, side: Side, targets: _Targets) -> Invoices:
     alone = np.flatnonzero(others == 0)
     largest[:, alone] = valid[:, alone]
     rest = valid - largest
-    red = _portion(rest, targets.red, uniform(derive(words, "red")))
+    # Red letters go to the rest alone, and are a share of all lines.
+    counted = np.maximum(rest.sum(axis=0), 1)
+    reds = np.minimum(targets.red * total.sum(axis=0) / counted, 0.5)
+    red = _portion(rest, reds, uniform(derive(words, "red")))
     lines = {"largest": largest, "rest": rest, "void": void, "red": red}
     nets = _price(cells, lines, targets)
     _raise_largest(lines, nets, others, last_cell)

@@ -41,17 +41,17 @@ ATTESTED_DAYS = 4000  # how far back a source that attests anything goes
 _SILENT, _NEVER = 0.015, 0.01  # sources that fell silent, and that attest nothing
 FEN = 100
 # Health from which the probability of failing is one half, and how steeply it falls.
-_FAIL_AT, _FAIL_SLOPE = -2.25, 3.2
+_FAIL_AT, _FAIL_SLOPE = -1.95, 4.0
 _LOADS: dict[str, Loads] = {
-    "sales": (0.42, 0.86, 0.0),
-    "growth": (0.30, 0.12, 0.0),
-    "void": (-0.32, 0.0, 0.0),
+    "sales": (0.52, 0.80, 0.0),
+    "growth": (0.34, 0.10, 0.0),
+    "void": (-0.40, 0.0, 0.0),
     "red": (0.05, 0.2, -0.2),
-    "lines": (0.36, 0.66, -0.42),
-    "top": (-0.20, -0.12, 0.80),
-    "idle": (-0.40, 0.0, 0.28),
+    "lines": (0.45, 0.62, -0.42),
+    "top": (-0.24, -0.20, 0.78),
+    "idle": (-0.46, 0.0, 0.32),
     "purchases": (0.0, 0.10, 0.0),
-    "suppliers": (0.12, 0.66, 0.0),
+    "suppliers": (0.25, 0.72, 0.0),
     "staff": (0.10, 0.80, 0.0),
     "age": (0.30, 0.35, 0.0),
 }

@@ -26,7 +26,6 @@ from ledger.transactions.records import SALT_BYTES, Record
 _VAT_PERCENT = 13
 _PARTNERS = 10_000_000
 _APART = 7919  # between the partners of one company and those of the next
-_FREE_TEXTS = frozenset({FieldType.STRING, FieldType.TEXT, FieldType.CODE, FieldType.HASH})
 
 
 def read_record_names(province: Province) -> list[str]:
@@ -109,9 +108,6 @@ def _value(table: EventTable, place: int, spec: FieldSpec) -> Any:
     value = column.values[place]
     if column.vocabulary is None:
         return bool(value) if spec.stored_as is StoredAs.FLAG else int(value)
-    is_own = spec.name in table.schema.identity and spec.name not in table.makes
-    if is_own and spec.type in _FREE_TEXTS:
-        return f"{table.schema.category}-{int(table.ordinals[place])}"
     return column.vocabulary[value]
 
 

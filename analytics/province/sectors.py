@@ -41,16 +41,16 @@ SEASONS: Floats = np.array(
     ]
 )
 SECTORS = (
-    Sector("A0111", 2.0, 0.02, 0.01, 0.3, HARVEST),
-    Sector("A0321", 1.0, 0.02, 0.02, 0.8, HARVEST),
+    Sector("A0111", 4.0, 0.02, 0.01, 0.3, HARVEST),
+    Sector("A0321", 2.0, 0.02, 0.02, 0.8, HARVEST),
     Sector("C1399", 1.5, 0.10, 0.05, 1.2, HARVEST),
     Sector("C1499", 1.5, 0.10, 0.06, 1.2, FESTIVE),
     Sector("C1810", 3.0, 0.35, 0.04, 0.9, FESTIVE),
     Sector("C2110", 2.0, 0.35, 0.10, 0.9, MEASURED),
-    Sector("C2710", 0.4, 0.10, 0.35, 1.1, EVEN),
+    Sector("C2710", 0.8, 0.10, 0.35, 1.1, EVEN),
     Sector("C2929", 3.0, 0.25, 0.12, 1.6, MEASURED),
     Sector("C3360", 2.0, 0.10, 0.08, 2.2, MEASURED),
-    Sector("C3581", 0.6, 0.20, 0.35, 0.8, EVEN),
+    Sector("C3581", 1.0, 0.20, 0.35, 0.8, EVEN),
     Sector("C3872", 2.0, 0.40, 0.15, 0.9, MEASURED),
     Sector("C3983", 4.0, 0.35, 0.22, 1.0, MEASURED),
     Sector("D4420", 0.5, 0.00, 0.03, 1.5, EVEN),
@@ -72,7 +72,7 @@ SECTORS = (
     Sector("M7320", 2.0, 0.03, 0.35, 0.4, MEASURED),
     Sector("N7729", 0.8, 0.01, 0.15, 0.7, EVEN),
     Sector("O8191", 3.0, 0.00, 0.01, 0.3, EVEN),
-    Sector("Q8425", 1.2, 0.00, 0.01, 0.4, EVEN),
+    Sector("Q8425", 1.5, 0.00, 0.01, 0.4, EVEN),
     Sector("R8810", 1.5, 0.02, 0.04, 0.2, FESTIVE),
 )
 REGIONS = (
