@@ -5,19 +5,24 @@ transaction is a function of the content and the expiry, so a batch that was sen
 goes out as the same bytes, and the ledger executes it once. Several are on the way at a time, as
 many as `WINDOW_TRANSACTIONS` and `WINDOW_BYTES` allow; the oldest is waited for. A batch counts as
 acknowledged when its certified receipt verifies.
+
+One record that the ledger refuses rejects its whole batch. With a `secret` the batch is sent again
+without that record, and so on, at most `MAX_LEFT_OUT` times: the good records go in.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from commands.files import replace
-from commands.intake.batches import ATTEST_KIND, Batch
+from commands.intake.batches import ATTEST_KIND, Batch, leave_out
 from commands.intake.progress import Progress, Step
 from ledger.chain.receipt import Receipt
 from ledger.errors import Code, LocalError, RemoteError
@@ -31,6 +36,8 @@ WINDOW_BYTES = 4 * 1024 * 1024
 TTL_MS = 3_600_000
 WAIT_MS = 120_000
 MAX_NOTED = 1000
+MAX_LEFT_OUT = 50  # records of one batch; a file with more is to be looked at first
+_RECORD = re.compile(r"record (\d{1,4})(?:,|:) (.*)", re.DOTALL)
 _SECRET_MESSAGE = b"creditledger/intake-secret/1"
 
 
@@ -53,8 +60,8 @@ class Totals:
         self.transactions += 1
         self.records += len(batch.lines)
         if code:
-            text = data.get("error", "") if isinstance(data, Mapping) else ""
-            self.rejections.append((batch.lines[0], batch.lines[-1], code, str(text)))
+            _, text = find_bad_record(batch, data)
+            self.rejections.append((batch.lines[0], batch.lines[-1], code, text))
             self.rejected_records += len(batch.lines)
         elif batch.kind == ATTEST_KIND:
             self.attested += len(batch.lines)
@@ -62,6 +69,16 @@ class Totals:
             self.accepted += int(data.get("accepted", 0))
             self.duplicates.extend(_lines(batch, data.get("duplicates")))
             self.conflicts.extend(_lines(batch, data.get("conflicts")))
+
+
+def find_bad_record(batch: Batch, data: Any) -> tuple[int | None, str]:
+    """Return (place in the batch, sentence) of a rejection; the sentence names the file's line."""
+    text = str(data.get("error", "")) if isinstance(data, Mapping) else ""
+    match = _RECORD.fullmatch(text)
+    index = None if match is None else int(match[1])
+    if match is None or index is None or index >= len(batch.lines):
+        return None, text
+    return index, f"line {batch.lines[index]}: {match[2]}"
 
 
 def _lines(batch: Batch, indexes: Any) -> list[int]:
@@ -83,11 +100,15 @@ class Submission:
         key: SigningKey,
         progress: Progress,
         on_done: Callable[[Batch, Receipt], None],
+        secret: bytes | None = None,
     ) -> None:
         self._client = client
         self._key = key
         self._progress = progress
         self._on_done = on_done
+        self._secret = secret
+        self._left_out: dict[bytes, int] = {}  # by nonce of a batch, what was left out to make it
+        self._again: deque[Batch] = deque()
         self._waiting: deque[tuple[Batch, Transaction]] = deque()
         self._waiting_bytes = 0
         self._started_ms, self._started = client.head().clock_ms, monotonic()
@@ -95,7 +116,7 @@ class Submission:
 
     def run(self, batches: Iterable[Batch]) -> Totals:
         """Send every batch that has no result yet, and return what became of all."""
-        for batch in batches:
+        for batch in chain(batches, self._rest()):
             step = self._progress.get(batch.nonce)
             if step is not None and step.code == Code.OK:
                 self.totals.resumed += len(batch.lines)
@@ -103,9 +124,15 @@ class Submission:
             while self._is_full(batch):
                 self._finish_oldest()
             self._send(batch, step)
-        while self._waiting:
-            self._finish_oldest()
         return self.totals
+
+    def _rest(self) -> Iterator[Batch]:
+        """Wait for what is on the way; yield what must go again, without what was refused."""
+        while self._waiting or self._again:
+            if self._again:
+                yield self._again.popleft()
+            else:
+                self._finish_oldest()
 
     def _is_full(self, batch: Batch) -> bool:
         """Tell whether the oldest must be waited for before `batch` may go."""
@@ -155,8 +182,28 @@ class Submission:
         receipt = self._wait(transaction)
         code, data = receipt.result
         self._progress.note_done(batch.nonce, code, receipt.header.height)
-        self.totals.count(batch, code, data)
+        smaller = self._leave_out(batch, code, data)
+        if smaller is None:
+            self.totals.count(batch, code, data)
+        else:
+            self._again.append(smaller)
         self._on_done(batch, receipt)
+
+    def _leave_out(self, batch: Batch, code: int, data: Any) -> Batch | None:
+        """Return a rejected batch without the record that it was rejected for, if that is known."""
+        index, text = find_bad_record(batch, data)
+        count = self._left_out.get(batch.nonce, 0)
+        is_last = len(batch.lines) == 1 or count >= MAX_LEFT_OUT
+        if not code or self._secret is None or index is None or is_last:
+            return None
+        smaller = leave_out(batch, index, self._secret)
+        self._left_out[smaller.nonce] = count + 1
+        line = batch.lines[index]
+        self.totals.transactions += 1
+        self.totals.records += 1
+        self.totals.rejections.append((line, line, code, text))
+        self.totals.rejected_records += 1
+        return smaller
 
     def _wait(self, transaction: Transaction) -> Receipt:
         """Return the verified receipt; a node that lost the transaction is given it again."""

@@ -127,7 +127,9 @@ def command(
         )
         secret = derive_secret(intake_secret(require_key(session.client)))
         batches = _batches(intake, mapping, secret, batch, complete)
-        totals, seconds = _send(session, intake, steps, batches, receipts, ids)
+        is_skipping = OnError(on_error) is OnError.SKIP
+        left_out = secret if is_skipping else None
+        totals, seconds = _send(session, intake, steps, batches, left_out, receipts, ids)
     _report(totals, intake, seconds, as_json)
     if totals.rejections or intake.errors:
         fail(Exit.REFUSED)
@@ -182,6 +184,7 @@ def _send(
     intake: Intake,
     steps: Progress,
     batches: Iterator[Batch],
+    secret: bytes | None,
     receipts: Path | None,
     ids: Path | None,
 ) -> tuple[Totals, float]:
@@ -195,7 +198,7 @@ def _send(
                 with ids.open("a") as file:
                     file.write(f"{receipt.transaction_id.hex()} {now_ms()}\n")
 
-        submission = Submission(session.client, require_key(session.client), steps, on_done)
+        submission = Submission(session.client, require_key(session.client), steps, on_done, secret)
         return submission.run(batches), bar.seconds
 
 
@@ -203,7 +206,8 @@ def _report(totals: Totals, intake: Intake, seconds: float, as_json: bool) -> No
     for error in intake.errors:
         warn(f"error E{int(Code.INPUT_LINE)}: {error}")
     for first, last, code, text in totals.rejections:
-        warn(f"error E{code}: lines {first} to {last} rejected: {text}")
+        where = f"lines {first} to {last} rejected: " if first != last else ""
+        warn(f"error E{code}: {where}{text}")
     if as_json:
         show_json(_summary(totals, intake, seconds))
         return

@@ -96,6 +96,15 @@ def _batch(
     return Batch(SUBMIT_KIND, body, tuple(attachments), nonce, tuple(numbers))
 
 
+def leave_out(batch: Batch, index: int, secret: bytes) -> Batch:
+    """Return the batch of records without one of them."""
+    attachments = (*batch.attachments[:index], *batch.attachments[index + 1 :])
+    numbers = (*batch.lines[:index], *batch.lines[index + 1 :])
+    root = records_root([record_digest(data) for data in attachments])
+    body = {**batch.body, "count": len(attachments), "root": root}
+    return Batch(batch.kind, body, attachments, _nonce(secret, batch.kind, body, numbers), numbers)
+
+
 def _nonce(secret: bytes, kind: str, body: Mapping[str, Any], numbers: Iterable[int]) -> bytes:
     """Return the nonce: of the content, and of the lines, so that equal batches stay apart."""
     content = encode((kind, body, tuple(numbers)))

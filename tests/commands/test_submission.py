@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from commands.intake.batches import Batch
 from commands.intake.progress import Progress
-from commands.submission import TTL_MS, Submission
+from commands.submission import MAX_LEFT_OUT, TTL_MS, Submission
 from ledger.errors import Code, RemoteError
 from ledger.keys import SigningKey
 from ledger.transactions.envelope import Transaction
+from ledger.transactions.records import Record, encode_record
 from network.client import SyncClient
 from network.methods import Fate, FateStatus
+from tests.ledger_harness import company_code
 
 KEY = SigningKey(bytes(32))
 CHAIN = bytes(32)
@@ -129,3 +131,57 @@ def test_what_is_on_the_way_is_bounded_by_its_bytes(tmp_path: Path) -> None:
         _submit(ledger, tmp_path / "progress")
     # Five of 700 kB fit below 4 MiB: the sixth waits for a receipt.
     assert len(ledger.executed) < len(BATCHES)
+
+
+SECRET = bytes(16)
+ODD = encode_record(Record(company_code(1), 9, {}))
+
+
+class StrictLedger(FakeLedger):
+    """Rejects a batch for the first record that is `ODD`, as execution does."""
+
+    def receipt(self, transaction_id: bytes, _wait_ms: int) -> Any:
+        receipt = super().receipt(transaction_id, _wait_ms)
+        attachments = self.executed[transaction_id].attachments
+        if ODD in attachments:
+            text = f"record {attachments.index(ODD)}, day 9 is before 1900"
+            receipt.result = (int(Code.RECORD_DATE), {"error": text})
+        return receipt
+
+
+def _batch_of(bad: set[int], size: int) -> Batch:
+    good = [encode_record(Record(company_code(1), 100 + n, {})) for n in range(size)]
+    items = tuple(ODD if n in bad else good[n] for n in range(size))
+    lines = tuple(range(100, 100 + size))
+    return Batch("records.submit", {"category": "C044"}, items, bytes(16), lines)
+
+
+def _submit_one(batch: Batch, path: Path, secret: bytes | None) -> Submission:
+    progress = Progress.open(
+        path, file_digest=bytes(32), mapping_digest=bytes(32), chain_id=CHAIN, sender="D02"
+    )
+    ledger = cast(SyncClient, StrictLedger())
+    submission = Submission(ledger, KEY, progress, lambda *_: None, secret)
+    submission.run((batch,))
+    return submission
+
+
+@pytest.mark.parametrize("bad", [set(), {0}, {9}, {3, 4, 7}, set(range(10))])
+def test_a_refused_record_is_left_out_and_the_others_go_in(tmp_path: Path, bad: set[int]) -> None:
+    totals = _submit_one(_batch_of(bad, 10), tmp_path / "progress", SECRET).totals
+    assert totals.accepted == 10 - len(bad)
+    assert [item[0] for item in totals.rejections] == [100 + n for n in sorted(bad)]
+    assert totals.rejected_records == len(bad)
+
+
+def test_a_refused_record_rejects_its_batch_unless_it_may_be_left_out(tmp_path: Path) -> None:
+    totals = _submit_one(_batch_of({3}, 10), tmp_path / "progress", None).totals
+    assert (totals.accepted, totals.rejected_records) == (0, 10)
+    assert totals.rejections == [(100, 109, 2110, "line 103: day 9 is before 1900")]
+
+
+def test_a_batch_of_bad_records_is_given_up_after_some(tmp_path: Path) -> None:
+    bad = set(range(60))
+    totals = _submit_one(_batch_of(bad, 70), tmp_path / "progress", SECRET).totals
+    assert totals.transactions == MAX_LEFT_OUT + 1
+    assert (totals.accepted, totals.rejected_records) == (0, 70)
