@@ -184,11 +184,16 @@ class _Writer:
         return self._say("move", label=label, after=after, before=before)
 
     def facts(self) -> Iterator[str]:
-        """Yield every input with what it was made from."""
+        """Yield every input with what it was made from; those of one origin stand together."""
         yield self._say("rests")
+        by_origin: dict[tuple[str, ...], list[str]] = {}
         for name, item in self._found.inputs.items():
-            yield from _wrap(f"- {self._seen(name, item['value'])}")
-            for line in self._origin(item):
+            origin = tuple(dict.fromkeys(self._origin(item)))
+            by_origin.setdefault(origin, []).append(self._seen(name, item["value"]))
+        for origin, of_origin in by_origin.items():
+            for text in of_origin:
+                yield from _wrap(f"- {text}")
+            for line in origin:
                 yield from _wrap(line, _INDENT)
 
     def _origin(self, item: Mapping[str, Any]) -> Iterator[str]:
@@ -274,22 +279,23 @@ def _wrap(text: str, indent: str = "") -> Iterator[str]:
         yield line.rstrip()
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """Yield what a line may break between: words with the blanks before, wide characters alone."""
-    word = ""
+def _pieces(text: str) -> list[str]:
+    """Return what a line may break between: words with the blank before, wide characters alone.
+
+    No piece begins with a mark that closes: it stays with what is before it.
+    """
+    pieces: list[str] = []
+    is_open = False  # whether the last piece is a word that goes on
     for character in text:
-        if _width(character) == 2 and not unicodedata.category(character).startswith("P"):
-            if word:
-                yield word
-            word = ""
-            yield character
-        elif character == " " and word.strip():
-            yield word
-            word = character
+        is_wide = _width(character) == 2
+        closes = unicodedata.category(character) in ("Po", "Pe", "Pf") and is_wide
+        if pieces and (closes or (is_open and not is_wide and character != " ")):
+            pieces[-1] += character
+            is_open = is_open and not closes
         else:
-            word += character
-    if word:
-        yield word
+            pieces.append(character)
+            is_open = not is_wide
+    return pieces
 
 
 def _width(text: str) -> int:
