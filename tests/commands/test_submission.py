@@ -134,7 +134,7 @@ def test_what_is_on_the_way_is_bounded_by_its_bytes(tmp_path: Path) -> None:
 
 
 SECRET = bytes(16)
-ODD = encode_record(Record(company_code(1), 9, {}))
+ODD = encode_record(Record(company_code(1), 9, {"n": 1}))
 
 
 class StrictLedger(FakeLedger):
@@ -150,7 +150,7 @@ class StrictLedger(FakeLedger):
 
 
 def _batch_of(bad: set[int], size: int) -> Batch:
-    good = [encode_record(Record(company_code(1), 100 + n, {})) for n in range(size)]
+    good = [encode_record(Record(company_code(1), 100 + n, {"n": 1})) for n in range(size)]
     items = tuple(ODD if n in bad else good[n] for n in range(size))
     lines = tuple(range(100, 100 + size))
     return Batch("records.submit", {"category": "C044"}, items, bytes(16), lines)
