@@ -14,6 +14,7 @@ from commands.frame import Group, json_option, reader_option
 from commands.scorecard_check import check, explain
 from commands.scorecard_fit import fit
 from commands.scorecard_score import score
+from commands.scorecard_trials import trials
 from commands.session import ask
 
 
@@ -22,7 +23,7 @@ def command() -> None:
     """Scorecards: those in force, and how one is fitted, checked and explained offline."""
 
 
-for _command in (fit, check, score, explain):
+for _command in (fit, check, score, explain, trials):
     command.add_command(_command)
 
 

@@ -189,7 +189,8 @@ def _show_explanation(
         best = max(item.missing, *item.points, *item.table.values())
         lost = part["reason"] in score["reasons"]
         shown = fact_text(unit, part["value"])
-        text = f"{part['reason']} {item.text}" if lost else "-"
+        told = item.text if part["value"] is not None else "not known"
+        text = f"{part['reason']} {told}" if lost else "-"
         rows.append([item.id, shown, f"{part['points']}", f"{best}", text])
     show_table("", ["characteristic", "value", "points", "at most", "reason"], rows)
     say("")

@@ -124,11 +124,12 @@ def _complete(facts: Mapping[str, int], as_of: int) -> dict[str, FactValue]:
 
 
 def _read_labels(path: Path) -> dict[str, int]:
+    """Return the labels that are known; invoices may come without any."""
+    if not path.is_file():
+        return {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return {
-            row["company_id"]: int(row["defaulted"] == _BAD) for row in rows if row["defaulted"]
-        }
-    except (OSError, KeyError) as error:
+            rows = [row for row in csv.DictReader(file) if row.get("defaulted")]
+        return {row["company_id"]: int(row["defaulted"] == _BAD) for row in rows}
+    except (OSError, UnicodeDecodeError, KeyError) as error:
         raise LocalError(Code.INPUT_FILE, f"cannot read {path}: {error}") from None

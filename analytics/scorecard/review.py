@@ -90,8 +90,6 @@ def _find_warnings(scorecard: Scorecard, item: Characteristic) -> Iterator[str]:
         yield f"missing gives {item.missing} points, no known value more: withholding pays"
     elif item.missing > (max(points) + min(points)) / 2:
         yield f"missing gives {item.missing} of at most {max(points)} points: withholding may pay"
-    if item.reason == item.missing_reason:
-        yield f'reason and missing_reason are both {item.reason}: say "not known" apart'
     if item.baseline <= min(points):
         yield f"baseline {item.baseline}: no points lie below it, its reason is never given"
     if item.baseline > max(points):

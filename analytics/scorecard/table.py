@@ -4,7 +4,7 @@ A row maps a feature's name to its value; what is not known is absent. Labels ar
 that failed, 0 for one that did not, None where nobody knows. `read_table` reads CSV (also .gz) and
 Parquet. Where the columns are features of a schema their units say how to read them; where there is
 no schema one is made: a column of whole numbers stays, one with decimals is multiplied by 10,000
-(the ledger has no fractions), a date becomes days since 1970, anything else is a text.
+(the ledger has no fractions), anything else is a text, and left out if it has too many values.
 """
 
 from __future__ import annotations

@@ -1,0 +1,142 @@
+"""A scorecard on the command line: fitted, checked, scored with and explained."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from analytics.scorecard.table import FactTable
+from commands.cli import cli
+from commands.frame import Exit
+from tests.analytics.scorecards import make_table
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["scorecard", *map(str, arguments)])
+
+
+def write_table(path: Path, table: FactTable) -> None:
+    names = [name.removeprefix("data.") for name in table.units]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["company", *names, "failed"])
+        for name, row, label in zip(table.ids, table.rows, table.labels, strict=True):
+            cells = [row.get(f"data.{column}", "") for column in names]
+            writer.writerow([name, *cells, "yes" if label else "no"])
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scorecard")
+    write_table(folder / "data.csv", make_table(300))
+    write_table(folder / "more.csv", make_table(100, seed=9))
+    options = ("--target", "failed", "--bad", "yes", "--id-column", "company", "--repeats", "1")
+    answer = run("fit", folder / "data.csv", *options, "--out", folder / "card.toml")
+    assert answer.exit_code == Exit.OK, answer.output
+    assert "AUC" in answer.output
+    return folder
+
+
+def test_fit_writes_card_report_and_schema(fitted: Path) -> None:
+    assert {path.name for path in fitted.iterdir()} >= {
+        "card.toml",
+        "card.report.json",
+        "data-1.toml",
+    }
+    report = json.loads((fitted / "card.report.json").read_text("utf-8"))
+    assert report["companies"] == 300
+    assert report["validation"]["auc"]["mean"] > 0.7
+
+
+def test_check_tells_what_the_card_gives(fitted: Path) -> None:
+    answer = run("check", fitted / "card.toml")
+    assert answer.exit_code == Exit.OK
+    assert "nothing known" in answer.output
+    facts = fitted / "facts.toml"
+    facts.write_text('[[company]]\nname = "Poor"\n"data.sales" = 10\n', encoding="utf-8")
+    found = json.loads(run("check", fitted / "card.toml", "--facts", facts, "--json").output)
+    assert found["is_valid"]
+    assert found["lowest"] <= found["samples"][0]["points"] <= found["highest"]
+
+
+def test_check_tells_a_mistake_with_its_place(fitted: Path) -> None:
+    source = (fitted / "card.toml").read_text("utf-8")
+    wrong = fitted / "wrong.toml"
+    wrong.write_text(source.replace('"data.sales"', '"data.sale"'), encoding="utf-8")
+    answer = run("check", wrong)
+    assert answer.exit_code == Exit.REFUSED
+    assert "unknown" in answer.output
+    assert "line " in answer.output
+
+
+def test_score_writes_every_company_and_tells_stability(fitted: Path) -> None:
+    out = fitted / "scores.csv"
+    table = ("--target", "failed", "--bad", "yes", "--id-column", "company")
+    report = ("--report", fitted / "card.report.json")
+    answer = run(
+        "score",
+        fitted / "more.csv",
+        "--scorecard",
+        fitted / "card.toml",
+        *table,
+        *report,
+        "--out",
+        out,
+        "--json",
+    )
+    assert answer.exit_code == Exit.OK, answer.output
+    found = json.loads(answer.output)
+    assert found["auc"] > 0.7
+    assert found["stability"]["score"] < 0.5
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 100
+    assert {row["label"] for row in rows} == {"0", "1"}
+
+
+def test_explain_tells_reasons_and_a_way(fitted: Path) -> None:
+    table = ("--target", "failed", "--bad", "yes", "--id-column", "company")
+    card = fitted / "card.toml"
+    scores = [
+        json.loads(
+            run(
+                "explain", card, "--data", fitted / "more.csv", "--id", name, *table, "--json"
+            ).output
+        )["companies"][0]["score"]["points"]
+        for name in ("C1", "C2")
+    ]
+    low = f"C{1 + scores.index(min(scores))}"
+    goal = str(min(scores) + 20)
+    answer = run(
+        "explain", card, "--data", fitted / "more.csv", "--id", low, *table, "--reach", goal
+    )
+    assert answer.exit_code == Exit.OK
+    assert "the next better band" in answer.output
+    assert f"to reach {goal}" in answer.output
+    points = int(answer.output.rsplit("tried: ", 1)[1].split()[0])
+    assert points >= int(goal)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("fit", "data.csv"), "--target"),
+        (("fit", "data.csv", "--target", "none"), "no column none"),
+        (("fit", "missing.csv", "--target", "x"), "cannot read"),
+        (("explain", "card.toml"), "name one source of facts"),
+        (("explain", "card.toml", "--data", "more.csv", "--id", "C1000"), "no company C1000"),
+        (("trials", "nowhere"), "no folder"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    fitted: Path, arguments: tuple[str, ...], word: str
+) -> None:
+    named = [str(fitted / item) if "." in item else item for item in arguments]
+    answer = run(*named)
+    assert answer.exit_code in (Exit.REFUSED, Exit.USAGE)
+    assert word in answer.output
+    assert "Traceback" not in answer.output
