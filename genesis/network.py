@@ -5,9 +5,11 @@ supply, with its access class), `schemas.csv` (the record schemas of a category:
 name), `fields.csv` (typed fields of a schema) and `rules/` (schemas, scorecards and alerts that
 stand from the first block; `rules/province/` those that need the departments of the whole province,
 and `products/` what its institutions lend by, for a consortium with `province = true`). `declared/`
-has the same three tables for what companies declare themselves; their owner is `self`. The tables
-are edited by hand; every row is checked here, and what is wrong is named by file, line and column.
-`Network.categories` has the shape of the genesis document.
+has the same three tables for what companies declare themselves; their owner is `self`. Categories
+that are not kept without end stand in `retention.csv`: for how many days after the date in the
+field `ends`; without it after the record's day, unless the field `goes_on` has one of the values
+that it names. The tables are edited by hand; every row is checked here, and what is wrong is named
+by file, line and column. `Network.categories` has the shape of the genesis document.
 
 Columns of fields.csv: `type` is one of `FIELD_TYPES`; `unit` is what the catalogue says (CNY,
 CNY 10k, USD, person, …); `scale` is the number of decimals of a decimal or ratio, so that the value
@@ -141,10 +143,26 @@ def _categories(
         categories[row["category"]]["schemas"].append(schema)
     for owner, schema_name in fields:
         raise _bad("fields.csv", f"schema {owner}/{schema_name} is not in schemas.csv")
+    for place, row in _retention_rows(folder):
+        _want(place, "category", row["category"], categories)
+        field, _, values = row["goes_on"].partition("=")
+        categories[row["category"]]["retention"] = {
+            "days": _number(place, row, "days", 1, 36_525),
+            "ends": row["ends"],
+            "field": field,
+            "values": tuple(values.split("|")) if values else (),
+        }
     for category in categories.values():
         if not any(schema["name"] == "" for schema in category["schemas"]):
             raise _bad("schemas.csv", f"category {category['id']} has no main schema")
     return tuple(categories.values())
+
+
+def _retention_rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of a table that a folder may have."""
+    path = folder / "retention.csv"
+    if path.exists():
+        yield from read_rows(path, ("category", "days", "ends", "goes_on", "source"))
 
 
 _SCHEMA_COLUMNS = ("category", "schema", "version", "date_field", "identity")

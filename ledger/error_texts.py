@@ -112,6 +112,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "and digest that `company records` shows.",
     Code.RECORD_ERASED: "The record was erased, by an order or because its time was over; its "
     "digest and the order are all that is left. There is nothing to do.",
+    Code.RECORD_OVER: "The time for which the record may be shown is over, as it is for a negative "
+    "record of a person five years after its end. Its owner, the company and regulators see it.",
     # 2200: companies, authorisation, objections
     Code.USCC_LENGTH: "A company's code does not have 18 characters. Correct the code.",
     Code.USCC_CHARACTER: "A company's code has a character outside the 31 of GB 32100. Letters "

@@ -81,6 +81,7 @@ class Code(IntEnum):
     RECORD_SELF_DECLARED = 2114
     RECORD_UNKNOWN = 2115
     RECORD_ERASED = 2116
+    RECORD_OVER = 2117
 
     # 2200: companies, authorisation, objections
     USCC_LENGTH = 2201

@@ -7,15 +7,15 @@ record says nothing, and the order itself: who, when, on what ground. So every r
 proof from before holds, and a new one says ERASED.
 
 Because no later block depends on such a body, a node may delete it from its disk whenever it wants;
-when it does is its own affair (ADR 0020). The ground `retention` is for records whose time is over,
-three years after their day (DOMAIN.md); `order` for a court's or regulator's order and `withdrawal`
-for a person's own (PIPL 15, 47) do not wait.
+when it does is its own affair (ADR 0020). The ground `retention` is for records whose time is over
+(`ledger.credit.retention`: by category, or three years after their day); `order` for a court's or
+regulator's order and `withdrawal` for a person's own (PIPL 15, 47) do not wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ledger.chain.hashes import HASH_BYTES
@@ -27,8 +27,10 @@ from ledger.credit.records import (
     entry_from_value,
     find_by_digest,
     forget_lookups,
+    read_fields,
     rebuild_day,
 )
+from ledger.credit.retention import find_last_day
 from ledger.credit.rulebook import RecordPlan
 from ledger.credit.windows_state import schema_key
 from ledger.encoding import Value
@@ -40,7 +42,6 @@ from ledger.state.tables import RECORDS
 from ledger.transactions.fields import FIRST_DAY, LAST_DAY, Fields
 
 GROUNDS = ("retention", "order", "withdrawal")
-RETENTION_DAYS = 1096  # three years
 MAX_ERASED = 256
 MAX_REFERENCE = 200
 
@@ -64,7 +65,8 @@ def handle_erase(context: Context) -> Value:
     _check_may_erase(context.sender, category, company)
     versions = [version for name, version in category.schemas if name == schema]
     plan: RecordPlan = context.rules.plan(category_id, schema, max(versions, default=1))
-    days = {_erase(context, plan, company, day, digest, ground) for day, digest in wanted}
+    erasing = _Erasing(context, category, plan, company, ground)
+    days = {_erase(erasing, day, digest) for day, digest in wanted}
     for day in sorted(day for day in days if day is not None):
         rebuild_day(context, plan, company, day)
     context.notes.touch(company, category_id, schema)
@@ -102,20 +104,42 @@ def _is_reference(value: Any) -> bool:
     return is_day and type(digest) is bytes and len(digest) == HASH_BYTES
 
 
-def _erase(
-    context: Context, plan: RecordPlan, company: str, day: int, digest: bytes, ground: str
-) -> int | None:
+@dataclass(frozen=True, slots=True)
+class _Erasing:
+    """Of whom what is erased in one transaction, and on what ground."""
+
+    context: Context
+    category: Category
+    plan: RecordPlan
+    company: str
+    ground: str
+
+
+def _erase(erasing: _Erasing, day: int, digest: bytes) -> int | None:
     """Erase one record; return its day if it counted until now."""
-    if ground == "retention" and day + RETENTION_DAYS > context.day:
-        raise Rejected(
-            Code.RECORD_DATE,
-            f"a record of day {day} is kept until day {day + RETENTION_DAYS}",
-        )
+    context, plan, company = erasing.context, erasing.plan, erasing.company
     placed = find_by_digest(context.state, company, plan.schema.full_name, day, digest)
     if placed is None or placed.entry.status is RecordStatus.ERASED:
         what = "has no record" if placed is None else "has erased already record"
         raise Rejected(Code.RECORD_UNKNOWN, f"{company} {what} {digest.hex()} on day {day}")
+    if erasing.ground == "retention":
+        _check_over(erasing, placed)
     return _put_erased(context, plan, company, placed)
+
+
+def _check_over(erasing: _Erasing, placed: PlacedRecord) -> None:
+    """Raise `Rejected` (2110) while a record is to be kept."""
+    entry, fields = placed.entry, None
+    # The body of a corrected record is not on every node; what corrects it says when it ended.
+    if erasing.category.retention is not None and entry.corrected_by is None:
+        fields = read_fields(erasing.context.bodies, entry.height, entry.position, entry.index)
+    last_day = find_last_day(erasing.category, placed.day, fields)
+    if last_day is None:
+        raise Rejected(Code.RECORD_DATE, "what the record says has not ended: it is kept")
+    if last_day >= erasing.context.day:
+        raise Rejected(
+            Code.RECORD_DATE, f"a record of day {placed.day} is kept until day {last_day + 1}"
+        )
 
 
 def _put_erased(

@@ -17,11 +17,13 @@ from ledger.credit.objections import Mark, get_marks
 from ledger.credit.profile import QUERIES as PROFILE_QUERIES
 from ledger.credit.profile import compute_features
 from ledger.credit.records import PlacedRecord, RecordStatus, get_records
+from ledger.credit.retention import is_hidden
 from ledger.credit.rule_terms import get_version_term
 from ledger.credit.rulebook import KINDS
 from ledger.credit.windows_state import get_all_coverage
 from ledger.encoding import Value, decode
 from ledger.errors import Code, Rejected
+from ledger.membership.catalogue import Category
 from ledger.membership.context import Query, QueryContext
 from ledger.membership.members import get_company_key
 from ledger.rules.schema import FeatureSource, Schema
@@ -111,7 +113,8 @@ def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> V
         if len(page) == limit:
             cursor = number
             break
-        page.append(_describe(context, placed, marks.get(placed.entry.digest)))
+        mark = marks.get(placed.entry.digest)
+        page.append(_describe(context, category, company, placed, mark))
     return {
         "records": page,
         "cursor": cursor,
@@ -135,7 +138,13 @@ def _bounded(
     return low, max(low - 1, high)
 
 
-def _describe(context: QueryContext, placed: PlacedRecord, mark: Mark | None) -> Value:
+def _describe(
+    context: QueryContext,
+    category: Category,
+    company: str,
+    placed: PlacedRecord,
+    mark: Mark | None,
+) -> Value:
     entry = placed.entry
     is_erased = entry.status is RecordStatus.ERASED  # though the body may still be on the disk
     stored = context.chain.body(entry.height, entry.position, entry.index)
@@ -143,6 +152,8 @@ def _describe(context: QueryContext, placed: PlacedRecord, mark: Mark | None) ->
     record = None if data is None else decode_record(data)
     # Bodies of corrected records do not come along with a snapshot (rule 41); any may be erased.
     absent = Code.RECORD_ERASED if is_erased else Code.NOT_HELD
+    if record is not None and is_hidden(context, category, company, placed.day, record.fields):
+        data, record, absent = None, None, Code.RECORD_OVER
     code = absent if data is None else Code.OK
     return {
         "number": entry.seq,

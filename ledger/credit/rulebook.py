@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from ledger.credit.catalogue_state import CatalogueState, PureCache
 from ledger.credit.categories import FieldChecks, compute_field_checks
+from ledger.credit.retention import check_windows
 from ledger.credit.rule_terms import (
     ALWAYS,
     Term,
@@ -254,7 +255,10 @@ class Rules(RegisteredRules):
             if found != kind:
                 raise Rejected(Code.RULE_INVALID, f"document is a {found}, want a {kind}")
             key = ("trial", kind, self._catalogue.digest(), sha256(source).digest())
-            return self._cache.get(key, lambda: self._load(kind, source))
+            categories = self.categories()
+            return self._cache.get(
+                key, lambda: _check_retention(kind, self._load(kind, source), categories)
+            )
         except RuleSourceError as error:
             raise Rejected(Code.RULE_INVALID, str(error)) from None
 
@@ -339,6 +343,14 @@ def compute_lookups(schemas: Iterable[Schema]) -> dict[str, frozenset[str]]:
                 full_name = f"{feature.category}/{name}" if name else feature.category
                 found[full_name] = found.get(full_name, frozenset()) | {feature.key}
     return found
+
+
+def _check_retention(kind: str, document: Any, categories: Iterable[Category]) -> Any:
+    """Return the document; raise `Rejected` (2501) when it looks back further than it may."""
+    if kind in ("schema", "alert"):
+        features = document.features.values() if kind == "schema" else document.windows
+        check_windows({category.id: category for category in categories}, features)
+    return document
 
 
 def _named(source: bytes, key: str) -> str:

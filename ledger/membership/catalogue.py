@@ -128,8 +128,22 @@ class RecordSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """For how many days after its end a record is kept and shown (`ledger.credit.retention`).
+
+    The end is the date in the field `ends`. Of a record that has none it has not come while `field`
+    has one of `values`, or at all when there is no such field; else it is the record's day.
+    """
+
+    days: int
+    ends: str
+    field: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Category:
-    """One category; `schemas` by (name, version)."""
+    """One category; `schemas` by (name, version). Without `retention` it is kept without end."""
 
     id: str
     owner: str
@@ -141,6 +155,7 @@ class Category:
     cadence: str
     dimension: str
     schemas: Mapping[tuple[str, int], RecordSchema]
+    retention: Retention | None = None
 
     @property
     def is_self_declared(self) -> bool:
@@ -168,13 +183,20 @@ _CATEGORY_KEYS = (
     "dimension",
     "schemas",
 )
+_RETENTION_KEYS = ("days", "ends", "field", "values")
+_RETENTION_DAYS_MAX = 36_525
 _SCHEMA_KEYS = ("name", "version", "date_field", "identity", "fields")
 _FIELD_KEYS = ("name", "type", "unit", "is_optional", "values", "scale", "minimum")
 
 
 def category_from_value(place: str, value: object) -> Category:
-    """Return the category of a decoded map; raise `Refused` (7001, 7002) with the place."""
-    reading = Reading(place, value, _CATEGORY_KEYS)
+    """Return the category of a decoded map; raise `Refused` (7001, 7002) with the place.
+
+    The key `retention` may be left out.
+    """
+    has_retention = isinstance(value, Mapping) and "retention" in value
+    more = ("retention",) if has_retention else ()
+    reading = Reading(place, value, (*_CATEGORY_KEYS, *more))
     category_id = read_name(reading, "id")
     schemas: dict[tuple[str, int], RecordSchema] = {}
     for schema_place, item in reading.items("schemas", minimum=1, maximum=MAX_SCHEMAS):
@@ -195,7 +217,24 @@ def category_from_value(place: str, value: object) -> Category:
         reading.text("cadence", minimum=0, maximum=64),
         reading.text("dimension", minimum=0, maximum=64),
         schemas,
+        _retention(reading, schemas) if has_retention else None,
     )
+
+
+def _retention(category: Reading, schemas: Mapping[tuple[str, int], RecordSchema]) -> Retention:
+    reading = Reading(category.at("retention"), category.raw("retention"), _RETENTION_KEYS)
+    ends = reading.text("ends", minimum=0, maximum=64)
+    field = reading.text("field", minimum=0, maximum=64)
+    values = reading.texts("values", maximum=MAX_VALUES)
+    types = {name: spec.type for schema in schemas.values() for name, spec in schema.fields.items()}
+    if ends and types.get(ends) not in DAY_TYPES:
+        invalid(reading.at("ends"), f"{ends} is no date, month or quarter")
+    if field and types.get(field) is not FieldType.ENUM:
+        invalid(reading.at("field"), f"{field} is no enumeration")
+    if bool(field) != bool(values):
+        invalid(reading.at("values"), "a field has values while it goes on, and nothing else has")
+    days = reading.integer("days", minimum=1, maximum=_RETENTION_DAYS_MAX)
+    return Retention(days, ends, field, values)
 
 
 def _schema(place: str, category: str, value: object) -> RecordSchema:

@@ -87,8 +87,8 @@ class Erased:
 class EraseRecords(Act[Erased]):
     """By a category's owner, a regulator, or the company of what it declared: (day, digest) each.
 
-    `ground` is retention (three years after the record's day), order or withdrawal; `reference`
-    names the order or rule.
+    `ground` is retention (three years after the record's day, or when the category's own time is
+    over), order or withdrawal; `reference` names the order or rule.
     """
 
     kind: ClassVar[str] = "records.erase"

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from ledger.credit.erasure import MAX_ERASED, RETENTION_DAYS
+from ledger.credit.erasure import MAX_ERASED
 from ledger.credit.records import RecordStatus, find_by_digest
+from ledger.credit.retention import KEPT_DAYS
 from ledger.errors import Code
 from ledger.storage.chain_store import BODIES
 from tests.lending.province import SELLER, TODAY, Province, invoice
@@ -118,8 +119,8 @@ def test_retention_is_three_years_after_the_records_day() -> None:
     province = Province()
     body = OLD | {"records": (named(province),), "ground": "retention"}
     text = province.refuse(Code.RECORD_DATE, "D02", "records.erase", **body)
-    assert str(OLD_DAY + RETENTION_DAYS) in text
-    province.advance_days(OLD_DAY + RETENTION_DAYS - province.day)
+    assert str(OLD_DAY + KEPT_DAYS) in text
+    province.advance_days(OLD_DAY + KEPT_DAYS - province.day)
     assert erase(province, ground="retention")["erased"] == 1
 
 
