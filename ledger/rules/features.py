@@ -86,8 +86,8 @@ class Feature:
     def leeway(self) -> Leeway:
         """Which way the company can move it: as declared, else what its unit and source suggest.
 
-        Days pass, dates of records are history, a debt can be paid back, and a text that is no
-        choice among known values (a region, an industry) says who the company is.
+        Days pass, dates of records and windows that ended are history, a debt can be paid back, and
+        a text that is no choice among known values (a region) says who the company is.
         """
         if self.change is not None:
             return self.change
@@ -97,8 +97,9 @@ class Feature:
             return Leeway.ANY
         if self.source is FeatureSource.LEDGER:
             return Leeway.FIXED if self.unit in (Unit.DAYS, Unit.DATE) else Leeway.DOWN
-        is_history = self.unit is Unit.DATE or (self.unit is Unit.TEXT and self.values is None)
-        return Leeway.FIXED if is_history else Leeway.ANY
+        is_history = self.unit is Unit.DATE or self.offset_days > 0
+        is_identity = self.unit is Unit.TEXT and self.values is None
+        return Leeway.FIXED if is_history or is_identity else Leeway.ANY
 
     @property
     def variable(self) -> Variable:
