@@ -45,6 +45,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "backup": ("commands.backup", "copy a node's home so that it is whole"),
     "erase": ("commands.erase", "delete the bodies of erased records from a home"),
     "compact": ("commands.compact", "merge the tables of a home's database"),
+    "export": ("commands.export", "the facts of a stopped node's companies, for analysis"),
     "repair": ("commands.repair", "build a damaged home's database anew"),
 }
 

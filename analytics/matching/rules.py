@@ -20,9 +20,9 @@ from analytics.export.home import open_copy
 from genesis.network import NETWORKS, load_network
 from ledger.credit.categories import compute_event_types
 from ledger.credit.rulebook import RuleCache
-from ledger.errors import Code, LocalError, Rejected, RuleSourceError
+from ledger.errors import Code, LocalError, RuleSourceError
 from ledger.execution import execute_genesis
-from ledger.lending.products import get_effective_product
+from ledger.lending.matching import get_products_in_force
 from ledger.membership.catalogue import category_from_value
 from ledger.membership.genesis import parse_genesis
 from ledger.rules.documents import load_kind
@@ -30,7 +30,6 @@ from ledger.rules.product import Product, load_product
 from ledger.rules.schema import EventTypes, Schema, load_schema
 from ledger.rules.scorecard import Scorecard, load_scorecard
 from ledger.state.overlay import Overlay
-from ledger.state.tables import PRODUCTS
 from ledger.storage.home import HomeLayout
 from ledger.storage.memory import MemoryStore
 from ledger.storage.store import Reader
@@ -74,15 +73,9 @@ def _of_genesis(data: bytes, day: int) -> Rules:
 def _of_state(reader: Reader, day: int) -> Rules:
     state = Overlay(reader)
     book = RuleCache().over(state)
-    products = []
-    for key, _ in state.scan(PRODUCTS, b""):
-        try:
-            products.append(get_effective_product(state, book, key.decode(), day))
-        except Rejected as error:
-            if error.code is not Code.PRODUCT_NOT_EFFECTIVE:
-                raise
+    products = get_products_in_force(state, book, day)
     refs = {product.schema_ref for product in products}
-    return Rules(tuple(products), {ref: book.registered_schema(ref) for ref in sorted(refs)})
+    return Rules(products, {ref: book.registered_schema(ref) for ref in sorted(refs)})
 
 
 def _of_folder(folder: Path, day: int) -> Rules:
