@@ -39,7 +39,7 @@ def read_samples(path: Path, product: Product) -> tuple[Sample, ...]:
     """
     try:
         tables = tomllib.loads(read_bytes(path).decode()).get("company", ())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise LocalError(Code.INPUT_FILE, f"{path}: {error}") from None
     if not isinstance(tables, list) or not tables:
         raise LocalError(Code.INPUT_FILE, f"{path}: want at least one [[company]]")

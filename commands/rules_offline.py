@@ -46,7 +46,7 @@ def find_named(source: bytes) -> tuple[tuple[str, str], ...]:
     """Return (kind, reference) of the schema and scorecard that a product names."""
     try:
         values = tomllib.loads(source.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (ValueError, RecursionError):  # not UTF-8, no TOML, a number too long, nested too deep
         return ()
     return tuple((kind, str(values.get(kind, ""))) for kind in ("schema", "scorecard"))
 
@@ -71,5 +71,5 @@ def _lender(source: bytes) -> str:
     """Return the lender a product names, "unknown" where it does not parse: the check says why."""
     try:
         return str(tomllib.loads(source.decode()).get("lender", "unknown"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (ValueError, RecursionError):  # not UTF-8, no TOML, a number too long, nested too deep
         return "unknown"

@@ -36,6 +36,8 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REF = re.compile(r"[A-Za-z0-9._-]{1,64}/[1-9][0-9]{0,9}")
 REASON = re.compile(r"[A-Z][A-Z0-9._-]{0,15}")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_LONG_NUMBER = re.compile(r"[0-9_]{4000,}")  # Python refuses to convert it, without a place
+_TOO_WIDE = "a number that does not fit in 64 bits"
 _TOML_PLACE = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)")
 # Controls but tab and line end, and what changes the order or the look of what is read.
 _HIDDEN = re.compile(
@@ -143,6 +145,10 @@ def _parse(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except ValueError as error:
+        long = _LONG_NUMBER.search(text)
+        if not isinstance(error, tomllib.TOMLDecodeError) and long is not None:
+            place = compute_place(text, long.start())
+            raise RuleSourceError(Code.RULE_LIMIT, _TOO_WIDE, *place) from None
         match = _TOML_PLACE.search(str(error))
         if match is None:
             place = compute_place(text, len(text))
@@ -166,8 +172,7 @@ def _check_values(root: Table, data: dict[str, Any]) -> None:
         elif isinstance(value, datetime | time):
             raise root.refusal(Code.RULE_FORBIDDEN, path[0], "a clock time, want a date", *path[1:])
         elif isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
-            message = "a number that does not fit in 64 bits"
-            raise root.refusal(Code.RULE_LIMIT, path[0], message, *path[1:])
+            raise root.refusal(Code.RULE_LIMIT, path[0], _TOO_WIDE, *path[1:])
 
 
 def to_days(day: date) -> int:

@@ -70,6 +70,22 @@ def test_a_product_is_shown_on_companies_made_from_its_rule(tmp_path: Path, trus
     assert (outcomes[0], outcomes[-1]) == ("GRANT", "REFER")
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (b"a = " + b"[" * 20_000, "nested more than 8 deep"),
+        (b"lender = " + b"9" * 5_000, "does not fit in 64 bits"),
+        (b"\xff", "not UTF-8 text"),
+    ],
+)
+def test_a_file_that_no_reader_takes_is_refused_on_one_line(
+    source: bytes, words: str, tmp_path: Path, trust: Path
+) -> None:
+    shown = run("product", "check", written(tmp_path, "bad.toml", source), "--trust", trust)
+    assert (shown.exit_code, shown.output.count("\n")) == (Exit.REFUSED, 1)
+    assert words in shown.output
+
+
 def test_each_product_of_the_demonstration_has_a_company_that_gets_it_and_one_for_each_no(
     tmp_path: Path,
 ) -> None:

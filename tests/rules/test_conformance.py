@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from ledger.errors import RuleSourceError
+from ledger.rules.checker import Environment
+from ledger.rules.compiler import compile_expression
 from ledger.rules.conformance import run_cel_case
+from ledger.rules.source import Source
 
 _CASES = Path(__file__).parents[3] / "shared" / "vectors" / "cel" / "core.json"
 
@@ -19,6 +23,27 @@ def test_every_case_of_the_conformance_suite_passes_with_both_evaluators() -> No
     failures = [f"{case['name']}: {why}" for case in cases if (why := run_cel_case(case))]
     assert len(cases) > 300
     assert failures == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.5 + 1.0 == 2.5", ".5 < 1.0", "1e3 > 1.0", "1u + 2u == 3u", "0x1fu == 31u",
+        "double(1) == 1.0", "uint(1) == 1u", "1 == 1.0", "dyn(1) == 1", "type(1) == int",
+        "int == int", "null == null", "[null] == []", "'abc'.matches('a.*')", "matches('a', 'b')",
+        "google.protobuf.Int64Value{value: 1} == 1", "TestAllTypes{single_int64: 1} == 1",
+        "timestamp(0).getHours('America/New_York') == 19", "[1, 'a'] == []", "{1: 1, 'a': 2} == {}",
+        "{1.0: 1} == {}", "true ? 1 : 'a'", "1 == 'a'", "[1] == ['a']", "optional.none() == 1",
+        "cel.bind(x, 1, x) == 1", "{'a': 1}.?a == 1", "[?1] == []", "{`a`: 1} == {}", "x == 1",
+        "has([1][0])", "[1].all(x, y, true)", "'a' * 2", "[1] - [1]", "!1", "-'a'", "1 && true",
+        "duration('1s') * 2", "timestamp(0) + timestamp(0)", "bytes(1)", "'a'[0]", "f(1)",
+    ],
+)  # fmt: skip
+def test_what_of_cel_is_outside_the_subset_is_refused_at_registration(text: str) -> None:
+    with pytest.raises(RuleSourceError) as caught:
+        compile_expression(Source.of_text(text), Environment({}))
+    assert caught.value.line == 1
+    assert 1 <= caught.value.column <= len(text) + 1
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,12 @@ def test_marks_inside_strings_and_comments_are_no_parts() -> None:
     assert load_kind(source) == "product"
 
 
+def test_a_number_that_python_does_not_convert_is_refused_where_it_stands() -> None:
+    with pytest.raises(RuleSourceError, match="does not fit in 64 bits") as caught:
+        load_kind(b"format = 'smartrule/1'\nversion = " + b"9" * 5000 + b"\n")
+    assert (caught.value.code, caught.value.line, caught.value.column) == (Code.RULE_LIMIT, 2, 11)
+
+
 def test_the_place_of_a_toml_mistake_is_told() -> None:
     with pytest.raises(RuleSourceError) as caught:
         load_kind(b"format = 'smartrule/1'\nkind = product\n")
