@@ -1,7 +1,6 @@
-"""Fifteen of the thirty early warnings through executed blocks: at their thresholds, and no sooner.
+"""Early warnings through executed blocks: at their thresholds, no sooner, told again and cleared.
 
-The other fifteen, over sales and tax records and lists, are measured on real data (analytics) and
-in tests/lending/test_alerts.py; here are those over courts, utilities, staff, registries and loans.
+Those over invoices (EW05 to EW13) are in tests/lending/test_sales_warnings.py.
 """
 
 from __future__ import annotations
@@ -55,6 +54,53 @@ def months(category: str, back: int, *values: int, name: str) -> tuple[Told, ...
 
 
 CASES = (
+    Case(
+        "EW14",
+        "A114",
+        "orange",
+        (
+            Told("C048", NOW - 9, {"arrears_balance": 0}),
+            Told("C048", NOW - 365, {"arrears_balance": 9}),
+            Told("C049", NOW - 9, {"released_on": NOW - 1}),
+        ),
+        Told("C048", NOW - 8, {"arrears_balance": 1}),
+        (Told("C048", NOW - 8, {"arrears_balance": 0}, 3),),
+    ),
+    Case(
+        "EW15",
+        "A115",
+        "red",
+        (Told("C047", NOW - 30, {"grade": "C"}), Told("C047", NOW - 400, {"grade": "D"})),
+        Told("C047", NOW - 2, {"grade": "D"}),
+        (Told("C047", NOW - 1, {"grade": "M"}),),
+    ),
+    Case(
+        "EW16",
+        "A116",
+        "orange",
+        (Told("C018", NOW - 90, {"removed_on": NOW}),),
+        Told("C018", NOW - 9),
+        (Told("C018", NOW - 9, {"removed_on": NOW}, 1),),
+    ),
+    Case(
+        "EW17",
+        "A117",
+        "red",
+        (Told("C019", NOW - 90, {"removed_on": NOW}),),
+        Told("C019", NOW - 9),
+        (Told("C019", NOW - 9, {"removed_on": NOW}, 1),),
+    ),
+    Case(
+        "EW29",
+        "A129",
+        "orange",
+        (
+            Told("C183", YEAR_AGO, {"fob_value": 500_000}),
+            Told("C183", NOW - 1, {"fob_value": 250_001}),
+        ),
+        Told("C183", NOW - 1, {"fob_value": 250_000}, 1),
+        (Told("C183", NOW - 1, {"fob_value": 250_001}, 2),),
+    ),
     Case(
         "EW18",
         "A118",
