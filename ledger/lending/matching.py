@@ -216,7 +216,10 @@ def compute_match_facts(
     A feature of the asset that names no kind is left out: it would be another one's for each
     product.
     """
-    wanted = list(features)
+    named = {item.name: item for item in features}
+    # What is computed from others follows them when a change is sought.
+    named |= {part: schema.features[part] for item in named.values() for part in item.of}
+    wanted = list(named.values())
     of_assets = [item for item in wanted if item.source is FeatureSource.ASSET and item.kind]
     facts = compute_record_facts(subject, schema, wanted)
     facts.update(compute_ledger_facts(subject, wanted))

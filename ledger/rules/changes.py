@@ -139,11 +139,14 @@ class _Search:
 
     def facts_after(self, moves: Mapping[str, FactValue]) -> dict[str, FactValue]:
         """Return the facts with the moves made, and what is computed from them computed anew."""
-        found = {**self._known, **moves}
+        known = self._known
+        if AS_OF in moves:
+            known = self._solver.wait(known, int(moves[AS_OF]))
+        found = {**known, **moves}
         for feature in self._derived:
-            parts = (*feature.of, AS_OF) if feature.agg == "days_since" else feature.of
-            if feature.name in moves or moves.keys().isdisjoint(parts):
+            if feature.name in moves or moves.keys().isdisjoint(feature.of):
                 continue
+            parts = (*feature.of, AS_OF) if feature.agg == "days_since" else feature.of
             values = [found.get(part, self._raw.get(part)) for part in parts]
             if None in values:
                 continue

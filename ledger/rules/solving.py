@@ -13,7 +13,7 @@ something is a change as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ledger.rules.closures import build_evaluator
@@ -51,8 +51,9 @@ def evaluate_or_none(run: Callable[[Facts], Any], facts: Facts) -> Any:
 class Solver:
     """The features of one rule, and its trees as functions."""
 
-    def __init__(self, features: Iterable[Feature]) -> None:
+    def __init__(self, features: Sequence[Feature]) -> None:
         self.features = {feature.name: feature for feature in features}
+        self._aging = {item.name: item for item in features if item.agg == "days_since"}
         self._functions: dict[int, tuple[Tree, Callable[[Facts], Any]]] = {}
 
     def value(self, tree: Tree, facts: Facts) -> Any:
@@ -62,6 +63,18 @@ class Solver:
             # The tree is kept as well, so that its id stays its own.
             found = self._functions[id(tree)] = tree, build_evaluator(tree)
         return evaluate_or_none(found[1], facts)
+
+    def wait(self, facts: Facts, as_of: int) -> dict[str, FactValue]:
+        """Return the facts on another day: what counts the days since something has grown."""
+        found = {**facts, AS_OF: as_of}
+        passed = as_of - int(facts.get(AS_OF, as_of))
+        for name in self._aging.keys() & facts.keys():
+            value = int(facts[name]) + passed
+            if self._aging[name].accepts(value):
+                found[name] = value
+            else:
+                del found[name]
+        return found
 
     def is_movable(self, name: str) -> bool:
         """Return whether the company can move the fact at all."""
@@ -79,7 +92,10 @@ class Solver:
         Facts that are missing are all given a value first. `trees` are what `holds` looks at.
         """
         sources = list(trees)
-        movable = [name for name in sorted(names) if self.is_movable(name)]
+        candidates = set(names)
+        if AS_OF in facts and not candidates.isdisjoint(self._aging):
+            candidates.add(AS_OF)
+        movable = [name for name in sorted(candidates) if self.is_movable(name)]
         given = {name: self.origin(name, facts, sources) for name in movable if name not in facts}
         start = {**facts, **given}
         if given and holds(start):
@@ -161,6 +177,8 @@ class Solver:
         changed = dict(facts)
 
         def test(value: FactValue) -> bool:
+            if name == AS_OF:
+                return holds(self.wait(facts, int(value)))
             changed[name] = value
             return holds(changed)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ledger.rules.changes import Change, ChangeFinder, find_change, find_points
 from ledger.rules.decision import Outcome
-from ledger.rules.features import Feature, Leeway
+from ledger.rules.features import Feature, FeatureSource, Leeway
 from ledger.rules.product import Product
 from ledger.rules.units import FactValue, Unit
 from tests.rules.expressions import ints
@@ -180,3 +180,25 @@ def test_a_score_says_the_least_that_would_lift_it() -> None:
     assert change.score >= 400
     assert [(move.feature, move.after) for move in change.moves] == [("co.void_rate", 1_499)]
     assert find_points(SAMPLE_SCORECARD, facts, 601) is None
+
+
+def test_days_that_pass_are_waited_for() -> None:
+    """What counts the days since something grows with the day; the date itself is history."""
+    age = Feature("age", Unit.DAYS, FeatureSource.RECORDS, agg="days_since", of=("began",))
+    features = {
+        **FEATURES,
+        "age": age,
+        "began": Feature("began", Unit.DATE, FeatureSource.RECORDS),
+        "as_of": Feature("as_of", Unit.DATE, FeatureSource.RECORDS),
+    }
+    condition = compile_over("age >= days(365) && as_of - began >= days(400)", features)
+    amount = compile_over("ap.amount * 50 + a", features)
+    assert condition is not None
+    assert amount is not None
+    product = product_of("WAIT", [condition], amount, [amount], features)
+    facts = {"as_of": 18_300, "began": 18_000, "age": 300, "ap.amount": 7, "a": 0}
+    change = find_change(product, facts)
+    assert change is not None
+    assert [(move.feature, move.after) for move in change.moves] == [("as_of", 18_400)]
+    check_change(product, facts, change)
+    assert find_change(product, {**facts, "began": 20_000, "age": -1_700}) is None
