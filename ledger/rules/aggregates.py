@@ -7,15 +7,15 @@ against the fields of the record schema, and returns the stream whose daily buck
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from ledger.errors import Code
 from ledger.rules.checker import Environment
-from ledger.rules.compiler import compile_expression
+from ledger.rules.compiler import Expression, compile_expression
 from ledger.rules.documents import Table
-from ledger.rules.limits import MAX_DOCUMENT_COST
+from ledger.rules.limits import MAX_DOCUMENT_COST, MAX_TEXT_CHARACTERS
 from ledger.rules.names import shown, suggest
 from ledger.rules.types import Variable, type_of_unit
 from ledger.rules.units import Unit
@@ -110,7 +110,20 @@ def _read_where(
     }
     source = table.expression("where")
     expression = compile_expression(source, Environment(variables), Unit.FLAG)
-    return source.text, expression.evaluate, expression.cost
+    texts = sorted(name for name in expression.reads if fields[name].unit is Unit.TEXT)
+    return source.text, _bound_texts(expression, texts), expression.cost
+
+
+def _bound_texts(expression: Expression, texts: Sequence[str]) -> Callable[[Event], bool]:
+    """Return the condition, to which a text beyond the length that its cost assumes is missing."""
+
+    def holds(event: Event) -> bool:
+        long = [name for name in texts if len(str(event.get(name, ""))) > MAX_TEXT_CHARACTERS]
+        if long:
+            event = {name: value for name, value in event.items() if name not in long}
+        return bool(expression.evaluate(event))
+
+    return holds if texts else expression.evaluate
 
 
 def check_unit(table: Table, agg: str, field: EventField | None, unit: Unit) -> None:

@@ -102,6 +102,18 @@ def test_a_last_value_and_a_share_of_nothing_stay_missing() -> None:
     assert _schema().compute(_TODAY, Records(attested=_TODAY), names) == {"as_of": _TODAY}
 
 
+@pytest.mark.parametrize(("length", "count"), [(512, 1), (513, None)])
+def test_a_condition_does_not_read_a_text_beyond_what_its_cost_assumes(
+    length: int, count: int | None
+) -> None:
+    text = SCHEMA.replace("where = \"e.status == 'X'\"", "where = \"e.buyer.contains('b')\"")
+    stream = _schema(text).features["co.void_12m"].stream
+    assert stream is not None
+    assert stream.cost > 512 // 16
+    records = Records(sale(_TODAY, 1, buyer="b" * length))
+    assert _schema(text).compute(_TODAY, records).get("co.void_12m") == count
+
+
 def test_a_stale_feature_is_missing() -> None:
     fresh = Records(sale(_TODAY - 60, 5), attested=_TODAY - 45)
     stale = Records(sale(_TODAY - 60, 5), attested=_TODAY - 46)
