@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -285,3 +285,46 @@ def measure_real(folder: Path) -> dict[str, tuple[float, ...]]:
         name: tuple(np.quantile(values[~np.isnan(values)], PROBABILITIES))
         for name, values in compute_measures(floats).items()
     }
+
+
+def make_report(province: Province, companies: int, folder: Path | None) -> dict[str, Any]:
+    """Return everything above of the first companies of a province, ready for JSON.
+
+    With the folder of the published invoices, they are measured anew: `constants_off` is by which
+    share a constant of the calibration is off, at most.
+    """
+    sample = take_sample(province, companies)
+    alerts, left_out = measure_alerts(sample)
+    return {
+        "companies": companies,
+        "seed": province.seed,
+        "shown": list(SHOWN),
+        "measures": {
+            item.measure: {"data": item.real, "province": item.ours, "distance": item.distance}
+            for item in compare(sample)
+        },
+        "constants_off": None if folder is None else _find_constants_off(measure_real(folder)),
+        "ranks": {f"{one}, {other}": both for (one, other), both in correlate(sample).items()},
+        "medians": contrast(sample),
+        "failing": float(sample.fails.mean()),
+        "scores": measure_scores(sample),
+        "alerts": {
+            name: {
+                "warned": found.warned,
+                "precision": found.precision,
+                "recall": found.recall,
+                "lift": found.lift,
+            }
+            for name, found in alerts.items()
+        },
+        "not_measured": left_out,
+    }
+
+
+def _find_constants_off(real: Mapping[str, tuple[float, ...]]) -> float:
+    """Return the largest relative difference between the constants and the data, ends apart."""
+    worst = 0.0
+    for name, values in real.items():
+        for constant, value in list(zip(QUANTILES[name], values, strict=True))[1:-1]:
+            worst = max(worst, abs(constant - value) / max(abs(value), 0.01))
+    return worst
