@@ -4,23 +4,26 @@ A change is the whole category as it shall be, in the form of the genesis docume
 stay readable: every version of a schema that exists stands in the new value unchanged. A new
 version may leave a field out, add one, or let an enumeration say more; a field that keeps its name
 keeps its type, unit and scale, so that windows over both versions mean one thing, and no rule may
-read a field that is gone. Who may read the category cannot be changed by a vote of members, because
-companies gave or did not give their consent knowing it; nor can whether it is of natural persons.
+read a field that is gone or look back beyond the time for which records are to be kept. Who may
+read the category cannot be changed by a vote of members, because companies gave or did not give
+their consent knowing it; nor can whether it is of natural persons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ledger.credit.categories import compute_event_types
+from ledger.credit.retention import check_windows
 from ledger.credit.rulebook import Rules
 from ledger.encoding import encode
 from ledger.errors import Code, Refused, Rejected, RuleSourceError
 from ledger.membership.catalogue import SELF_DECLARED, Category, RecordSchema, category_from_value
 from ledger.membership.members import get_member
 from ledger.rules.alert import load_alert
+from ledger.rules.features import Feature
 from ledger.rules.schema import EventTypes, load_schema
 from ledger.state.overlay import Overlay
 from ledger.state.tables import CATEGORIES
@@ -120,15 +123,15 @@ def _check_rules(rules: Rules, category: Category) -> None:
     for kind in ("schema", "alert"):
         for ref in rules.references(kind):
             try:
-                _compile(rules, kind, ref, events)
-            except RuleSourceError as error:
+                check_windows({category.id: category}, _compile(rules, kind, ref, events))
+            except (RuleSourceError, Rejected) as error:
                 raise _broken(category, f"{kind} {ref} would be refused: {error}") from None
 
 
-def _compile(rules: Rules, kind: str, ref: str, events: EventTypes) -> None:
+def _compile(rules: Rules, kind: str, ref: str, events: EventTypes) -> Iterable[Feature]:
+    """Return the features that a rule declares itself; raise `RuleSourceError`."""
     source = rules.source(kind, ref)
     if kind == "schema":
-        load_schema(source, events)
-        return
+        return load_schema(source, events).features.values()
     schema = rules.alert(ref).schema_ref
-    load_alert(source, events, rules.registered_schema(schema) if schema else None)
+    return load_alert(source, events, rules.registered_schema(schema) if schema else None).windows

@@ -260,6 +260,32 @@ def test_a_field_that_a_rule_reads_stays(network: Rulers) -> None:
     assert "company/1 would be refused" in data["error"]
 
 
+@pytest.mark.parametrize(("days", "code"), [(729, Code.CATEGORY_CHANGE), (730, Code.OK)])
+def test_records_are_kept_as_long_as_a_rule_looks_back(
+    network: Rulers, days: int, code: Code
+) -> None:
+    value: Any = network.state().get(CATEGORIES, b"C044")
+    kept = {"days": days, "ends": "", "field": "", "values": []}
+    changed = dict(value) | {"retention": kept}
+    got, data = network.decide("category", category=changed, effective_from=network.day)
+    assert Code(got) is code, data
+    if code is Code.CATEGORY_CHANGE:
+        assert "schema company/1 would be refused" in data["error"]
+        return
+    assert network.ask("D02", "categories.list", category="C044")[0]["retention"]["days"] == days
+
+
+@pytest.mark.parametrize(
+    "changes", [{"ends": "net_amount"}, {"field": "period", "values": ["x"]}, {"values": ["x"]}]
+)
+def test_a_time_that_no_field_can_tell_is_refused(network: Rulers, changes: dict[str, Any]) -> None:
+    value: Any = network.state().get(CATEGORIES, b"C044")
+    kept = {"days": 900, "ends": "", "field": "", "values": []} | changes
+    changed = dict(value) | {"retention": kept}
+    got, _ = network.propose("category", category=changed, effective_from=network.day)
+    assert Code(got) is Code.BODY_MALFORMED
+
+
 @pytest.mark.parametrize("owner", ["self", "D99"])
 def test_a_category_stays_a_members_own(network: Rulers, owner: str) -> None:
     value = category_with(network) | {"owner": owner}
