@@ -204,12 +204,21 @@ def _levels(latent: Latent, side: Side, cells: Words, age: Ints, last_cell: Ints
     return level
 
 
+def _running(numbers: Ints | Floats) -> Floats:
+    """Return the running sums of the cells, a row at a time: numpy's own goes by columns."""
+    total = np.empty(numbers.shape, dtype=np.float64)
+    total[0] = numbers[0]
+    for cell in range(1, len(numbers)):
+        np.add(total[cell - 1], numbers[cell], out=total[cell])
+    return total
+
+
 def _spread_lines(level: Floats, targets: _Targets, phase: Floats) -> Ints:
     """Return the lines of each cell: a year's lines shared out by the cells' levels."""
     total = np.empty(level.shape, dtype=np.int64)
     for (low, high), count in zip(YEARS, targets.lines, strict=True):
         part = level[low:high]
-        filled = np.cumsum(part, axis=0)
+        filled = _running(part)
         whole = filled[-1]
         filled *= np.where(whole > 0, count / np.where(whole > 0, whole, 1.0), 0.0)
         filled += phase
@@ -222,7 +231,8 @@ def _spread_lines(level: Floats, targets: _Targets, phase: Floats) -> Ints:
 
 def _portion(lines: Ints, share: Floats, phase: Floats) -> Ints:
     """Return a share of the lines of each cell, whole lines, right in the long run."""
-    filled = np.cumsum(lines, axis=0) * share
+    filled = _running(lines)
+    filled *= share
     filled += phase
     whole = filled.astype(np.int64)
     part = np.empty_like(whole)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -72,15 +73,22 @@ def make_table(chunk: Chunk, schema: RecordSchema, recipe: Recipe) -> EventTable
 def _share(latent: Latent, recipe: Recipe) -> Floats:
     if recipe.exporters is not None:
         return np.where(latent.export_share > 0, recipe.exporters, 0.0)
-    prefixes = sorted(recipe.who, key=len, reverse=True)
-    shares = [
-        next((recipe.who[prefix] for prefix in prefixes if item.code.startswith(prefix)), 0.0)
-        for item in SECTORS
-    ]
-    share: Floats = np.array(shares)[latent.sector]
+    share: Floats = _by_sector(tuple(recipe.who.items()))[latent.sector]
     if recipe.health or recipe.size:
         share = share * exp(recipe.health * latent.health + recipe.size * latent.size)
     return share
+
+
+@lru_cache(maxsize=1024)
+def _by_sector(who: tuple[tuple[str, float], ...]) -> Floats:
+    """Return the share of each sector: that of the longest beginning of its code."""
+    ordered = sorted(who, key=lambda item: len(item[0]), reverse=True)
+    return np.array(
+        [
+            next((share for prefix, share in ordered if item.code.startswith(prefix)), 0.0)
+            for item in SECTORS
+        ]
+    )
 
 
 _Events = tuple[Ints, Ints, Ints]
