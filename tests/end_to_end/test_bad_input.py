@@ -71,7 +71,7 @@ def hand_in(province: Province, wire: bytes, node: str = "D02") -> tuple[int, An
 
 def result_of(province: Province, transaction: Transaction) -> tuple[int, str]:
     """Return code and sentence of a transaction's certified result."""
-    client = province.client("D02")
+    client = province.client("D01")
     code, data = client.submit_until_certified(transaction).result
     return code, str(data.get("error", "")) if isinstance(data, dict) else ""
 
