@@ -6,10 +6,9 @@ failing one is counted, as every one is told; of a referral every fact that lack
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from analytics.matching.plan import PRESENT, Offer, Plan, Result
 from analytics.sql.values import Fault
 from ledger.rules.product import AMOUNT
 
+K = TypeVar("K")
 Bits = npt.NDArray[np.uint64]
 
 
@@ -40,11 +40,11 @@ class Counts:
         for name, values in other.results.items():
             held = self.results.setdefault(name, [0] * len(Result))
             self.results[name] = [a + b for a, b in zip(held, values, strict=True)]
-        self.failed = dict(Counter(self.failed) + Counter(other.failed))
+        _add(self.failed, other.failed)
+        _add(self.limits_fen, other.limits_fen)
+        _add(self.grants, other.grants)
         for name, facts in other.lacking.items():
-            self.lacking[name] = dict(Counter(self.lacking.get(name, {})) + Counter(facts))
-        self.limits_fen = dict(Counter(self.limits_fen) + Counter(other.limits_fen))
-        self.grants = dict(Counter(self.grants) + Counter(other.grants))
+            _add(self.lacking.setdefault(name, {}), facts)
 
     def to_value(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -62,6 +62,11 @@ class Counts:
         """Return what `to_value` gave."""
         grants = {int(key): count for key, count in value["grants"].items()}
         return cls(**{**value, "grants": grants})
+
+
+def _add(held: dict[K, int], more: Mapping[K, int]) -> None:
+    for key, count in more.items():
+        held[key] = held.get(key, 0) + count
 
 
 def count_part(plan: Plan, table: pa.Table) -> tuple[Counts, npt.NDArray[np.int16]]:

@@ -12,9 +12,10 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from analytics.export.home import open_copy
 from genesis.network import NETWORKS, load_network
@@ -35,6 +36,7 @@ from ledger.storage.memory import MemoryStore
 from ledger.storage.store import Reader
 
 T = TypeVar("T")
+Sources: TypeAlias = dict[str, list[tuple[Path, bytes]]]  # by kind of document
 
 _SHIPPED = NETWORKS / "guangdong"
 
@@ -83,19 +85,8 @@ def _of_folder(folder: Path, day: int) -> Rules:
     sources = _read_sources(folder)
     if not sources.get("product"):
         raise LocalError(Code.INPUT_FILE, f"{folder} holds no product of smartrule/1")
-    beside = _read_sources(network / "rules")
-    events = _read_events(network)
-    schemas: dict[str, Schema] = {}
-    for path, data in (*beside.get("schema", ()), *sources.get("schema", ())):
-        with _naming(path):
-            schema = load_schema(data, events)
-        schemas[schema.ref] = schema
-    scorecards: dict[str, Scorecard] = {}
-    for path, data in (*beside.get("scorecard", ()), *sources.get("scorecard", ())):
-        with _naming(path):
-            schema = _find(path, data, "schema", schemas)
-            scorecard = load_scorecard(data, schema)
-        scorecards[scorecard.ref] = scorecard
+    schemas, scorecards = (dict(found) for found in _load_beside(network))
+    _load_inputs(sources, _read_events(network), schemas, scorecards)
     products = []
     for path, data in sources["product"]:
         with _naming(path):
@@ -103,6 +94,32 @@ def _of_folder(folder: Path, day: int) -> Rules:
             scorecard = _find(path, data, "scorecard", scorecards)
             products.append(load_product(data, schema, scorecard))
     return Rules(select_in_force(products, day), schemas)
+
+
+@cache
+def _load_beside(network: Path) -> tuple[dict[str, Schema], dict[str, Scorecard]]:
+    """Return the schemas and scorecards of a network, which do not change while we run."""
+    schemas: dict[str, Schema] = {}
+    scorecards: dict[str, Scorecard] = {}
+    _load_inputs(_read_sources(network / "rules"), _read_events(network), schemas, scorecards)
+    return schemas, scorecards
+
+
+def _load_inputs(
+    sources: Sources,
+    events: EventTypes,
+    schemas: dict[str, Schema],
+    scorecards: dict[str, Scorecard],
+) -> None:
+    """Add the schemas and scorecards of `sources` to those known."""
+    for path, data in sources.get("schema", ()):
+        with _naming(path):
+            schema = load_schema(data, events)
+        schemas[schema.ref] = schema
+    for path, data in sources.get("scorecard", ()):
+        with _naming(path):
+            scorecard = load_scorecard(data, _find(path, data, "schema", schemas))
+        scorecards[scorecard.ref] = scorecard
 
 
 def _find(path: Path, source: bytes, kind: str, known: Mapping[str, T]) -> T:
@@ -127,8 +144,8 @@ def select_in_force(products: Iterable[Product], day: int) -> tuple[Product, ...
     return tuple(found[name] for name in sorted(found) if found[name].is_effective(day))
 
 
-def _read_sources(folder: Path) -> dict[str, list[tuple[Path, bytes]]]:
-    found: dict[str, list[tuple[Path, bytes]]] = {}
+def _read_sources(folder: Path) -> Sources:
+    found: Sources = {}
     for path in sorted(folder.rglob("*.toml")):
         data = path.read_bytes()
         if b"smartrule/1" in data:
@@ -154,6 +171,7 @@ def _find_network(folder: Path) -> Path:
     return next((item for item in places if (item / "categories.csv").is_file()), _SHIPPED)
 
 
+@cache
 def _read_events(network: Path) -> EventTypes:
     tables = load_network(network)
     return compute_event_types(

@@ -57,10 +57,16 @@ def _read_rows(
 ) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
     """Yield (facts, answers) of the companies of the sample."""
     parts = list(split(options.facts))
-    chosen = [parts[index] for index in _spread(len(parts), min(_PARTS_MAX, count))]
-    for number, part in enumerate(chosen):
-        share = count * (number + 1) // len(chosen) - count * number // len(chosen)
-        rows = pa.array(_spread(part.rows, share), pa.int64())
+    chosen = [parts[index] for index in _spread(len(parts), _PARTS_MAX)]
+    places = _spread(sum(part.rows for part in chosen), count)
+    first = 0
+    for part in chosen:
+        rows = pa.array(
+            [place - first for place in places if first <= place < first + part.rows], pa.int64()
+        )
+        first += part.rows
+        if not len(rows):
+            continue
         path = part.answers(options.out)
         if not path.exists():
             raise LocalError(
