@@ -85,7 +85,8 @@ def _of_folder(folder: Path, day: int) -> Rules:
     sources = _read_sources(folder)
     if not sources.get("product"):
         raise LocalError(Code.INPUT_FILE, f"{folder} holds no product of smartrule/1")
-    schemas, scorecards = (dict(found) for found in _load_beside(network))
+    beside = _load_beside(network)
+    schemas, scorecards = dict(beside[0]), dict(beside[1])
     _load_inputs(sources, _read_events(network), schemas, scorecards)
     products = []
     for path, data in sources["product"]:
