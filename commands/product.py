@@ -11,6 +11,7 @@ from commands.answers import show_answer, show_rows
 from commands.console import say, show_json, show_table
 from commands.files import read_bytes
 from commands.frame import Group, identity_option, json_option, reader_option
+from commands.product_spread import command as spread_command
 from commands.session import (
     GENESIS,
     any_identity,
@@ -171,3 +172,4 @@ def _conditions(source: str) -> list[dict[str, str]]:
 command.add_command(
     what_if_command("product", "creditledger product what-if scf.toml --home keep/icbc-gd")
 )
+command.add_command(spread_command)

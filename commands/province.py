@@ -34,7 +34,9 @@ def command() -> None:
     "--companies", type=click.IntRange(1, _MOST), default=10_000, help="How many (default: 10,000)."
 )
 @click.option("--seed", type=int, default=1, help="Everything follows from it (default: 1).")
-@click.option("--as-of", type=_DAY, default="2019-12-31", help="Day of the facts.")
+@click.option(
+    "--as-of", type=_DAY, default="2020-01-10", help="Day of the facts (default: 2020-01-10)."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -49,7 +51,7 @@ def make(companies: int, seed: int, as_of: datetime, out: Path, as_json: bool) -
     on: whether each fails within a year. The same seed gives the same companies, however many.
     Needs the extra: pip install 'creditledger[analytics]'.
     """
-    _need_analytics()
+    need_analytics()
     from analytics.province.facts import Province
     from analytics.province.parquet import write_province
 
@@ -96,7 +98,7 @@ def check(companies: int, seed: int, data: Path | None, as_json: bool) -> None:
     scorecards and early warnings tell the companies that fail from the others. Needs the extra: pip
     install 'creditledger[analytics]'.
     """
-    _need_analytics()
+    need_analytics()
     from analytics.province.facts import Province
     from analytics.province.report import make_report
 
@@ -107,7 +109,8 @@ def check(companies: int, seed: int, data: Path | None, as_json: bool) -> None:
         _show(report)
 
 
-def _need_analytics() -> None:
+def need_analytics() -> None:
+    """Raise `LocalError` 8004 where the extra of analysis is not installed."""
     for name in ("numpy", "pyarrow"):
         if importlib.util.find_spec(name) is None:
             message = f"{name} is not installed: pip install 'creditledger[analytics]'"

@@ -1,0 +1,151 @@
+"""The 319 products of Guangdong: made from tables, for who may lend so, and truly different."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from genesis import products
+from genesis.institutions import load_institutions
+from genesis.network import NETWORKS
+from ledger.errors import Code, Refused
+from ledger.lending.facts import find_unsupported
+from ledger.rules.product import Product
+
+GUANGDONG = NETWORKS / "guangdong"
+# What a class may lend by beside the lines of general credit.
+SPECIAL = {
+    "leasing": {"leasing"},
+    "factoring": {"factoring"},
+    "pawn": {"pawn"},
+    "guarantee": {"guarantee", "guarantee_sme_agri"},
+}
+WORDED = {"R116", "R119"}  # which industry or part of the province is wanted: the text says it
+ONLY = {"leasing", "factoring", "pawn"}
+
+
+@pytest.fixture(scope="module")
+def loaded() -> list[Product]:
+    return products.load_products(GUANGDONG)
+
+
+def test_files_are_what_the_program_makes_of_the_tables() -> None:
+    made = products.make_products(GUANGDONG)
+    files = (GUANGDONG / products.FOLDER).glob("*.toml")
+    assert made == {path.name: path.read_text("utf-8") for path in files}
+    assert len(made) == 319
+
+
+def test_every_institution_lends_and_only_in_lines_of_its_class(loaded: list[Product]) -> None:
+    kinds = {item.id: item.kind for item in load_institutions(GUANGDONG)}
+    assert {product.lender for product in loaded} == set(kinds)
+    assert {product.line for product in loaded} == set(products.LINES)
+    for product in loaded:
+        kind = kinds[product.lender]
+        assert kind in SPECIAL.get(product.line, {kind})
+        if kind in ONLY:
+            assert product.line in {kind, "agricultural"}
+
+
+def test_products_read_what_replicas_can_compute(loaded: list[Product]) -> None:
+    problems = [find_unsupported(item) for product in loaded for item in product.features]
+    assert not any(problems)
+    assert sum(1 for product in loaded if product.asset) >= 40
+
+
+def test_every_reason_is_told_in_both_languages(loaded: list[Product]) -> None:
+    for product in loaded:
+        told = [(item.text, item.text_zh) for item in product.conditions]
+        told += [(product.limit.text, product.limit.text_zh), (product.name, product.name_zh)]
+        told += [(item.text, item.text_zh) for item in product.scorecard.characteristics]
+        assert all(english.isascii() and not chinese.isascii() for english, chinese in told)
+
+
+def test_a_reason_means_the_same_in_every_product(loaded: list[Product]) -> None:
+    meaning: dict[str, str] = {}
+    for product in loaded:
+        for item in product.conditions:
+            if item.reason not in WORDED:
+                assert meaning.setdefault(item.reason, item.id) == item.id
+
+
+def test_products_differ_in_their_conditions(loaded: list[Product]) -> None:
+    pytest.importorskip("numpy", reason="the extra analytics is not installed")
+    from analytics.spread import count_condition_sets
+
+    assert count_condition_sets(loaded) >= 300
+
+
+def test_no_two_products_agree_on_ten_thousand_companies(loaded: list[Product]) -> None:
+    pytest.importorskip("pyarrow", reason="the extra analytics is not installed")
+    from analytics.spread import Wish, make_companies, measure_spread
+
+    spread = measure_spread(loaded, make_companies(10_000, 1, Wish()))
+    assert spread.company_count == 10_000
+    assert spread.twins == ()
+    shares = {share.product.id: spread.granted_share(share) for share in spread.shares}
+    assert {name: share for name, share in shares.items() if not 0.001 <= share <= 0.6} == {}
+
+
+def test_twins_are_found(loaded: list[Product]) -> None:
+    pytest.importorskip("pyarrow", reason="the extra analytics is not installed")
+    from analytics.spread import Wish, make_companies, measure_spread
+
+    spread = measure_spread([loaded[0], loaded[1], loaded[0]], make_companies(300, 1, Wish()))
+    assert spread.twins == ((loaded[0].id, loaded[0].id),)
+    total = Counter({"granted": 0})
+    for share in spread.shares:
+        total[str(share.granted + share.referred + share.declined)] += 1
+    assert total["300"] == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "want"),
+    [
+        ("standing", "standig", "'standig' is in no table"),
+        ("arrears:30", "arrears", "arrears: got 0 figures, want 1"),
+        ("arrears:30", "arrears:soon", "arrears: got 'soon', want a number in days"),
+        ("icbc-gd", "icbc", "lender 'icbc' is not in institutions.csv"),
+        ("supply_chain", "chain", "line 'chain', want one of"),
+        ("SME-RISK/2", "SME-RISK/9", "scorecard SME-RISK/9 is none of"),
+        ("tax void:20", "declaration", "reads facts of several kinds of asset"),
+        ("600:5.30", "600:5.3x", "GD-SCF-1001: E30"),
+        ("void:20", "region:Paris", "city 'Paris' is not in cities.csv"),
+    ],
+)
+def test_mistake_in_the_table_is_named_with_its_line(
+    tmp_path: Path, old: str, new: str, want: str
+) -> None:
+    folder = tmp_path / "guangdong"
+    shutil.copytree(GUANGDONG, folder, ignore=shutil.ignore_patterns(products.FOLDER))
+    lines = (folder / products.TABLE).read_text("utf-8").splitlines()[:2]
+    assert old in lines[1]
+    text = "\n".join([lines[0], lines[1].replace(old, new)])
+    (folder / products.TABLE).write_text(text, encoding="utf-8")
+    with pytest.raises(Refused, match=r"^E7003.*line 2") as caught:
+        products.make_products(folder)
+    assert caught.value.code is Code.CONFIG_INVALID
+    assert want in str(caught.value)
+
+
+def test_product_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    shutil.copy(GUANGDONG / "institutions.csv", tmp_path)
+    lines = (GUANGDONG / products.TABLE).read_text("utf-8").splitlines()
+    text = "\n".join([*lines[:3], lines[1]])
+    (tmp_path / products.TABLE).write_text(text, encoding="utf-8")
+    with pytest.raises(Refused, match=r"line 4: product GD-SCF-1001 stands twice"):
+        products.load_rows(tmp_path)
+
+
+def test_writing_anew_removes_what_the_tables_no_longer_have(tmp_path: Path) -> None:
+    folder = tmp_path / "guangdong"
+    shutil.copytree(GUANGDONG, folder, ignore=shutil.ignore_patterns(products.FOLDER))
+    lines = (folder / products.TABLE).read_text("utf-8").splitlines()
+    (folder / products.TABLE).write_text("\n".join(lines[:4]), encoding="utf-8")
+    assert products.write_products(folder) == (3, 3)
+    (folder / products.TABLE).write_text("\n".join(lines[:3]), encoding="utf-8")
+    assert products.write_products(folder) == (2, 1)
+    assert len(list((folder / products.FOLDER).iterdir())) == 2
