@@ -57,7 +57,8 @@ class Blame:
         mismatch: Mismatch,
     ) -> NoReturn:
         """Refuse two values that do not go together."""
-        hint = mismatch.hint or _first(_hints(left, right))
+        hint = _hint_for_days(at, left[1], right[1]) or mismatch.hint
+        hint = hint or _first(_hints(left, right))
         message = f"{words(*left)} and {words(*right)}"
         self.refuse(mismatch.code, f"{message}: {hint}" if hint else message, at)
 
@@ -89,6 +90,14 @@ def _hints(*pair: tuple[Syntax, Tree]) -> Iterator[str]:
             yield unit_rules.hint_for_number(other.type.unit, value)
         elif isinstance(value, str):
             yield slips.hint_for_text(value, other.type.unit)
+
+
+def _hint_for_days(at: Syntax, left: Tree, right: Tree) -> str:
+    """Return "write days(30)" where a bare number is added to a date or taken from it."""
+    is_sum = isinstance(at, Binary) and at.operator in "+-"
+    if is_sum and left.type.unit is Unit.DATE and right.type.unit is Unit.NUMBER:
+        return f"write days({right.value if isinstance(right, Constant) else 'n'})"
+    return ""
 
 
 def _first(hints: Iterator[str]) -> str:

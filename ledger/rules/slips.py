@@ -141,9 +141,9 @@ def hint_for_text(text: str, unit: Unit | None) -> str:
     """Return what to write instead of a text next to a quantity of `unit`, "" for no idea."""
     parsed = parse_quantity(text)
     if parsed is not None:
-        return f'in quotes it is text: declare x = "{text}" under [params], and write p.x'
+        return f'declare x = "{text}" under [params], and write p.x'
     if unit is Unit.DATE and _DATE_TEXT.fullmatch(text):
         return "declare the day under [params], such as since = 2020-01-31, and write p.since"
     if unit is not None and _NUMBER_TEXT.fullmatch(text):
-        return "in quotes it is text: write the number without them"
+        return "write the number without quotes"
     return ""

@@ -16,23 +16,25 @@ from random import Random
 from typing import Any
 
 from ledger.errors import RuleSourceError
-from ledger.rules.alert import load_alert
+from ledger.rules.alert import AlertState, load_alert
 from ledger.rules.compiler import Expression
 from ledger.rules.documents import load_kind
 from ledger.rules.failures import EvalError
-from ledger.rules.features import Feature
+from ledger.rules.features import AS_OF, Feature
 from ledger.rules.limits import MAX_COST, MAX_DOCUMENT_COST
 from ledger.rules.product import load_product
-from ledger.rules.schema import Schema, load_schema
+from ledger.rules.schema import load_schema
 from ledger.rules.scorecard import load_scorecard
 from ledger.rules.units import Unit
 from tests.rules.fuzz.sources import make_source
 from tests.rules.samples import EVENTS, SCHEMA, SCORECARD
+from tests.rules.test_schema import Records
 
 CPU_SECONDS_MAX = 0.5
 MESSAGE_CHARACTERS_MAX = 500
 _SCHEMA = load_schema(SCHEMA.encode(), EVENTS)
 _SCORECARD = load_scorecard(SCORECARD.encode(), _SCHEMA)
+_TODAY = 18_000
 _NUMBERS = (0, 1, -1, 30, 10_000, 18_000, 100_000_000, 2**62, 2**63 - 1, -(2**63))
 _TEXTS = ("", "A", "B", "V", "企", "x" * 512, "0" * 512, "2020-01-01T00:00:00Z", "1h")
 
@@ -158,25 +160,35 @@ def _load_scorecard(source: bytes) -> Callable[[Random], None]:
     return run
 
 
+def _draw_records(random: Random, names: Iterable[str]) -> Records:
+    """Return a few records of these record schemas about `_TODAY`, some with fields left out."""
+    records = []
+    for name in sorted(set(names)):
+        for _ in range(random.randrange(4)):
+            event = {
+                field: random.choice(_TEXTS if item.unit is Unit.TEXT else _NUMBERS)
+                for field, item in EVENTS[name].items()
+                if random.random() < 0.9
+            }
+            records.append((name, _TODAY - random.choice((0, 1, 44, 89, 100, 364, 365)), event))
+    return Records(*records, attested=random.choice((None, _TODAY - 50, _TODAY)))
+
+
 def _load_schema(source: bytes) -> Callable[[Random], None]:
     schema = load_schema(source, EVENTS)
 
     def run(random: Random) -> None:
-        for stream in schema.streams:
-            fields = EVENTS[stream.record_name]
-            event = {
-                name: random.choice(_TEXTS if item.unit is Unit.TEXT else _NUMBERS)
-                for name, item in fields.items()
-                if random.random() < 0.8
-            }
-            stream.matches(event)
+        names = [stream.record_name for stream in schema.streams]
+        facts = schema.compute(_TODAY, _draw_records(random, names))
+        for name, value in facts.items():
+            if name != AS_OF and not schema.features[name].accepts(value):
+                raise AssertionError(f"{name} is {value!r}")
 
     return run
 
 
 def _load_alert(source: bytes) -> Callable[[Random], None]:
-    schema: Schema = _SCHEMA
-    alert = load_alert(source, EVENTS, schema)
+    alert = load_alert(source, EVENTS, _SCHEMA)
 
     def run(random: Random) -> None:
         read = [alert.features[name] for name in sorted(alert.inputs)]
@@ -186,6 +198,8 @@ def _load_alert(source: bytes) -> Callable[[Random], None]:
             alert.when,
             {name: value for name, value in known.items() if alert.features[name].accepts(value)},
         )
+        outcome = alert.evaluate(_TODAY, _draw_records(random, alert.categories), facts)
+        alert.advance(AlertState(), outcome, _TODAY)
 
     return run
 
