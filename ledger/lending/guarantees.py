@@ -3,7 +3,7 @@
 One guarantor can stand for an application (GUARANTEES: application id → (guarantor, fen)); when the
 loan is drawn the guarantee is part of it, at most its principal. What a guarantor stands for is
 kept as totals like a lender's (GUARANTOR_EXPOSURES), so that its own supervisory limits can be
-watched; it comes free when the loan is closed.
+watched: what it guarantees of a loan, at most the principal that is still outstanding.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ def process_drawn(state: Overlay, loan: Loan) -> None:
         _move(state, loan, drawn_fen=loan.guaranteed_fen, freed_fen=0, loans=1)
 
 
-def process_closed(state: Overlay, loan: Loan) -> None:
-    """Free the guarantor of a loan on which nothing is owed any more."""
+def process_lowered(state: Overlay, loan: Loan, principal_fen: int) -> None:
+    """Free the guarantor of what it stands for no more, now that so much less is outstanding."""
     if loan.guarantor:
-        _move(state, loan, drawn_fen=0, freed_fen=loan.guaranteed_fen, loans=-1)
+        before_fen = min(loan.guaranteed_fen, loan.outstanding_fen + principal_fen)
+        freed_fen = before_fen - min(loan.guaranteed_fen, loan.outstanding_fen)
+        _move(state, loan, drawn_fen=0, freed_fen=freed_fen, loans=-1 if loan.is_closed else 0)
 
 
 def _move(state: Overlay, loan: Loan, *, drawn_fen: int, freed_fen: int, loans: int) -> None:

@@ -24,7 +24,7 @@ from ledger.lending.applications import (
     read_application,
 )
 from ledger.lending.exposure import process_move
-from ledger.lending.guarantees import get_guarantee, process_closed, process_drawn
+from ledger.lending.guarantees import get_guarantee, process_drawn, process_lowered
 from ledger.lending.limit_watch import get_debtor, process_loan_limits
 from ledger.lending.loan import (
     OFFER_DAYS,
@@ -198,6 +198,7 @@ def book_payment(
         loans=-1 if loan.is_closed else 0,
         debtor=get_debtor(context.state, loan),
     )
+    process_lowered(context.state, loan, line[2])
     if loan.is_closed:
         close_loan(context, loan_id, loan)
     process_loan_limits(context, loan, is_new=False)
@@ -213,8 +214,7 @@ def book_payment(
 
 
 def close_loan(context: Context, loan_id: bytes, loan: Loan) -> None:
-    """Let go what secured a loan on which nothing is owed any more."""
-    process_closed(context.state, loan)
+    """Let go the asset that secured a loan on which nothing is owed any more."""
     if loan.asset:
         process_release(context.state, bytes.fromhex(loan.asset), loan_id)
 

@@ -16,6 +16,7 @@ from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.lending.applications import APPLICATION_ID_BYTES
 from ledger.lending.exposure import process_move
+from ledger.lending.guarantees import process_lowered
 from ledger.lending.limit_watch import get_debtor, process_loan_limits
 from ledger.lending.loan import (
     OFFER_DAYS,
@@ -173,6 +174,7 @@ def process_write_off(context: Context) -> Value:
         loans=-1,
         debtor=get_debtor(context.state, loan),
     )
+    process_lowered(context.state, lost, lost.written_off_fen)
     close_loan(context, loan_id, lost)
     process_loan_limits(context, lost, is_new=False)
     return {

@@ -475,11 +475,13 @@ class Twin(Supervised):
     def compare(self, loans: list[str]) -> None:
         """Check exposures and breaches against what the loans say."""
         shown = [self.ask("D18", "loan.show", loan=loan) for loan in loans]
+        for item in shown:
+            item["stood_for_fen"] = min(item["guaranteed_fen"], item["outstanding_fen"])
         grouped = len(self.ask("D18", "exposure.group", company=OTHER)["companies"]) > 1
         groups = [(OTHER, BUYER)] if grouped else [(OTHER,), (BUYER,)]
         for who, party, sums in (
             ("ICBC", "BORROWER", _sums(shown, "outstanding_fen")),
-            ("PAB", "PARTY", _sums([s for s in shown if not s["ended_day"]], "guaranteed_fen")),
+            ("PAB", "PARTY", _sums(shown, "stood_for_fen")),
         ):
             limits = self.limits(who)
             prefix = "ML" if who == "ICBC" else "FG"

@@ -201,8 +201,11 @@ class Sequences(RuleBasedStateMachine):
             assert total.loans_open == sum(not loan.is_closed for loan in own)
         for loan in books:
             _check_loan(loan, self.province.day)
-        stood = [loan.guaranteed_fen for loan in books if loan.guarantor and not loan.is_closed]
-        assert get_guarantor_exposure(state, "PAB").outstanding_fen == sum(stood)
+        stood = [loan for loan in books if loan.guarantor]
+        stood_fen = sum(min(loan.guaranteed_fen, loan.outstanding_fen) for loan in stood)
+        exposure = get_guarantor_exposure(state, "PAB")
+        assert exposure.outstanding_fen == stood_fen
+        assert exposure.loans_open == sum(not loan.is_closed for loan in stood)
 
     @invariant()
     def the_first_pledge_stands(self) -> None:
