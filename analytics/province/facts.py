@@ -42,7 +42,7 @@ from ledger.rules.schema import Schema, load_schema
 from ledger.rules.tree import Tree
 from ledger.rules.units import INT_MAX
 
-DEFAULT_DAY = 18_261  # 2019-12-31
+DEFAULT_DAY = 18_271  # 2020-01-10, the day of the first loans and of the demonstration
 SCHEMA_FILE = NETWORKS / "guangdong/rules/province/company-2.toml"
 _MAX_PART = INT_MAX // BP_ONE  # beyond it, the exact product of a ratio leaves 64 bits
 _RECORDS = (SALES.record, PURCHASES.record)

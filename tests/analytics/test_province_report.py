@@ -78,7 +78,7 @@ def test_command_writes_a_snapshot_and_labels(tmp_path: Path) -> None:
     assert answer["schema"] == "company/2"
     (file,) = answer["files"]
     snapshot = read_snapshot(Path(file))
-    assert (snapshot.schema, snapshot.as_of, snapshot.height) == ("company/2", 18_261, 0)
+    assert (snapshot.schema, snapshot.as_of, snapshot.height) == ("company/2", 18_271, 0)
     facts, labels = pq.read_table(file), pq.read_table(tmp_path / "labels-000.parquet")
     assert facts.num_rows == labels.num_rows == 300
     assert facts["company"] == labels["company"]
