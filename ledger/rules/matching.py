@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from operator import itemgetter
 
-from ledger.encoding import encode
+from ledger.encoding import encode_own
 from ledger.errors import Code, LocalError
 from ledger.rules.codegen import Emitter
 from ledger.rules.compiler import Expression
@@ -49,7 +49,7 @@ class Matcher:
             raise LocalError(Code.INPUT_USAGE, f"products of {', '.join(refs)}, want one schema")
         features = {item.name: item for product in self.products for item in product.features}
         self.features: tuple[Feature, ...] = tuple(features.values())
-        self._names = tuple(features)
+        self._names = {name: encode_own(name) for name in features}
         trees = [[item.when.tree for item in product.conditions] for product in self.products]
         self._check, places = generate_check(trees)
         self._declined = [Answer(product, Outcome.DECLINE) for product in self.products]
@@ -101,7 +101,8 @@ class Matcher:
         values, _ = self._check(known)
         explainer = _Explainer(self._pleas, known, values)
         encoded = dict.fromkeys(self._names, b"")
-        encoded |= {name: encode(name) + encode(value) for name, value in known.items()}
+        for name, value in known.items():
+            encoded[name] = self._names[name] + encode_own(value)
         scores: dict[str, Score] = {}
         found = []
         for plan in self._plans:

@@ -53,7 +53,12 @@ class Solver:
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self.features = {feature.name: feature for feature in features}
-        self._aging = {item.name: item for item in features if item.agg == "days_since"}
+        # What the company can keep as it is (the days since its last sale) stays as it is.
+        self._aging = {
+            item.name: item
+            for item in features
+            if item.agg == "days_since" and item.leeway is Leeway.FIXED
+        }
         self._functions: dict[int, tuple[Tree, Callable[[Facts], Any]]] = {}
 
     def value(self, tree: Tree, facts: Facts) -> Any:
@@ -65,7 +70,7 @@ class Solver:
         return evaluate_or_none(found[1], facts)
 
     def wait(self, facts: Facts, as_of: int) -> dict[str, FactValue]:
-        """Return the facts on another day: what counts the days since something has grown."""
+        """Return the facts on another day: the days since what is past and fixed have grown."""
         found = {**facts, AS_OF: as_of}
         passed = as_of - int(facts.get(AS_OF, as_of))
         for name in self._aging.keys() & facts.keys():

@@ -184,7 +184,14 @@ def test_a_score_says_the_least_that_would_lift_it() -> None:
 
 def test_days_that_pass_are_waited_for() -> None:
     """What counts the days since something grows with the day; the date itself is history."""
-    age = Feature("age", Unit.DAYS, FeatureSource.RECORDS, agg="days_since", of=("began",))
+    age = Feature(
+        "age",
+        Unit.DAYS,
+        FeatureSource.RECORDS,
+        agg="days_since",
+        of=("began",),
+        change=Leeway.FIXED,
+    )
     features = {
         **FEATURES,
         "age": age,
