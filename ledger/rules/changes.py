@@ -22,7 +22,7 @@ from itertools import islice
 
 from ledger.rules.decision import Decision, Outcome
 from ledger.rules.failures import EvalError
-from ledger.rules.features import AS_OF, Feature, FeatureSource, accept_facts
+from ledger.rules.features import AS_OF, Feature, FeatureSource, Leeway, accept_facts
 from ledger.rules.goals import Goal, goals_of, score_goal
 from ledger.rules.operations import ratio_bp
 from ledger.rules.product import Product
@@ -182,8 +182,22 @@ class _Search:
         facts = self.facts_after(moves)
         goal = next(goal for goal in self._goals if not goal.holds(facts))
         for change in islice(goal.repairs(facts), _CANDIDATES):
-            grown = {**moves, **change}
-            yield {name: value for name, value in grown.items() if self._known.get(name) != value}
+            if all(self._is_allowed(name, value) for name, value in change.items()):
+                grown = {**moves, **change}
+                yield {
+                    name: value for name, value in grown.items() if self._known.get(name) != value
+                }
+
+    def _is_allowed(self, name: str, value: FactValue) -> bool:
+        """Return whether a move goes the company's way from where the fact was at first.
+
+        What is computed from others may stand elsewhere since these moved.
+        """
+        before = self._known.get(name)
+        leeway = self._solver.features[name].leeway
+        if before is None or isinstance(value, str) or leeway is Leeway.ANY:
+            return True
+        return int(value) >= int(before) if leeway is Leeway.UP else int(value) <= int(before)
 
     def _unmet(self, moves: Mapping[str, FactValue]) -> Goal | None:
         facts = self.facts_after(moves)

@@ -56,4 +56,4 @@ def test_every_change_that_is_told_passes_and_is_minimal(
                 change = book.find_change(match.product, known)
                 check_change(match.product, facts, change)
                 found += change is not None
-    assert found > len(rules.products)
+    assert found > 100
