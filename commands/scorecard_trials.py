@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -12,6 +13,7 @@ from commands.frame import Command, json_option
 from commands.scorecard_files import find_schema, need_analytics
 from ledger.errors import Code, LocalError
 
+Tried: TypeAlias = tuple[str, Any]  # the data and the analytics.scorecard.validation.Validation
 _PATH = click.Path(path_type=Path)
 _INVOICE_REPEATS = 20  # 82 companies are few: more repeats, and they cost little
 
@@ -34,25 +36,25 @@ def trials(folder: Path, repeats: int, as_json: bool) -> None:
         raise LocalError(Code.INPUT_FILE, f"no folder {folder}")
     answers = [_try_invoices(folder), *_try_cases(folder, repeats)]
     if as_json:
-        show_json(answers)
+        show_json([{"name": name, **asdict(found)} for name, found in answers])
         return
     rows = [
         [
-            answer["name"],
-            f"{answer['good'] + answer['bad']:,}",
-            f"{answer['bad']:,}",
-            str(answer["auc"]),
-            str(answer["ks"]),
-            f"{answer['repeats']} x 5",
+            name,
+            f"{found.good + found.bad:,}",
+            f"{found.bad:,}",
+            str(found.auc),
+            str(found.ks),
+            f"{found.repeats} x {found.folds}",
         ]
-        for answer in answers
+        for name, found in answers
     ]
     headers = ["data", "companies", "failed", "AUC out of fold", "KS out of fold", "folds"]
     show_table("", headers, rows)
     say("the interval is a bootstrap over companies; ± is the spread over repeats")
 
 
-def _try_invoices(folder: Path) -> dict[str, Any]:
+def _try_invoices(folder: Path) -> Tried:
     from analytics.scorecard.design import INVOICES, read_design
     from analytics.scorecard.invoice_facts import read_invoice_facts
 
@@ -62,7 +64,7 @@ def _try_invoices(folder: Path) -> dict[str, Any]:
     return _validate("invoices", table, schema, design, _INVOICE_REPEATS)
 
 
-def _try_cases(folder: Path, repeats: int) -> list[dict[str, Any]]:
+def _try_cases(folder: Path, repeats: int) -> list[Tried]:
     from analytics.scorecard.design import design_table
     from analytics.scorecard.public_cases import read_cases
     from analytics.scorecard.table import make_schema
@@ -80,18 +82,10 @@ def _try_cases(folder: Path, repeats: int) -> list[dict[str, Any]]:
     ]
 
 
-def _validate(name: str, table: Any, schema: Any, design: Any, repeats: int) -> dict[str, Any]:
+def _validate(name: str, table: Any, schema: Any, design: Any, repeats: int) -> Tried:
     from analytics.scorecard.fitting import Plan, fit_scorecard
     from analytics.scorecard.settings import Settings
 
     plan = Plan(Settings(), repeats=repeats)
     with progress(name, plan.fits, "fits") as bar:
-        found = fit_scorecard(table, schema, design, plan, bar.advance).validation
-    return {
-        "name": name,
-        "good": found.good,
-        "bad": found.bad,
-        "auc": found.auc,
-        "ks": found.ks,
-        "repeats": found.repeats,
-    }
+        return name, fit_scorecard(table, schema, design, plan, bar.advance).validation

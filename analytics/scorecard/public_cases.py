@@ -2,7 +2,7 @@
 
 Of the US loans everything known only after the loan was granted is left out: the charge-off and its
 date, the status, the balance, and whether the loan lived through the recession. So are who somebody
-is (name, city, bank) and the sampling column; the industry counts by its first two digits.
+is (name, city, bank, franchise) and the sampling column; of the industry two digits count.
 `Term` is what was agreed, but in that file long terms go with real estate and few losses, and some
 doubt that it was never rewritten: figures are given with and without it.
 """
@@ -21,6 +21,7 @@ SBA_FILE = "sba_case_california.csv.gz"
 SBA_AFTERWARDS = ("ChgOffDate", "ChgOffPrinGr", "MIS_Status", "BalanceGross", "Recession")
 SBA_NO_FEATURES = (
     "Selected",
+    "FranchiseCode",
     "Name",
     "City",
     "State",

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from analytics.scorecard.public_cases import Case
 from analytics.scorecard.table import FactTable
 from commands.cli import cli
 from commands.frame import Exit
+from genesis.companies import made_up_code
 from tests.analytics.scorecards import make_table
+
+CODE = made_up_code("E1")
 
 
 def run(*arguments: str | Path) -> Result:
@@ -119,6 +125,54 @@ def test_explain_tells_reasons_and_a_way(fitted: Path) -> None:
     assert f"to reach {goal}" in answer.output
     points = int(answer.output.rsplit("tried: ", 1)[1].split()[0])
     assert points >= int(goal)
+
+
+def test_trials_tell_the_figures_of_each_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = tuple(Case(name, make_table(150, seed)) for seed, name in enumerate(("one", "two"), 1))
+    monkeypatch.setattr("analytics.scorecard.public_cases.read_cases", lambda _: cases)
+    monkeypatch.setattr(
+        "analytics.scorecard.invoice_facts.read_invoice_facts", lambda *_: _invoice_table()
+    )
+    found = json.loads(run("trials", tmp_path, "--json").output)
+    assert [item["name"] for item in found] == ["invoices", "one", "two"]
+    assert all(item["auc"]["mean"] > 0.6 for item in found)
+    text = run("trials", tmp_path).output
+    assert "20 x 5" in text
+    assert "bootstrap over companies" in text
+
+
+def _invoice_table() -> FactTable:
+    """Return the made-up companies by the features of invoices."""
+    table = make_table(60)
+    rows = tuple(
+        {
+            "co.sales_12m": int(row["data.sales"]) * 100,
+            "co.sales_prior_12m": 0,
+            "co.days_since_first_sale": 900,
+            "co.days_since_last_sale": int(row["data.noise"]),
+            "co.void_rate_12m": int(row["data.void"]),
+        }
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
+
+
+def test_explain_asks_the_network_for_what_may_be_read(
+    fitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Session:
+        def query(self, name: str, **body: str) -> dict[str, object]:
+            assert name == "company.features"
+            assert body == {"company": CODE, "schema": "data/1"}
+            return {"facts": {"data.sales": 5}}
+
+    monkeypatch.setattr("commands.scorecard_check.open_session", lambda *_: nullcontext(Session()))
+    answer = run("explain", fitted / "card.toml", "--company", CODE, "--as", "somebody")
+    assert answer.exit_code == Exit.OK, answer.output
+    assert CODE in answer.output
+    assert "not known" in answer.output
 
 
 @pytest.mark.parametrize(
