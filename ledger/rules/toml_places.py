@@ -152,36 +152,53 @@ class _Scanner:
             self._position += 1
             self._skip(_BLANK_LINES)
 
-    def _scan_string(self) -> tuple[str, list[int]]:
+    def _scan_string(self) -> tuple[str, Sequence[int]]:
         """Read a string of any of the four forms; return it and its characters' offsets."""
         quote = self._text[self._position]
         is_long = self._text.startswith(quote * 3, self._position)
         self._position += 3 if is_long else 1
         if is_long and self._text.startswith("\n", self._position):
             self._position += 1
+        start, end = self._position, self._find_end(quote, is_long)
+        if quote == "'" or "\\" not in self._text[start:end]:
+            self._position = end + (3 if is_long else 1)
+            return self._text[start:end], range(start, end + 1)
+        return self._scan_escaped(is_long)
+
+    def _find_end(self, quote: str, is_long: bool) -> int:
+        """Return where the string ends that begins here, if it has no escapes."""
+        if not is_long:
+            return self._text.index(quote, self._position)
+        end = self._text.index(quote * 3, self._position)
+        while self._text.startswith(quote, end + 3):
+            end += 1  # up to two quotes may stand before the closing three
+        return end
+
+    def _scan_escaped(self, is_long: bool) -> tuple[str, list[int]]:
+        """Read a string in double quotes, with escapes, from its first character on."""
         characters: list[str] = []
         offsets: list[int] = []
-        while not self._is_string_end(quote, is_long):
+        while not self._is_string_end(is_long):
             start = self._position
-            piece = self._scan_character(quote, is_long)
+            piece = self._scan_character(is_long)
             characters.append(piece)
             offsets.extend([start] * len(piece))
         offsets.append(self._position)
         self._position += 3 if is_long else 1
         return "".join(characters), offsets
 
-    def _is_string_end(self, quote: str, is_long: bool) -> bool:
+    def _is_string_end(self, is_long: bool) -> bool:
         if not is_long:
-            return self._text[self._position] == quote
+            return self._text[self._position] == '"'
         # Up to two quotes may stand before the closing three.
-        closing = quote * 3
+        closing = '"""'
         return self._text.startswith(closing, self._position) and not self._text.startswith(
             closing, self._position + 1
         )
 
-    def _scan_character(self, quote: str, is_long: bool) -> str:
+    def _scan_character(self, is_long: bool) -> str:
         text, position = self._text, self._position
-        if quote == "'" or text[position] != "\\":
+        if text[position] != "\\":
             self._position += 1
             return text[position]
         if is_long:

@@ -63,11 +63,12 @@ class Tally:
 def run_seeds(seeds: range) -> Tally:
     """Return what came of the sources of `seeds`."""
     tally = Tally()
+    start = time.process_time()
     for seed in seeds:
         kind, source = make_source(seed)
-        start = time.process_time()
         problem = judge(kind, source, seed, tally)
-        elapsed = time.process_time() - start
+        now = time.process_time()
+        start, elapsed = now, now - start
         tally.cases += 1
         if elapsed > tally.slowest_s:
             tally.slowest_s, tally.slowest_seed = elapsed, seed
