@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from genesis import builder, institutions
 from genesis.local import plan
 from genesis.network import NETWORKS
 from ledger.errors import Code, Refused
+from ledger.membership.genesis import parse_genesis
 from ledger.membership.members import Role
 
 GUANGDONG = NETWORKS / "guangdong"
@@ -52,7 +54,9 @@ def test_institution_that_stands_twice_is_refused_with_its_line(tmp_path: Path) 
     assert caught.value.code is Code.CONFIG_INVALID
 
 
-def test_genesis_of_the_province_has_157_members_that_all_validate(tmp_path: Path) -> None:
+def test_genesis_of_the_province_has_157_members_that_all_validate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     consortium = tmp_path / "consortium.toml"
     consortium.write_text(institutions.consortium_of(GUANGDONG, "province"), encoding="utf-8")
     network = plan(consortium, tmp_path, nodes=157, base_port=17_000, now_ms=NOW_MS)
@@ -63,3 +67,19 @@ def test_genesis_of_the_province_has_157_members_that_all_validate(tmp_path: Pat
     by_role = Counter(member.role for member in genesis.members)
     assert by_role == {Role.DEPARTMENT: 25, Role.REGULATOR: 3, Role.BANK: 129}
     assert all((member.kind != "") == (member.role is Role.BANK) for member in genesis.members)
+    assert sum(1 for rule in genesis.rules if _KIND.search(rule)) == 319
+    _leave_out(network.folder / "consortium.toml", "rongyin-rem")
+    monkeypatch.setattr(builder, "verify", parse_genesis)  # its rules were compiled a moment ago
+    without = parse_genesis(builder.build(network.folder / "consortium.toml", NOW_MS).data)
+    assert len(without.members) == 156
+    assert sum(1 for rule in without.rules if _KIND.search(rule)) == 317
+
+
+_KIND = re.compile(rb'^kind = "product"$', re.MULTILINE)
+
+
+def _leave_out(consortium: Path, member: str) -> None:
+    tables = consortium.read_text("utf-8").split("\n[[member]]\n")
+    kept = [table for table in tables if not table.startswith(f'id = "{member}"')]
+    text = "\n[[member]]\n".join(kept).replace(f', "{member}"]', "]")
+    consortium.write_text(text, encoding="utf-8")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from ledger.errors import Code
-from tests.lending.documents import credit_line, patent_loan, supply_chain
+from ledger.errors import Code, Refused
+from ledger.queries import QUERIES
+from tests.ledger_harness import Harness
+from tests.lending.documents import RULES, credit_line, patent_loan, supply_chain
 from tests.lending.province import Province
 
 
@@ -109,3 +113,21 @@ def test_versions_only_go_up() -> None:
     listed = province.ask("D18", "product.list", lender="ICBC")["products"]
     in_force = {item["product"]: item["is_in_force"] for item in listed}
     assert in_force == {"LINE/1": False, "LINE/5": True, "LINE/6": False, "SCF-ICBC/1": True}
+
+
+def test_product_of_the_first_block_is_its_lenders_and_in_force() -> None:
+    chain = Harness(rules=(*RULES, supply_chain("ICBC")))
+    answer: Any = QUERIES["product.list"](chain.query_context("ICBC"), {})
+    listed = answer["products"]
+    shown = [(item["product"], item["lender"], item["is_in_force"]) for item in listed]
+    assert shown == [("SCF-ICBC/1", "ICBC", True)]
+    for who, version, want in (("ICBC", 1, Code.RULE_EXISTS), ("ICBC", 2, Code.OK)):
+        body = {"source": supply_chain(who, version)}
+        assert chain.run(chain.sign(who, "product.register", body))[0] == want
+
+
+@pytest.mark.parametrize("lender", ["D02", "nobody"])
+def test_product_of_the_first_block_needs_an_institution_that_takes_part(lender: str) -> None:
+    with pytest.raises(Refused, match=rf"lender {lender} is no institution here") as caught:
+        Harness(rules=(*RULES, supply_chain(lender)))
+    assert caught.value.code is Code.GENESIS_INVALID
