@@ -4,9 +4,9 @@ Three independent normal numbers drive everything: health (high is good), size, 
 partners it has). Each measure of `calibration.QUANTILES` gets a normal number that loads on them
 and has some noise of its own; its rank picks the quantile (a Gaussian copula). The loadings were
 chosen by hand so that rank correlations come near those of the real data. A company fails within a
-year with a probability that falls steeply with health; one that will has been declining for some
-months, which bends every monthly series (`path`). Its later records show it: lost suits, arrears,
-listings, each of them likelier with ill health.
+year with a probability that falls steeply with health, and with size; one that will has been
+declining for some months, which bends every monthly series (`path`). Its records show it: lost
+suits, arrears, listings, each of them likelier with ill health.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ MONTHS_BACK = 28  # how far the monthly series go
 ATTESTED_DAYS = 4000  # how far back a source that attests anything goes
 _SILENT, _NEVER = 0.015, 0.01  # sources that fell silent, and that attest nothing
 FEN = 100
-# Health from which the probability of failing is one half, and how steeply it falls.
-_FAIL_AT, _FAIL_SLOPE = -1.95, 4.0
+# Soundness is health and some size. From where the probability of failing is one half, and how
+# steeply it falls.
+_SIZE_COUNTS = 0.35
+_FAIL_AT, _FAIL_SLOPE = -2.08, 4.0
 _LOADS: dict[str, Loads] = {
     "sales": (0.52, 0.80, 0.0),
     "growth": (0.34, 0.10, 0.0),
@@ -122,7 +124,8 @@ def make_latent(seed: int, first: int, count: int, as_of: int) -> Latent:
         0.6 + 0.4 * exp(0.4 * size)
     )
     share = 0.05 + 0.9 * uniform(derive(words, "export share"))
-    fails = uniform(derive(words, "fails")) * (1 + exp(_FAIL_SLOPE * (health - _FAIL_AT))) < 1
+    soundness = _FAIL_SLOPE * (health + _SIZE_COUNTS * size - _FAIL_AT)
+    fails = uniform(derive(words, "fails")) * (1 + exp(soundness)) < 1
     patents = _of_sector("patents", sector) * exp(0.3 * health + 0.4 * size)
     return Latent(
         as_of,
