@@ -37,6 +37,8 @@ from ledger.lending import HANDLERS as LENDING_HANDLERS
 from ledger.lending.alert_calendar import TIME_TOUCHED, process_calendar
 from ledger.lending.alert_queue import compute_alert_limit, process_alert_queue
 from ledger.lending.alerts import Watch, process_company_alerts
+from ledger.lending.limit_calendar import process_due_limits
+from ledger.lending.limit_watch import Site
 from ledger.lending.limits import put_limits, read_genesis_limits
 from ledger.lending.products import put_genesis_product
 from ledger.lending.reviews import process_corrections
@@ -202,6 +204,7 @@ class _Block:
         """Do what a block does after its transactions."""
         self.follow_corrections()
         self.count_the_past()
+        self.watch_limits()
         self.watch()
         self.close_epoch()
 
@@ -217,6 +220,11 @@ class _Block:
         """Go on with the windows of the past that rules adopted later need; a bounded part."""
         day = self._time_ms // MS_A_DAY
         self._apart(partial(process_backfill, self.state, self._rules, self._bodies, day))
+
+    def watch_limits(self) -> None:
+        """Look at the next institution whose limits have changed by vote, if there is one."""
+        site = Site(self.state, self._height, self._time_ms // MS_A_DAY)
+        self._apart(partial(process_due_limits, site))
 
     def watch(self) -> None:
         """Look at alerts of the companies that are due; of no more, however many were touched."""

@@ -43,6 +43,7 @@ from ledger.credit.voted_settings import (
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Rejected, RuleSourceError
 from ledger.lending.facts import find_unsupported
+from ledger.lending.limit_calendar import put_due
 from ledger.lending.limits import (
     MAX_LIMITS,
     Limit,
@@ -338,6 +339,7 @@ def _put_plain(context: Context, change: EndAlert | SetRates | ChangeSetting | C
             put_limit(state, change.limit, change.effective_from)
         else:
             end_limit(state, change.supervisory_class, change.limit_id, change.effective_from)
+        put_due(state, change.supervisory_class, change.effective_from)
     else:
         put_number(state, change.name, change.value, change.effective_from)
 

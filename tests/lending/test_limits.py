@@ -29,6 +29,7 @@ from ledger.lending.positions import YEAR_END, get_figure
 from ledger.lending.related import MAX_GROUP, declare_group, get_group, put_holdings
 from ledger.lending.schedule import compute_months_begun
 from ledger.state.overlay import Overlay
+from ledger.state.tables import LIMITS as LIMITS_TABLE
 from ledger.storage.memory import MemoryStore
 from tests.ledger_harness import DAY_MS, company_code
 from tests.lending.province import BUYER, OTHER, TODAY, Province
@@ -163,19 +164,31 @@ def test_a_limit_by_vote_counts_from_its_day_and_its_end_clears() -> None:
     province.report("ICBC", 15_000_000)
     province.lend(OTHER)
     vote(province, {"kind": "limit", "limit": LIMITS[0] | {"most": 500}})
-    assert province.alarms() == []
-    province.report("ICBC", 15_000_000)
-    assert province.alarms() == [("limit/ML-BORROWER", OTHER, "OPEN")]
+    assert province.alarms() == [("limit/ML-BORROWER", OTHER, "OPEN")]  # though nobody moved
     vote(province, {"kind": "end_limit", "class": "micro_loan", "id": "ML-BORROWER"})
-    province.report("ICBC", 15_000_000)
     assert province.alarms() == [("limit/ML-BORROWER", OTHER, "RESOLVED")]
     assert "ML-BORROWER" not in province.limits()
+    province.advance_days(1)
+    assert not list(province.state().scan(LIMITS_TABLE, b"~"))  # the class is through
 
 
-def vote(province: Supervised, change: dict[str, Any]) -> None:
-    """Let the members adopt a change of limits from today on."""
+def test_a_limit_that_counts_from_a_later_day_is_looked_at_on_that_day() -> None:
+    province = Supervised()
+    province.sell(OTHER)
+    province.report("ICBC", 15_000_000)
+    province.lend(OTHER)
+    change = {"kind": "limit", "limit": LIMITS[0] | {"most": 500}}
+    vote(province, change, effective_from=province.day + 2)
+    province.advance_days(1)
+    assert province.alarms() == []
+    province.advance_days(1)
+    assert province.alarms() == [("limit/ML-BORROWER", OTHER, "OPEN")]
+
+
+def vote(province: Supervised, change: dict[str, Any], **more: int) -> None:
+    """Let the members adopt a change of limits, from today on unless `more` says otherwise."""
     body = {
-        "change": change | {"effective_from": province.day},
+        "change": {"effective_from": province.day} | change | more,
         "expires_ms": province.head.time_ms + DAY_MS,
     }
     proposal = province.do("D18", "rule.propose", **body)["proposal"]
