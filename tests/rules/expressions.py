@@ -1,6 +1,6 @@
 """Hypothesis strategies of well-typed expressions, for the tests that compare evaluators.
 
-Integers are bare numbers, so that Google's evaluator, which knows no units, reads them alike.
+A failing one is shrunk; `tests.rules.fuzz.expressions` writes more kinds of them, and faster.
 """
 
 from __future__ import annotations
