@@ -139,10 +139,7 @@ class _Search:
 
     def facts_after(self, moves: Mapping[str, FactValue]) -> dict[str, FactValue]:
         """Return the facts with the moves made, and what is computed from them computed anew."""
-        known = self._known
-        if AS_OF in moves:
-            known = self._solver.wait(known, int(moves[AS_OF]))
-        found = {**known, **moves}
+        found = self._solver.after(self._known, moves)
         for feature in self._derived:
             if feature.name in moves or moves.keys().isdisjoint(feature.of):
                 continue

@@ -118,7 +118,7 @@ def _repair_all(solver: Solver, wishes: Iterable[tuple[Tree, bool]], facts: Fact
     for tree, want in wanted:
         following: list[dict[str, FactValue]] = []
         for state in states:
-            changed = {**facts, **state}
+            changed = solver.after(facts, state)
             if solver.value(tree, changed) is want:
                 following.append(state)
                 continue
@@ -126,7 +126,7 @@ def _repair_all(solver: Solver, wishes: Iterable[tuple[Tree, bool]], facts: Fact
             following += [{**state, **change} for change in found]
         states = following[: 2 * _BREADTH]
     for state in states:
-        changed = {**facts, **state}
+        changed = solver.after(facts, state)
         if state and all(solver.value(tree, changed) is want for tree, want in wanted):
             yield state
 

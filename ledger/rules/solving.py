@@ -69,7 +69,12 @@ class Solver:
             found = self._functions[id(tree)] = tree, build_evaluator(tree)
         return evaluate_or_none(found[1], facts)
 
-    def wait(self, facts: Facts, as_of: int) -> dict[str, FactValue]:
+    def after(self, facts: Facts, moves: Facts) -> dict[str, FactValue]:
+        """Return the facts with moves made, that of the day with what follows from it."""
+        day = moves.get(AS_OF)
+        return {**(facts if day is None else self._wait(facts, int(day))), **moves}
+
+    def _wait(self, facts: Facts, as_of: int) -> dict[str, FactValue]:
         """Return the facts on another day: the days since what is past and fixed have grown."""
         found = {**facts, AS_OF: as_of}
         passed = as_of - int(facts.get(AS_OF, as_of))
@@ -119,7 +124,7 @@ class Solver:
     ) -> Iterator[dict[str, FactValue]]:
         for first in names:
             for value in self._extremes(first, start, sources):
-                moved = {**start, first: value}
+                moved = self.after(start, {first: value})
                 for second in names:
                     if second != first:
                         for other in self._nearest(second, moved, sources, holds):
@@ -183,7 +188,7 @@ class Solver:
 
         def test(value: FactValue) -> bool:
             if name == AS_OF:
-                return holds(self.wait(facts, int(value)))
+                return holds(self.after(facts, {AS_OF: value}))
             changed[name] = value
             return holds(changed)
 
