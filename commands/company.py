@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -159,11 +160,17 @@ def records(
             return
         specs = find_fields(Catalogue(session, is_all=True), category, schema)
     rows = [
-        {"number": item["number"], "day": item["day"], "standing": item["status"]}
+        {"number": item["number"], "day": item["day"], "standing": _standing(item)}
         | describe_record(item["fields"] or {}, specs)
         for item in answer["records"]
     ]
     show_rows(f"{category} of {company} ({answer['basis']})", rows)
+
+
+def _standing(item: Mapping[str, Any]) -> str:
+    """Return how a record stands, and when its fields are not there why."""
+    absent = {Code.NOT_HELD: ", not held here", Code.RECORD_OVER: ", no longer shown"}
+    return str(item["status"]) + absent.get(Code(item["code"]), "")
 
 
 @command.command("features", example="creditledger company features 91441300MA4DEMO01X --as D18")

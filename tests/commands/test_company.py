@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from commands import company as company_commands
 from commands.cli import cli
 from commands.frame import Exit
+from genesis.network import load_network
 from ledger.errors import Code
 from network.connection import NodeError
 
@@ -64,3 +65,27 @@ def test_what_is_refused_for_another_reason_is_not_logged(monkeypatch: pytest.Mo
     result = _records(monkeypatch, session)
     assert result.exit_code == Exit.REFUSED
     assert session.looks == []
+
+
+def test_a_record_whose_fields_are_not_shown_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = {"number": 1, "day": 18_000, "status": "CURRENT", "fields": None}
+    category = next(c for c in load_network("guangdong").categories if c["id"] == "C175")
+
+    class Shown(FakeSession):
+        def query(self, _name: str, **_: Any) -> Any:
+            codes = (Code.OK, Code.NOT_HELD, Code.RECORD_OVER)
+            records = tuple(item | {"code": int(code)} for code in codes)
+            shown = {"basis": "public", "records": records}
+            return shown if _name == "company.records" else [category]
+
+    session = Shown(Code.OK)
+
+    @contextmanager
+    def open_session(*_: Any) -> Iterator[FakeSession]:
+        yield session
+
+    monkeypatch.setattr(company_commands, "open_session", open_session)
+    result = CliRunner().invoke(cli, ["company", "records", COMPANY, "C175", "--as", "icbc-gd"])
+    assert result.exit_code == Exit.OK, result.output
+    for text in ("CURRENT, not held here", "CURRENT, no longer shown"):
+        assert text in result.output
