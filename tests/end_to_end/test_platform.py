@@ -145,7 +145,7 @@ def test_a_limit_is_tightened_watched_to_the_fen_and_ended(story: Story) -> None
     for stranger in ("icbc-gd", "ccb-gd"):
         assert alert not in json.dumps(story.ask("alerts", "list", "--as", stranger))
     story.adopt("end-limit", "micro_loan", name)
-    story.report("100,000,000.01")
+    story.province.check_well()
     assert story.limit(name) == {}
     shown = story.ask("alerts", "list", "--as", LENDER)
     assert [(item["alert"], item["state"]) for item in shown] == [(alert, "RESOLVED")]
