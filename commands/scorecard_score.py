@@ -43,7 +43,8 @@ def score(
     need_analytics()
     card, schema = load_card(scorecard, values["schema"])
     is_plain = schema.ref.startswith("data/")
-    table = read_data(data, None if is_plain else schema, day_of(values), table_options(values))
+    options = table_options(values) | ({} if is_plain else {"only": card.inputs})
+    table = read_data(data, None if is_plain else schema, day_of(values), options)
     scores = [card.score(row) for row in table.rows]
     replace(out, _write(card, table, scores))
     answer = _measure(card, table, scores)

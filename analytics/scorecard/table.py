@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ledger.errors import Code, LocalError
 from ledger.rules.documents import to_days
+from ledger.rules.features import AS_OF
 from ledger.rules.schema import Schema
 from ledger.rules.units import FactValue, Unit
 
@@ -28,7 +29,11 @@ LEVELS_MAX = 24  # a text with more different values says who somebody is, not h
 _LARGEST = 10**15
 _YES = {"true": True, "1": True, "false": False, "0": False}
 
-Row = Mapping[str, FactValue]
+_SNAPSHOT = b"creditledger.as_of"
+COMPANY = "company"
+
+Row: TypeAlias = Mapping[str, FactValue]
+ReadCells: TypeAlias = Callable[[list[str]], dict[str, list[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +76,67 @@ def read_table(
     id_column: str = "",
     drop: Iterable[str] = (),
     schema: Schema | None = None,
+    only: Collection[str] | None = None,
 ) -> FactTable:
-    """Return the table of a file; raise `LocalError` (8001, 8002) naming the row and the column."""
-    header, lines = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    """Return the table of a file; raise `LocalError` (8001, 8002) naming the row and the column.
+
+    `only` are the features wanted, where a file has many more. A snapshot of facts
+    (`analytics.columns`) names its companies and its day itself.
+    """
+    header, read_cells, day = _open(path)
+    id_column = id_column or (COMPANY if schema is not None and COMPANY in header else "")
     for column in (*filter(None, (target, id_column)), *drop):
         if column not in header:
             raise LocalError(Code.INPUT_FILE, f"{path}: no column {column}, has {_names(header)}")
-    texts = {name: [line[place] for line in lines] for place, name in enumerate(header)}
-    labels = _read_labels(texts[target], bad) if target else [None] * len(lines)
-    ids = texts[id_column] if id_column else [str(place + 1) for place in range(len(lines))]
-    left_out = {target, id_column, *drop}
-    columns = {name: values for name, values in texts.items() if name and name not in left_out}
+    left_out = {target, id_column, *drop, ""}
+    names = [name for name in header if name not in left_out and (only is None or name in only)]
     if schema is not None:
-        units = {name: schema.features[name].unit for name in columns if name in schema.features}
-        read = {name: _read_column(path, name, columns[name], unit) for name, unit in units.items()}
-        scaled: frozenset[str] = frozenset()
+        names = [name for name in names if name in schema.features]
+    cells = read_cells([name for name in (id_column, target, *names) if name])
+    count = len(next(iter(cells.values()), ()))
+    columns = {name: cells[name] for name in names}
+    scaled: frozenset[str] = frozenset()
+    if schema is not None:
+        units = {name: schema.features[name].unit for name in names}
+        read = {name: _read_column(path, name, columns[name], units[name]) for name in names}
     else:
         units, read, scaled = _guess_columns(columns)
-    rows = [
-        {name: column[place] for name, column in read.items() if column[place] is not None}
-        for place in range(len(lines))
-    ]
-    return FactTable(tuple(ids), tuple(rows), tuple(labels), units, str(path), scaled)  # type: ignore[arg-type]
+    common: Row = {} if day is None else {AS_OF: day}
+    ids = cells[id_column] if id_column else range(1, count + 1)
+    return FactTable(
+        tuple(map(str, ids)),
+        tuple(_make_row(common, read, place) for place in range(count)),
+        tuple(_read_labels(cells[target], bad) if target else [None] * count),
+        units,
+        str(path),
+        scaled,
+    )
+
+
+def _make_row(common: Row, read: Mapping[str, Sequence[FactValue | None]], place: int) -> Row:
+    row = dict(common)
+    for name, column in read.items():
+        value = column[place]
+        if value is not None:
+            row[name] = value
+    return row
+
+
+def _open(path: Path) -> tuple[list[str], ReadCells, int | None]:
+    """Return the header, what reads columns of it, and the day of the facts where it is said."""
+    if path.suffix != ".parquet":
+        header, lines = _read_csv(path)
+        places = {name: place for place, name in enumerate(header)}
+        return header, lambda names: {n: [line[places[n]] for line in lines] for n in names}, None
+    from analytics.columns import open_parquet, read_snapshot
+
+    file = open_parquet(path)
+    is_snapshot = _SNAPSHOT in (file.schema_arrow.metadata or {})
+    return (
+        list(file.schema_arrow.names),
+        lambda names: file.read(columns=names).to_pydict(),
+        read_snapshot(path).as_of if is_snapshot else None,
+    )
 
 
 def _names(header: Sequence[str]) -> str:
@@ -117,20 +161,14 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     return header, lines
 
 
-def _read_parquet(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the cells as texts; an empty one for NULL."""
-    from pyarrow import ArrowException, parquet
-
-    try:
-        table = parquet.read_table(path)
-    except (OSError, ArrowException) as error:
-        raise LocalError(Code.INPUT_FILE, f"cannot read {path}: {error}") from None
-    columns = [["" if cell is None else str(cell) for cell in c.to_pylist()] for c in table.columns]
-    return list(table.column_names), [list(line) for line in zip(*columns, strict=True)]
+def _read_labels(cells: Sequence[object], bad: str) -> list[int | None]:
+    texts = [_text(cell) for cell in cells]
+    return [None if text == "" else int(text == bad) for text in texts]
 
 
-def _read_labels(cells: Sequence[str], bad: str) -> list[int | None]:
-    return [None if cell.strip() == "" else int(cell.strip() == bad) for cell in cells]
+def _text(cell: object) -> str:
+    """Return a cell as CSV would have it; a flag counts as 0 or 1."""
+    return "" if cell is None else str(int(cell) if isinstance(cell, bool) else cell).strip()
 
 
 def _read_column(path: Path, name: str, cells: Sequence[str], unit: Unit) -> list[FactValue | None]:
@@ -138,34 +176,39 @@ def _read_column(path: Path, name: str, cells: Sequence[str], unit: Unit) -> lis
     found: list[FactValue | None] = []
     for number, cell in enumerate(cells, 2):
         try:
-            found.append(_read_cell(cell.strip(), unit))
+            found.append(_read_cell(cell, unit))
         except (ValueError, KeyError):
-            message = f"{path}, row {number}: {name} is {cell[:40]!a}, want a value in {unit}"
+            message = (
+                f"{path}, row {number}: {name} is {_text(cell)[:40]!a}, want a value in {unit}"
+            )
             raise LocalError(Code.INPUT_LINE, message) from None
     return found
 
 
-def _read_cell(cell: str, unit: Unit) -> FactValue | None:
-    if cell == "":
+def _read_cell(cell: object, unit: Unit) -> FactValue | None:
+    if type(cell) is int and unit not in (Unit.TEXT, Unit.FLAG):
+        return cell
+    text = _text(cell)
+    if text == "":
         return None
     if unit is Unit.TEXT:
-        return cell
+        return text
     if unit is Unit.FLAG:
-        return _YES[cell.lower()]
-    if unit is Unit.DATE and "-" in cell[1:]:
-        return to_days(date.fromisoformat(cell))
-    return int(cell)
+        return _YES[text.lower()]
+    if unit is Unit.DATE and "-" in text[1:]:
+        return to_days(date.fromisoformat(text))
+    return int(text)
 
 
 def _guess_columns(
-    columns: Mapping[str, Sequence[str]],
+    columns: Mapping[str, Sequence[object]],
 ) -> tuple[dict[str, Unit], dict[str, list[FactValue | None]], frozenset[str]]:
     """Return units and values of columns without a schema; a text with too many values is left."""
     units: dict[str, Unit] = {}
     read: dict[str, list[FactValue | None]] = {}
     scaled: set[str] = set()
-    for name, cells in columns.items():
-        feature = feature_name(name)
+    for name, values in columns.items():
+        feature, cells = feature_name(name), [_text(value) for value in values]
         numbers = _read_numbers(cells)
         if numbers is None:
             known = sorted({cell.strip() for cell in cells} - {""})

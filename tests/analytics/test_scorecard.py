@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analytics.columns import Snapshot, SnapshotWriter, arrow_schema
 from analytics.invoices import COLUMNS
 from analytics.scorecard.design import INVOICES, Trend, read_design
 from analytics.scorecard.figures import compute_auc, compute_ks, split_folds
@@ -250,6 +251,27 @@ def test_table_in_parquet_is_that_in_csv(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("company,data.sales,data.grade\na,7,A\nb,,\n", encoding="utf-8")
     again = read_table(tmp_path / "t.csv", id_column="company", schema=schema)
     assert table.rows == again.rows == ({"data.sales": 7, "data.grade": "A"}, {})
+
+
+def test_snapshot_names_its_companies_and_its_day(tmp_path: Path) -> None:
+    import pyarrow
+
+    schema = find_schema("company/2", None)
+    columns = arrow_schema(schema, Snapshot(schema.ref, 18_000), ["co.sales_12m", "co.status"])
+    values = {"company": ["A", "B"], "co.sales_12m": [7, None], "co.status": [None, "active"]}
+    with SnapshotWriter(tmp_path / "s.parquet", columns) as writer:
+        writer.write(pyarrow.table(values, schema=columns))
+    table = read_table(tmp_path / "s.parquet", schema=schema)
+    assert table.ids == ("A", "B")
+    assert table.rows == (
+        {"as_of": 18_000, "co.sales_12m": 7},
+        {"as_of": 18_000, "co.status": "active"},
+    )
+    less = read_table(tmp_path / "s.parquet", schema=schema, only={"co.status"})
+    assert less.rows[0] == {"as_of": 18_000}
+    (tmp_path / "t.parquet").write_text("x", encoding="utf-8")
+    with pytest.raises(LocalError, match="no Parquet file"):
+        read_table(tmp_path / "t.parquet", schema=schema)
 
 
 @pytest.mark.parametrize(
