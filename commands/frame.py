@@ -75,6 +75,8 @@ _HINTS: Mapping[Code, str] = {
     Code.CONSENT_MISSING: "the company grants it: creditledger consent grant",
     Code.COMPANY_UNKNOWN: "no record names this company yet",
     Code.CATEGORY_NOT_OWNED: "only the owner of a category may submit to it",
+    Code.SCHEMA_UNKNOWN: "see: creditledger rule list",
+    Code.SCORECARD_UNKNOWN: "see: creditledger rule list",
     Code.ASSET_ALREADY_PLEDGED: "nothing was lent on it; choose another asset",
     Code.TX_EXPIRED_AT_DOOR: "sign it anew with a later expiry",
     Code.USCC_CHECK_DIGIT: "check the code against the licence",
