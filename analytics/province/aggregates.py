@@ -16,7 +16,7 @@ import numpy as np
 
 from analytics.province.conditions import find_holding
 from analytics.province.draws import Bools, Ints
-from analytics.province.events import Column, EventTable
+from analytics.province.events import Column, EventTable, Window
 from analytics.province.invoices import KINDS, YEARS, Invoices, find_cells
 from ledger.credit.categories import compute_event_types
 from ledger.errors import Code, LocalError
@@ -127,35 +127,41 @@ def aggregate_events(
 ) -> Column:
     """Return a feature of a chunk from the records of its schema."""
     as_of = table.latent.as_of
-    first_day, last_day = window_of(feature, as_of)
-    mask: Bools = (table.days >= first_day) & (table.days <= last_day)
-    if tree is not None:
-        mask &= find_holding(tree, table)
+    window = _look(table, window_of(feature, as_of), stream.where_source, tree)
     column = table.column(stream.field) if stream.field else None
     if column is not None and column.present is not None:
-        mask &= column.present
-    rows = table.rows[mask]
-    count = np.bincount(rows, minlength=table.latent.count)
-    values = _fold(feature, table, rows, column, mask, count)
-    has_events = count > 0
+        mask = window.mask & column.present
+        window = _counted(table, mask)
+    values = _fold(feature, window, column)
+    has_events = window.counts > 0
     if feature.max_events:
-        has_events = has_events & (count <= feature.max_events)
+        has_events &= window.counts <= feature.max_events
     return finish(feature, as_of, attested, values, has_events)
 
 
-def _fold(
-    feature: Feature,
-    table: EventTable,
-    rows: Ints,
-    column: Column | None,
-    mask: Bools,
-    count: Ints,
-) -> Column:
-    """Return the aggregate of the masked records by company, whatever where there are none."""
+def _look(table: EventTable, days: tuple[int, int], where: str, tree: Tree | None) -> Window:
+    """Return the records of a window that meet a condition; features share what was found."""
+    found = table.windows.get((*days, where))
+    if found is None:
+        mask = (table.days >= days[0]) & (table.days <= days[1])
+        if tree is not None:
+            mask &= find_holding(tree, table)
+        found = table.windows[*days, where] = _counted(table, mask)
+    return found
+
+
+def _counted(table: EventTable, mask: Bools) -> Window:
+    rows = table.rows[mask]
+    return Window(mask, rows, np.bincount(rows, minlength=table.latent.count))
+
+
+def _fold(feature: Feature, window: Window, column: Column | None) -> Column:
+    """Return the aggregate of a window's records by company, whatever where there are none."""
+    rows, count = window.rows, window.counts
     if feature.agg == "count" or column is None:
         return Column(count)
-    values = column.values[mask]
-    result = np.zeros(table.latent.count, dtype=np.int64)
+    values = column.values[window.mask]
+    result = np.zeros(len(count), dtype=np.int64)
     if feature.agg == "sum":
         ends = np.cumsum(count)
         total = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(values)))

@@ -9,9 +9,9 @@ source that fell silent attests less, and its later records are not there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -72,6 +72,14 @@ def make_chunk(seed: int, first: int, count: int, as_of: int) -> Chunk:
     return Chunk(latent, sales, make_purchases(latent), monthly, latent.activity())
 
 
+class Window(NamedTuple):
+    """The records of a window that meet a condition: which, whose, and how many a company."""
+
+    mask: Bools
+    rows: Ints
+    counts: Ints
+
+
 @dataclass(slots=True)
 class EventTable:
     """The records of one schema; arrays have one entry a record."""
@@ -86,6 +94,7 @@ class EventTable:
     makes: Mapping[str, Make]
     _words: Words | None = None
     _columns: dict[str, Column] = field(default_factory=dict)
+    windows: dict[tuple[int, int, str], Window] = field(default_factory=dict)  # looked at already
 
     @property
     def latent(self) -> Latent:
@@ -217,12 +226,25 @@ def place_events(
     return rows, ordinals, latent.as_of - back
 
 
-def grid_events(mask: Bools, days: Sequence[int] | Ints) -> tuple[Ints, Ints, Ints]:
-    """Return (rows, ordinals, days) of one event a day of `days` for each company of the mask."""
+def grid_events(
+    latent: Latent, span: tuple[Ints, Ints], mask: Bools, days: Ints
+) -> tuple[Ints, Ints, Ints]:
+    """Return (rows, ordinals, days) of one event a day of `days` for each company of the mask.
+
+    `days` ascend; those before a company's start and after its source fell silent are left out.
+    """
     who = np.flatnonzero(mask)
-    rows = np.repeat(who, len(days))
-    ordinals = np.tile(np.arange(len(days)), len(who))
-    return rows, ordinals, np.asarray(days)[ordinals]
+    first = np.searchsorted(days, latent.established[who])
+    end = np.searchsorted(days, _silent_from(latent, span)[who], side="right")
+    counts = np.maximum(end - first, 0)
+    places = np.repeat(np.arange(len(who)), counts)
+    starts = np.cumsum(counts) - counts
+    ordinals = np.arange(len(places)) + (first - starts)[places]
+    return who[places], ordinals, days[ordinals]
+
+
+def _silent_from(latent: Latent, span: tuple[Ints, Ints]) -> Ints:
+    return np.where(span[1] >= span[0], span[1], latent.as_of)
 
 
 def keep_real(
@@ -230,6 +252,5 @@ def keep_real(
 ) -> tuple[Ints, Ints, Ints]:
     """Drop events before a company's start, after today, and after its source fell silent."""
     rows, ordinals, days = events
-    silent_from = np.where(span[1] >= span[0], span[1], latent.as_of)
-    real = (days >= latent.established[rows]) & (days <= silent_from[rows])
+    real = (days >= latent.established[rows]) & (days <= _silent_from(latent, span)[rows])
     return events if real.all() else (rows[real], ordinals[real], days[real])

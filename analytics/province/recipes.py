@@ -60,7 +60,11 @@ def make_table(chunk: Chunk, schema: RecordSchema, recipe: Recipe) -> EventTable
     latent, name = chunk.latent, schema.full_name
     span = attested_span(latent, name)
     has = latent.draw(f"has {name}") < _share(latent, recipe)
-    rows, ordinals, days = keep_real(latent, span, _EVENTS[recipe.shape](latent, recipe, has, name))
+    if recipe.shape in _GRIDS:
+        rows, ordinals, days = grid_events(latent, span, has, _GRIDS[recipe.shape](latent, recipe))
+    else:
+        placed = _EVENTS[recipe.shape](latent, recipe, has, name)
+        rows, ordinals, days = keep_real(latent, span, placed)
     date_type = schema.fields[schema.date_field].type if schema.date_field else None
     if date_type in _PERIODS and recipe.shape == "events":
         days = first_of_period(days, FieldType(date_type))
@@ -109,35 +113,38 @@ def _some(latent: Latent, recipe: Recipe, has: Bools, name: str) -> _Events:
     return place_events(latent, name, counts, *recipe.back)
 
 
-def _monthly(latent: Latent, recipe: Recipe, has: Bools, name: str) -> _Events:
-    del recipe, name
-    return grid_events(has, month_starts(latent.as_of, MONTHS))
-
-
-def _quarterly(latent: Latent, recipe: Recipe, has: Bools, name: str) -> _Events:
-    """So many records for each quarter, `back[0]` days before it begins."""
-    del name
-    starts = month_starts(latent.as_of + 31, 3 * QUARTERS)
-    months = starts.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    days = starts[months % 3 == 0] - recipe.back[0]
-    return grid_events(has, np.repeat(days, recipe.most))
-
-
 def _yearly(latent: Latent, recipe: Recipe, has: Bools, name: str) -> _Events:
     del recipe
     year = int(years_of(np.array([latent.as_of]))[0])
     firsts = np.arange(year - YEARS - 1970, year + 1 - 1970).astype("datetime64[Y]")
-    rows, ordinals, days = grid_events(has, firsts.astype("datetime64[D]").astype(np.int64))
     filed = as_ints(latent.draw(f"filed {name}") * _FILED_DAYS) + _FILED_FROM
-    return rows, ordinals, days + filed[rows]
+    who = np.flatnonzero(has)
+    days = firsts.astype("datetime64[D]").astype(np.int64)[None, :] + filed[who][:, None]
+    ordinals = np.tile(np.arange(len(firsts)), len(who))
+    return np.repeat(who, len(firsts)), ordinals, days.ravel()
+
+
+def _months(latent: Latent, recipe: Recipe) -> Ints:
+    del recipe
+    return month_starts(latent.as_of, MONTHS)
+
+
+def _quarters(latent: Latent, recipe: Recipe) -> Ints:
+    """So many records for each quarter, `back[0]` days before it begins."""
+    starts = month_starts(latent.as_of + 31, 3 * QUARTERS)
+    months = starts.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    days: Ints = np.repeat(starts[months % 3 == 0] - recipe.back[0], recipe.most)
+    return days
 
 
 _EVENTS: Mapping[Shape, Callable[[Latent, Recipe, Bools, str], _Events]] = {
     "once": _once,
     "events": _some,
-    "months": _monthly,
-    "quarters": _quarterly,
     "years": _yearly,
+}
+_GRIDS: Mapping[Shape, Callable[[Latent, Recipe], Ints]] = {
+    "months": _months,
+    "quarters": _quarters,
 }
 
 
