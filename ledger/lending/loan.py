@@ -314,19 +314,30 @@ def _move_plan(loan: Loan, day: int) -> Loan:
 
 
 def declare_default(loan: Loan, day: int) -> Loan:
-    """Return the overdue loan as in default; raise `Rejected` LOAN_STATE."""
-    return replace(loan, state=_step(loan, LoanStep.DEFAULT, day), entries=loan.entries + 1)
+    """Return the overdue loan as in default; raise `Rejected` LOAN_STATE.
+
+    New terms that were offered before, and not accepted, are off the table.
+    """
+    state = _step(loan, LoanStep.DEFAULT, day)
+    return replace(loan, state=state, entries=loan.entries + 1, offer=None)
 
 
 def accelerate(loan: Loan, day: int) -> Loan:
     """Return the loan in default with everything due now; raise `Rejected` LOAN_STATE.
 
-    Days past due go on counting from the instalment that was missed.
+    Days past due go on counting from the instalment that was missed; an offer of new terms ends.
     """
     state = _step(loan, LoanStep.ACCELERATE, day)
     accrued = accrue(loan, day)
     whole = Instalment(loan.plan[0].due_day, accrued.outstanding_fen, accrued.interest_fen)
-    return replace(accrued, state=state, plan=(whole,), period_paid_fen=0, entries=loan.entries + 1)
+    return replace(
+        accrued,
+        state=state,
+        plan=(whole,),
+        period_paid_fen=0,
+        entries=loan.entries + 1,
+        offer=None,
+    )
 
 
 def restructure(loan: Loan, terms: Terms, due_day: int, day: int) -> Loan:

@@ -209,3 +209,19 @@ def test_a_loan_that_was_written_off_is_a_loss(province: Province) -> None:
     province.do("ICBC", "loan.write_off", loan=loan, reason="insolvent")
     shown = province.ask("ICBC", "loan.show", loan=loan)
     assert (shown["state"], shown["grade"], shown["owed_fen"]) == ("WRITTEN_OFF", "loss", 0)
+
+
+@pytest.mark.parametrize("step", ["loan.default", "loan.accelerate"])
+def test_what_a_lender_does_after_its_offer_of_new_terms_ends_the_offer(
+    province: Province, step: str
+) -> None:
+    province.sell(OTHER)
+    loan = province.lend()
+    province.advance_days(40)
+    if step == "loan.accelerate":
+        province.do("ICBC", "loan.default", loan=loan)
+    province.do("ICBC", "loan.restructure", loan=loan, term_days=90, rate_bp=500)
+    province.do("ICBC", step, loan=loan)
+    province.refuse(Code.LOAN_STATE, OTHER, "loan.accept_terms", loan=loan)
+    province.do("ICBC", "loan.restructure", loan=loan, term_days=90, rate_bp=500)
+    assert province.do(OTHER, "loan.accept_terms", loan=loan)["state"] == "RESTRUCTURED"
