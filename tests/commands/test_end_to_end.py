@@ -124,6 +124,11 @@ def test_loan_is_granted_by_rule_and_proved_by_a_receipt(desk: Desk, plan: dict[
     stranger = desk.try_run("loan", "apply", *terms, "--as", company)
     assert "error E2003" in stranger.stderr
     desk.run("company", "bind", company, "--name", case["name"], "--as", REGISTRAR)
+    wish = (company, "--ask", case["amount"], "--term", case["term_days"])
+    (offer,) = desk.ask("match", *wish)["eligible"]
+    assert offer["product"].partition("/")[0] == case["product"].partition("/")[0]
+    assert offer["lender"] == lender
+    assert "error E2006" in desk.try_run("match", *wish, "--as", lender).stderr
     refused = desk.try_run("loan", "apply", *terms, "--as", company)
     assert refused.exit_code == Exit.REFUSED
     assert "error E2211" in refused.stderr
