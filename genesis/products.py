@@ -284,7 +284,9 @@ def load_rules(network: Network) -> Rules:
     schemas = [load_schema(path.read_bytes(), events) for kind, path in sources if kind == "schema"]
     schema = next(item for item in schemas if item.id == "company")
     scorecards = [
-        load_scorecard(path.read_bytes(), schema) for kind, path in sources if kind == "scorecard"
+        load_scorecard(path.read_bytes(), schema)
+        for kind, path in sources
+        if kind == "scorecard" and _read_toml(path)["schema"] == schema.ref
     ]
     return Rules(
         schema,
