@@ -154,7 +154,7 @@ def show_list(context: click.Context, company: str, identity: str, as_json: bool
             item["document_no"],
             amount(item["amount_fen"]),
             day(item["due_day"]),
-            item["state"],
+            item["state"] + (", confirmation late" if item["is_confirm_late"] else ""),
             "pledged" if item["is_pledged"] else "free",
         ]
         for item in answer["assets"]

@@ -13,7 +13,9 @@ from typing import Any
 from ledger.credit.assets import (
     ASSET_ID_BYTES,
     CONFIRM_DAYS,
+    KINDS,
     Asset,
+    AssetState,
     Pledge,
     find_match,
     find_pledged_match,
@@ -47,7 +49,10 @@ def _describe(context: QueryContext, asset_id: bytes, asset: Asset) -> Value:
     shown: dict[str, Value] = {f.name: getattr(asset, f.name) for f in fields(asset)}
     shown["asset"] = asset_id.hex()
     shown["state"] = str(asset.state)
-    shown["confirm_due_day"] = asset.registered_day + CONFIRM_DAYS
+    due_day = asset.registered_day + CONFIRM_DAYS if KINDS[asset.kind].is_claim else None
+    is_open = asset.state is AssetState.REGISTERED and due_day is not None
+    shown["confirm_due_day"] = due_day
+    shown["is_confirm_late"] = is_open and due_day is not None and context.day > due_day
     shown["is_pledged"] = pledge is not None
     caller = context.caller
     is_concerned = caller.role is Role.REGULATOR or caller.id == asset.company

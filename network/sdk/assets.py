@@ -109,6 +109,7 @@ class Asset:
     confirmed_by: str = ""
     confirmed_day: int | None = None
     confirm_due_day: int | None = None
+    is_confirm_late: bool | None = None
     is_pledged: bool | None = None
     lender: str = ""
     pledged_fen: int | None = None

@@ -225,3 +225,22 @@ def test_what_a_lender_does_after_its_offer_of_new_terms_ends_the_offer(
     province.refuse(Code.LOAN_STATE, OTHER, "loan.accept_terms", loan=loan)
     province.do("ICBC", "loan.restructure", loan=loan, term_days=90, rate_bp=500)
     assert province.do(OTHER, "loan.accept_terms", loan=loan)["state"] == "RESTRUCTURED"
+
+
+def test_the_clock_of_a_debtors_confirmation_runs_thirty_days(province: Province) -> None:
+    asset = province.receivable(is_confirmed=False)
+
+    def clock() -> tuple[int, bool]:
+        shown = province.ask(BUYER, "asset.show", asset=asset)
+        return shown["confirm_due_day"], shown["is_confirm_late"]
+
+    assert clock() == (TODAY + 30, False)
+    province.advance_days(30)
+    assert clock() == (TODAY + 30, False)
+    province.advance_days(1)
+    assert clock() == (TODAY + 30, True)
+    province.do(BUYER, "asset.confirm", asset=asset)
+    assert clock() == (TODAY + 30, False)
+    title = {"company": SELLER, "kind": "patent", "document_no": "ZL 1", "day": TODAY}
+    patent = province.do(SELLER, "asset.register", **title)["asset"]
+    assert province.ask(SELLER, "asset.show", asset=patent)["confirm_due_day"] is None
