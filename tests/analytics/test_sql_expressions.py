@@ -27,7 +27,7 @@ from tests.rules.expressions import FLAGS, INTS, TEXTS, facts, flags, ints, stri
 
 duckdb = pytest.importorskip("duckdb")
 
-_TYPES = {
+TYPES = {
     **dict.fromkeys(INTS, "BIGINT"),
     **dict.fromkeys(FLAGS, "BOOLEAN"),
     **dict.fromkeys(TEXTS, "VARCHAR"),
@@ -60,7 +60,7 @@ def evaluate(expression: Expression, row: Mapping[str, Any]) -> tuple[Any, int |
 def translate(expressions: Sequence[Expression]) -> str:
     """Return the query that computes value and fault of each expression; raise `Unsupported`."""
     graph = Graph()
-    columns = {name: graph.leaf(f'"{name}"') for name in _TYPES}
+    columns = {name: graph.leaf(f'"{name}"') for name in TYPES}
     compiler = ExpressionCompiler(graph, DUCKDB, columns, {})
     outputs: dict[str, Node] = {}
     for index, expression in enumerate(expressions):
@@ -75,12 +75,12 @@ def run_sql(expressions: Sequence[Expression], rows: Rows) -> list[list[tuple[An
     query = translate(expressions)
     connection = duckdb.connect()
     connection.execute("SET threads = 1")
-    named = ", ".join(f"{name} {kind}" for name, kind in _TYPES.items())
+    named = ", ".join(f"{name} {kind}" for name, kind in TYPES.items())
     connection.execute(f"CREATE TABLE facts ({named})")
-    holes = ", ".join("?" * len(_TYPES))
+    holes = ", ".join("?" * len(TYPES))
     connection.executemany(
         f"INSERT INTO facts VALUES ({holes})",  # noqa: S608 - only question marks
-        [[row.get(name) for name in _TYPES] for row in rows],
+        [[row.get(name) for name in TYPES] for row in rows],
     )
     found = connection.execute(query).fetchall()
     connection.close()
