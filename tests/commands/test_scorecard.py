@@ -131,6 +131,7 @@ def test_trials_tell_the_figures_of_each_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases = tuple(Case(name, make_table(150, seed)) for seed, name in enumerate(("one", "two"), 1))
+    monkeypatch.setattr("commands.scorecard_trials._INVOICE_REPEATS", 3)
     monkeypatch.setattr("analytics.scorecard.public_cases.read_cases", lambda _: cases)
     monkeypatch.setattr(
         "analytics.scorecard.invoice_facts.read_invoice_facts", lambda *_: _invoice_table()
@@ -139,7 +140,7 @@ def test_trials_tell_the_figures_of_each_data_set(
     assert [item["name"] for item in found] == ["invoices", "one", "two"]
     assert all(item["auc"]["mean"] > 0.6 for item in found)
     text = run("trials", tmp_path).output
-    assert "20 x 5" in text
+    assert "3 x 5" in text
     assert "bootstrap over companies" in text
 
 
