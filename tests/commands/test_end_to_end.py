@@ -156,6 +156,19 @@ def _check_altered_receipt(desk: Desk, receipt: Path) -> None:
     assert result.stderr.startswith("error E1")
 
 
+def test_what_the_rules_document_tells_an_officer_to_type_works(desk: Desk) -> None:
+    """The commands of docs/RULES.md that need a network, on the files of the document."""
+    text = (Path(__file__).parents[2] / "docs/RULES.md").read_text("utf-8")
+    for name, source in re.findall(r"^```toml (\S+)\n(.*?)^```$", text, re.M | re.S):
+        (desk.net / name).write_text(source, "utf-8")
+    commands = re.findall(r"^\$ creditledger (.*)$", text, re.M)
+    typed = [line.split() for line in commands if "--trust" not in line]
+    assert ["product", "register", "receivable.toml", "--as", "icbc-gd"] in typed
+    for words in typed:
+        named = [desk.net / word if word.endswith(".toml") else word for word in words]
+        assert desk.run(*named)
+
+
 def test_killed_primary_loses_nothing_and_comes_back(desk: Desk, plan: dict[str, Any]) -> None:
     primary = desk.ask("status")[0]["primary"]
     # Through a member whose own node is not the one that dies.

@@ -42,7 +42,7 @@ _PARAMETERS = (
     '[params]\nshare = "80.00%"\ncap = "CNY 3000000.00"\nlongest = "365 days"\n'
     "since = 2015-01-01\nseats = 6\n"
 )
-# These need a network that runs; tests/test_documents.py parses them.
+# These need a network that runs; tests/commands/test_end_to_end.py types them at one.
 _NETWORK_COMMANDS = {
     ("product", "register"), ("product", "show"), ("rule", "list"), ("rule", "show"),
     ("scorecard", "show"),
