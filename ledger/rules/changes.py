@@ -27,9 +27,10 @@ from ledger.rules.goals import Goal, goals_of, score_goal
 from ledger.rules.operations import ratio_bp
 from ledger.rules.product import Product
 from ledger.rules.scorecard import Scorecard
-from ledger.rules.solving import Solver, tighten
+from ledger.rules.solving import Exhausted, Solver, tighten
 from ledger.rules.units import FactValue, Unit
 
+MAX_EVALUATIONS = 30_000  # of one search: some tens of milliseconds
 _ROUNDS = 24
 _WIDTH = 4
 _CANDIDATES = 24
@@ -92,7 +93,7 @@ def find_points(scorecard: Scorecard, facts: Mapping[str, FactValue], points: in
     solver = Solver(scorecard.features)
     goal = score_goal(solver, scorecard, lambda found: max(0, points - found))
     search = _Search(solver, (goal,), facts)
-    moves = search.find()
+    moves = search.find_within(MAX_EVALUATIONS)
     if moves is None:
         return None
     score = scorecard.score(search.facts_after(moves)).points
@@ -110,7 +111,7 @@ class ChangeFinder:
     def find(self, facts: Mapping[str, FactValue]) -> Change | None:
         """Return the smallest change found for these facts."""
         search = _Search(self._solver, self._goals, facts)
-        moves = search.find()
+        moves = search.find_within(MAX_EVALUATIONS)
         if moves is None:
             return None
         decision = self._product.decide(search.facts_after(moves))
@@ -154,7 +155,17 @@ class _Search:
                 found.pop(feature.name, None)
         return found
 
-    def find(self) -> dict[str, FactValue] | None:
+    def find_within(self, evaluations: int) -> dict[str, FactValue] | None:
+        """Return the moves; None also when the search is not done within its evaluations."""
+        self._solver.allow(evaluations)
+        try:
+            moves = self._find()
+        except Exhausted:
+            moves = None
+        self._solver.allow(evaluations)  # for what is told of the moves
+        return moves
+
+    def _find(self) -> dict[str, FactValue] | None:
         """Return the moves, fewest and smallest first tried; None if the search ends without."""
         beam: list[dict[str, FactValue]] = [{}]
         seen: set[tuple[tuple[str, FactValue], ...]] = {()}
@@ -198,10 +209,12 @@ class _Search:
 
     def _unmet(self, moves: Mapping[str, FactValue]) -> Goal | None:
         facts = self.facts_after(moves)
+        self._solver.spend(len(self._goals))
         return next((goal for goal in self._goals if not goal.holds(facts)), None)
 
     def _rank(self, moves: Mapping[str, FactValue]) -> tuple[int, int, int, int]:
         facts = self.facts_after(moves)
+        self._solver.spend(len(self._goals))
         unmet = [goal for goal in self._goals if not goal.holds(facts)]
         gap = sum(goal.gap(facts) for goal in unmet)
         return len(unmet), gap, *self._effort(moves)

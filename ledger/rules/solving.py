@@ -40,6 +40,10 @@ _FARTHEST: Mapping[Unit, int] = {
 }
 
 
+class Exhausted(Exception):
+    """A search has used up its evaluations; nothing is said then."""
+
+
 def evaluate_or_none(run: Callable[[Facts], Any], facts: Facts) -> Any:
     """Return the value, None for an error."""
     try:
@@ -59,10 +63,22 @@ class Solver:
             for item in features
             if item.agg == "days_since" and item.leeway is Leeway.FIXED
         }
+        self._left = 0
         self._functions: dict[int, tuple[Tree, Callable[[Facts], Any]]] = {}
+
+    def allow(self, evaluations: int) -> None:
+        """Grant a search so many evaluations, so that no rule makes one go on for long."""
+        self._left = evaluations
+
+    def spend(self, evaluations: int = 1) -> None:
+        """Count what is evaluated; raise `Exhausted` beyond what was allowed."""
+        self._left -= evaluations
+        if self._left < 0:
+            raise Exhausted
 
     def value(self, tree: Tree, facts: Facts) -> Any:
         """Return the value of a tree, None for an error."""
+        self.spend()
         found = self._functions.get(id(tree))
         if found is None:
             # The tree is kept as well, so that its id stays its own.
@@ -187,6 +203,7 @@ class Solver:
         changed = dict(facts)
 
         def test(value: FactValue) -> bool:
+            self.spend()
             if name == AS_OF:
                 return holds(self.after(facts, {AS_OF: value}))
             changed[name] = value

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger.rules import changes
 from ledger.rules.changes import Change, ChangeFinder, find_change, find_points
 from ledger.rules.decision import Outcome
 from ledger.rules.features import Feature, FeatureSource, Leeway
@@ -75,7 +76,7 @@ def _check_allowed(feature: Feature, before: FactValue | None, after: FactValue)
         assert feature.leeway is not Leeway.DOWN or int(after) < int(before)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=_QUIET)
+@settings(max_examples=80, deadline=None, suppress_health_check=_QUIET)
 @given(products(1), some_facts())
 def test_a_change_passes_and_none_of_it_is_too_much(
     made: list[Product], facts: dict[str, Any]
@@ -121,7 +122,7 @@ def _small_case(draw: st.DrawFn) -> tuple[Product, dict[str, FactValue]]:
     return product, draw(st.fixed_dictionaries({}, optional=values))
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=_QUIET)
+@settings(max_examples=150, deadline=None, suppress_health_check=_QUIET)
 @given(_small_case())
 def test_where_one_fact_is_enough_a_change_is_found(
     case: tuple[Product, dict[str, FactValue]],
@@ -140,7 +141,7 @@ def test_where_one_fact_is_enough_a_change_is_found(
 
 
 @pytest.mark.parametrize(
-    ("changes", "moves"),
+    ("given", "moves"),
     [
         ({}, {}),
         ({"rv.confirmed": False}, {"rv.confirmed": True}),
@@ -154,9 +155,9 @@ def test_where_one_fact_is_enough_a_change_is_found(
     ],
 )  # fmt: skip
 def test_what_would_have_to_differ_for_a_supply_chain_loan(
-    changes: dict[str, Any], moves: dict[str, Any]
+    given: dict[str, Any], moves: dict[str, Any]
 ) -> None:
-    facts = {name: value for name, value in {**_FACTS, **changes}.items() if value is not None}
+    facts = {name: value for name, value in {**_FACTS, **given}.items() if value is not None}
     change = find_change(SAMPLE, facts)
     check_change(SAMPLE, facts, change)
     assert change is not None
@@ -209,3 +210,10 @@ def test_days_that_pass_are_waited_for() -> None:
     assert [(move.feature, move.after) for move in change.moves] == [("as_of", 18_400)]
     check_change(product, facts, change)
     assert find_change(product, {**facts, "began": 20_000, "age": -1_700}) is None
+
+
+def test_a_search_ends_with_its_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {**_FACTS, "rv.amount": 1_249_999}
+    assert find_change(SAMPLE, facts) is not None
+    monkeypatch.setattr(changes, "MAX_EVALUATIONS", 20)
+    assert find_change(SAMPLE, facts) is None
