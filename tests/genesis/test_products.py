@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -37,6 +38,15 @@ def test_files_are_what_the_program_makes_of_the_tables() -> None:
     files = (GUANGDONG / products.FOLDER).glob("*.toml")
     assert made == {path.name: path.read_text("utf-8") for path in files}
     assert len(made) == 319
+
+
+def test_every_condition_and_amount_of_the_tables_is_used() -> None:
+    used: set[str] = set()
+    for _, row in products.load_rows(GUANGDONG):
+        used |= {item.partition(":")[0] for item in (*row.conditions, row.amount)}
+    for name in ("conditions.toml", "amounts.toml"):
+        written = tomllib.loads((GUANGDONG / name).read_text("utf-8"))
+        assert written.keys() - used == set()
 
 
 def test_every_institution_lends_and_only_in_lines_of_its_class(loaded: list[Product]) -> None:
