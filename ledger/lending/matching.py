@@ -63,6 +63,7 @@ TOP = 20
 # A change takes a millisecond or a few; a node that answers has other work as well.
 MAX_TOP = 50
 MAX_NAMED = 400
+_SOUGHT = 3
 _PER_MILLION = 1_000_000
 
 
@@ -127,13 +128,16 @@ class ProductBook:
         return finder.find(facts[product.schema_ref])
 
     def explain(self, matches: Sequence[Match], facts: FactsBySchema, top: int) -> list[Match]:
-        """Return the `top` nearest of the matches that are no grants, with their changes."""
+        """Return the `top` nearest of the matches that are no grants, with their changes.
+
+        Changes are sought of those with the fewest reasons, some times as many as are wanted.
+        """
         others = [item for item in matches if item.decision.outcome is not Outcome.GRANT]
         found = [
             Match(item.product, item.decision, None, self.find_change(item.product, facts))
-            for item in others[:top]
+            for item in others[: _SOUGHT * top]
         ]
-        return sorted(found, key=_nearness)
+        return sorted(found, key=_nearness)[:top]
 
 
 def _rank(match: Match, asked_fen: int) -> tuple[int, ...]:
@@ -151,10 +155,12 @@ def _rank(match: Match, asked_fen: int) -> tuple[int, ...]:
     )
 
 
-def _nearness(match: Match) -> tuple[int, int]:
-    if match.change is None:
+def _nearness(match: Match) -> tuple[int, ...]:
+    """Order what would not be lent: by what the change asks, then by the rate there would be."""
+    change = match.change
+    if change is None or change.decision is None:
         return 1, len(match.decision.reasons)
-    return 0, len(match.change.moves)
+    return 0, change.effort, change.decision.rate_bp or 0
 
 
 def _compute_interest(

@@ -73,11 +73,15 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What would have to differ, by name, and what would be decided then."""
+    """What would have to differ, by name, and what would be decided then.
+
+    `effort` says how much is asked of the company; it has no unit and only orders changes.
+    """
 
     moves: tuple[Move, ...]
     decision: Decision | None  # None where it is about a score alone
     score: int | None
+    effort: int
 
 
 def find_change(product: Product, facts: Mapping[str, FactValue]) -> Change | None:
@@ -97,7 +101,7 @@ def find_points(scorecard: Scorecard, facts: Mapping[str, FactValue], points: in
     if moves is None:
         return None
     score = scorecard.score(search.facts_after(moves)).points
-    return Change(search.describe(moves), None, score)
+    return Change(search.describe(moves), None, score, search.effort(moves)[0])
 
 
 class ChangeFinder:
@@ -117,7 +121,8 @@ class ChangeFinder:
         decision = self._product.decide(search.facts_after(moves))
         if decision.outcome is not Outcome.GRANT:
             return None
-        return Change(search.describe(moves), decision, decision.score)
+        effort = search.effort(moves)[0]
+        return Change(search.describe(moves), decision, decision.score, effort)
 
     def apply(
         self, facts: Mapping[str, FactValue], moves: Mapping[str, FactValue]
@@ -172,7 +177,7 @@ class _Search:
         for _ in range(_ROUNDS):
             finished = [moves for moves in beam if self._unmet(moves) is None]
             if finished:
-                return min(map(self._shrink, finished[:_FINISHED]), key=self._effort)
+                return min(map(self._shrink, finished[:_FINISHED]), key=self.effort)
             tried = []
             for moves in beam:
                 for grown in self._grow(moves):
@@ -217,9 +222,9 @@ class _Search:
         self._solver.spend(len(self._goals))
         unmet = [goal for goal in self._goals if not goal.holds(facts)]
         gap = sum(goal.gap(facts) for goal in unmet)
-        return len(unmet), gap, *self._effort(moves)
+        return len(unmet), gap, *self.effort(moves)
 
-    def _effort(self, moves: Mapping[str, FactValue]) -> tuple[int, int]:
+    def effort(self, moves: Mapping[str, FactValue]) -> tuple[int, int]:
         """Return how much is asked of the company: for each move its weight, more for a far one."""
         total = 0
         for name, value in moves.items():
@@ -248,7 +253,7 @@ class _Search:
         now = dict(moves)
         while True:
             before = dict(now)
-            for name in sorted(now, key=lambda item: -self._effort({item: now[item]})[0]):
+            for name in sorted(now, key=lambda item: -self.effort({item: now[item]})[0]):
                 rest = {other: value for other, value in now.items() if other != name}
                 if self._unmet(rest) is None:
                     now = rest
