@@ -154,7 +154,8 @@ def _parse(text: str) -> dict[str, Any]:
             place = compute_place(text, len(text))
         else:
             place = int(match.group(1)), int(match.group(2))
-        raise RuleSourceError(Code.RULE_SYNTAX, explain(text, place[0]), *place) from None
+        message, *found = explain(text, *place)
+        raise RuleSourceError(Code.RULE_SYNTAX, message, *found) from None
 
 
 def _check_values(root: Table, data: dict[str, Any]) -> None:

@@ -12,18 +12,46 @@ import re
 from ledger.rules.names import quoted
 
 _GENERAL = "not valid TOML here (a quote or a bracket missing, or a key given twice?)"
-_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(?:#.*)?")
-_PAIR = re.compile(r"\s*([A-Za-z0-9_.-]+|\"[^\"]*\"|'[^']*')\s*([=:：])\s*(.*)")
+_HEADER = re.compile(r"[ \t]*(\[\[?)[ \t]*([^\s\[\]#]+)[ \t]*\]\]?[ \t]*(?:#.*)?")
+_PAIR = re.compile(r"[ \t]*([A-Za-z0-9_.-]+|\"[^\"]*\"|'[^']*')[ \t]*([=:：＝])[ \t]*(.*)")
 _BARE_WORD = re.compile(r"[^\s\"'\[\]{}#,]+")
 _BASIC = re.compile(r'"(?:\\.|[^"\\])*"')
 _DAY = re.compile(r"[0-9]{1,4}[/.年-][0-9]{1,2}[/.月-][0-9]{1,4}日?")
 _BOOLS = {"true": "true", "false": "false", "yes": "true", "no": "false"}
 
 
-def explain(text: str, line: int) -> str:
-    """Return a sentence about line `line` (from 1) of `text`, at which no TOML was found."""
+def explain(text: str, line: int, column: int) -> tuple[str, int, int]:
+    """Return a sentence, and line and column (from 1), about where no TOML was found.
+
+    The place is that of the reader, unless he read on to the end for a text that is not closed.
+    """
     lines = text.split("\n")
+    if not "".join(lines[line:]).strip():
+        found = _find_open(lines[:line])
+        if found is not None:
+            return found
     written = lines[line - 1] if line <= len(lines) else ""
+    return _explain_line(lines, line, written), line, column
+
+
+def _find_open(lines: list[str]) -> tuple[str, int, int] | None:
+    """Return sentence and place of the first text that begins in one of `lines` and goes on."""
+    for number, written in enumerate(lines, 1):
+        pair = _PAIR.fullmatch(written)
+        value = pair.group(3) if pair is not None else ""
+        for mark in ("'''", '"""', "'"):
+            if value.startswith(mark) and value.count(mark) == 1:
+                is_long = len(mark) == 3
+                if is_long and any(mark in other for other in lines[number:]):
+                    break
+                where = "is missing" if is_long else "is missing at the end of the line"
+                message = f"a text that is not closed: a {mark} {where}"
+                column = written.index(mark) + 1 if is_long else len(written) + 1
+                return message, number, column
+    return None
+
+
+def _explain_line(lines: list[str], line: int, written: str) -> str:
     header = _HEADER.fullmatch(written)
     if header is not None:
         return _explain_header(lines, line, header.group(1), header.group(2))
@@ -85,8 +113,6 @@ def _explain_value(value: str) -> str:
         return f"a number has no commas: write {bare.replace(',', '')}"
     if bare[0] == '"' and not bare.startswith('"""'):
         return _explain_text(value.strip())
-    if bare[0] == "'" and value.count("'") == 1:
-        return "a text that is not closed: a ' is missing at the end of the line"
     if _BARE_WORD.fullmatch(bare) and not bare[0].isdigit():
         return f'a text stands in quotes: write "{bare[:64]}"'
     return _GENERAL

@@ -137,7 +137,7 @@ def _unit_of_product(left: Unit, right: Unit) -> Unit:
         return unit
     if left.is_plain != right.is_plain:
         return right if left.is_plain else left
-    if Unit.BP in (left, right):
+    if {left, right} == {Unit.FEN, Unit.BP}:
         raise Mismatch(Code.RULE_UNIT, "use mul_bp(amount, rate) to take a share of an amount")
     raise Mismatch(Code.RULE_UNIT, "one of the factors must be a mere number")
 

@@ -97,6 +97,8 @@ _NASTY_LINES = (
     "[condition]", "[[condition]]", "[[params]]", "params = 1", "limit.amount = 1", "'' = 1",
     '"a\\nb" = 1', "id = 'x'", "version = 1", "= 1", "key", "key =", "[", "[[", "]", "\"", "'''",
     '"""', "\t[rate]", "[rate] # x", "format = 'smartrule/1'", "kind = 'alert'", "__proto__ = 1",
+    "[" + " " * 60_000, "[" + " " * 60_000 + "]", "a" + " " * 60_000, "a = '''\n" * 9_000,
+    'a = """\n' * 9_000, "a='" + " " * 60_000, "[ a ]\n" * 9_000,
     "[" + "a." * 5000 + "a]", "a" * 60_000 + " = 1", "x = [\n" + "[1],\n" * 1500 + "]", "\n" * 5000,
     "# " + "=" * 3000, "[feature.'co.x']\nunit='fen'", "[feature.\"co.x\".\"y\"]",
 )  # fmt: skip
