@@ -69,6 +69,17 @@ def confirm(context: click.Context, asset: str, identity: str, as_json: bool) ->
     report(outcome, as_json, f"asset {asset} confirmed by {identity}")
 
 
+@command.command("withdraw", example="creditledger asset withdraw 9b1f… --as 91441300MA4DEMO01X")
+@click.argument("asset")
+@identity_option
+@json_option
+@click.pass_context
+def withdraw(context: click.Context, asset: str, identity: str, as_json: bool) -> None:
+    """Withdraw ASSET as its owner, while it is not pledged: its document is free again."""
+    outcome = transact(context, identity, "asset.withdraw", {"asset": asset})
+    report(outcome, as_json, f"asset {asset} withdrawn")
+
+
 @command.command(
     "pledge", example="creditledger asset pledge 9b1f… --application 77c0… --as icbc-gd"
 )

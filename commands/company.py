@@ -312,6 +312,25 @@ def bind(
     report(outcome, as_json, f"key {public_key.hex()[:16]}… bound to {company}")
 
 
+@command.command(
+    "accept-code",
+    example="creditledger company accept-code 91440300192185379X --reason 'certificate of 2015' "
+    "--as D01",
+)
+@click.argument("company", type=COMPANY)
+@click.option("--reason", required=True, help="What shows that the code is right, in a few words.")
+@identity_option
+@json_option
+@click.pass_context
+def accept_code(
+    context: click.Context, company: str, reason: str, identity: str, as_json: bool
+) -> None:
+    """Attest, as the registrar, COMPANY's code of the first years whose check fails."""
+    body = {"company": company, "reason": reason}
+    outcome = transact(context, identity, "company.accept_code", body)
+    report(outcome, as_json, f"code {company} is accepted as it is")
+
+
 def _parse_key(text: str) -> bytes:
     try:
         key = bytes.fromhex(text)
