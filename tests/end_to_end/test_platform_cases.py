@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
 
+from commands.cli import cli
 from ledger.errors import Code, Rejected
+from ledger.execution import HANDLERS
 from ledger.lending.exposure import Party, get_largest
 from tests.lending.documents import patent_loan
 from tests.lending.province import BUYER, OTHER, RECEIVABLE_FEN, SELLER, TODAY, Province, invoice
@@ -244,3 +247,31 @@ def test_the_clock_of_a_debtors_confirmation_runs_thirty_days(province: Province
     title = {"company": SELLER, "kind": "patent", "document_no": "ZL 1", "day": TODAY}
     patent = province.do(SELLER, "asset.register", **title)["asset"]
     assert province.ask(SELLER, "asset.show", asset=patent)["confirm_due_day"] is None
+
+
+# What a kind of transaction is typed as, where that is not its own two words.
+TYPED = {
+    "access.open": "company records",  # and whatever else shows authorised data
+    "alert.ack": "alerts ack",
+    "alert.feedback": "alerts feedback",
+    "alert.review": "alerts review",
+    "company.outcome": "alerts outcome",
+    "group.declare": "exposure declare-group",
+    "protocol.approve": "member protocol",
+    "records.attest": "submit",
+    "records.declare": "company declare",
+    "records.erase": "company erase",
+    "records.submit": "submit",
+}
+BY_NODES = {"member.ready"}
+
+
+@pytest.mark.parametrize("kind", sorted(set(HANDLERS) - BY_NODES))
+def test_whatever_the_chain_takes_can_be_typed(kind: str) -> None:
+    words = TYPED.get(kind, kind.replace(".", " ").replace("_", "-")).split()
+    group = click.Context(cli)
+    for word in words:
+        assert isinstance(group.command, click.Group), words
+        command = group.command.get_command(group, word)
+        assert command is not None, f"no command {' '.join(words)}"
+        group = click.Context(command)
