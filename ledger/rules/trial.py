@@ -24,7 +24,7 @@ from ledger.rules.product import Condition, Product
 from ledger.rules.units import FactValue, Unit
 
 _NUMBER = re.compile(r"(?<![\w.])(\d[\d_]*)(?![\w.])")
-_PARAMETER = re.compile(r"\bp\.([a-z][a-z0-9_]*)")
+_PARAMETER = re.compile(r"\bp\.[a-z][a-z0-9_]*")
 _TEXT = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _SPREAD: Mapping[Unit, tuple[int, ...]] = {
     Unit.FEN: (0, *(digit * 10**power for power in range(6, 12) for digit in (1, 3))),
@@ -37,6 +37,7 @@ _SPREAD: Mapping[Unit, tuple[int, ...]] = {
 }
 _DATE_OFFSETS = (-1_000, -365, -90, -30, -1, 0, 1, 30, 90, 180, 365, 1_000)
 _MAX_OFFSET = 20_000
+_FIRST_DAY = 3_653  # 1980-01-02: lesser parameters beside a date are lengths of time
 _ROUNDS = 4
 _MAX_CANDIDATES = 256
 _MAX_TRIED = 20_000
@@ -77,6 +78,7 @@ class _Trial:
                 feature,
                 product.effective_from,
                 _find_numbers(product, feature.name),
+                _find_days(product, feature.name),
                 _find_texts(product, feature.name),
             )
             for feature in self._features
@@ -229,9 +231,18 @@ def _find_numbers(product: Product, name: str) -> frozenset[int]:
         for match in _NUMBER.finditer(expression.source):
             number = int(match.group(1).replace("_", ""))
             found |= {number, number * 100}
-        for parameter in _PARAMETER.findall(expression.source):
-            found.add(product.params.get(parameter, 0))
     return frozenset(found)
+
+
+def _find_days(product: Product, name: str) -> frozenset[int]:
+    """Return the days that stand beside an input in the rule, as parameters."""
+    return frozenset(
+        product.params[parameter]
+        for expression, _, _ in _expressions(product)
+        if name in expression.reads
+        for parameter in _PARAMETER.findall(expression.source)
+        if product.params.get(parameter, 0) >= _FIRST_DAY
+    )
 
 
 def _find_texts(product: Product, name: str) -> frozenset[str]:
@@ -244,7 +255,11 @@ def _find_texts(product: Product, name: str) -> frozenset[str]:
 
 
 def _find_candidates(
-    feature: Feature, as_of: int, numbers: Iterable[int], texts: Iterable[str]
+    feature: Feature,
+    as_of: int,
+    numbers: Iterable[int],
+    days: Iterable[int],
+    texts: Iterable[str],
 ) -> tuple[FactValue, ...]:
     """Return the values that an input is tried with, in order."""
     if feature.name == AS_OF:
@@ -257,6 +272,7 @@ def _find_candidates(
     if feature.unit is Unit.DATE:
         offsets = {sign * (n + 1) for n in numbers if n < _MAX_OFFSET for sign in (-1, 1)}
         found = {as_of + offset for offset in (*_DATE_OFFSETS, *offsets)}
+        found |= {day + step for day in days for step in (-1, 0, 1)}
     else:
         near = {number + step for number in numbers for step in (-1, 0, 1)}
         bounds = {item for item in (feature.minimum, feature.maximum) if item is not None}

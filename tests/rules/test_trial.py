@@ -57,3 +57,14 @@ def test_every_rate_that_one_input_leads_to_is_shown() -> None:
     samples = compute_samples(compile_product(SOURCES["line"]))
     rates = {item.decision.rate_bp for item in samples} - {None}
     assert rates == {550, 720}
+
+
+def test_a_day_that_a_parameter_names_is_among_the_candidates() -> None:
+    late = (
+        '[params]\nfirst = 2045-05-01\n[[condition]]\nid = "late"\n'
+        'when = "rv.due >= p.first"\nreason = "R107"\ntext = "Falls due too early"\n[[condition]]'
+    )
+    source = credit_line().decode().replace("[[condition]]", late, 1).encode()
+    samples = compute_samples(compile_product(source))
+    assert samples[0].decision.outcome is Outcome.GRANT
+    assert "fails late" in {sample.title for sample in samples}
