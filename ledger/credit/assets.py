@@ -57,8 +57,9 @@ MAX_PLEDGED_PARTS = 32
 # Signs that a number is written with here and without there; dashes and spaces of every width.
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _SPACES = "\u00a0\u2007\u202f"
+_WORDS = "\u2116\u7b2c\u53f7\u865f"  # "No." in one sign, and what stands around a Chinese number
 _SEPARATORS = str.maketrans(
-    "", "", " -_/\\.,:;#'\"()[]\u00b7\u2116\u3001\u3002" + _DASHES + _SPACES
+    "", "", " -_/\\.,:;#'\"()[]\u00b7\u3001\u3002" + _DASHES + _SPACES + _WORDS
 )
 
 
@@ -197,13 +198,24 @@ def normalise_number(document_no: str) -> str:
     return upper.translate(_SEPARATORS)
 
 
+def compute_number(asset: Asset) -> str:
+    """Return the number as it is compared among assets of its family.
+
+    A patent has one number, written ZL… once granted, CN… abroad, and bare in its application.
+    """
+    number = normalise_number(asset.document_no)
+    if KINDS[asset.kind].family == "patent" and number[:2] in ("ZL", "CN") and number[2:]:
+        return number[2:]
+    return number
+
+
 def compute_marks(asset: Asset, salt: bytes) -> Marks:
     """Return the marks under the chain's salt; kinds of one family share the document mark."""
     kind = KINDS[asset.kind]
     parts: dict[str, Value] = {
         "company": asset.company,
         "counterparty": normalise_number(asset.counterparty),
-        "number": normalise_number(asset.document_no),
+        "number": compute_number(asset),
         "day": asset.day,
         "currency": asset.currency,
         "amount_fen": asset.amount_fen,

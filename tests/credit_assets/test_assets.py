@@ -236,6 +236,7 @@ def test_every_kind_registers_and_shows(desk: Desk) -> None:
         ("№ A–1—2−3", "A123"),
         ("A#1：（2）、3\u00a04", "A1234"),
         ("O'1·2", "O12"),
+        ("第 123 号", "123"),
     ],
 )
 def test_numbers_compare_without_form(raw: str, normal: str) -> None:
@@ -287,3 +288,13 @@ def test_a_document_never_has_two_lenders(moves: list[tuple[str, int, str, int, 
     for application in list(held):
         release(desk, assets[0], application)
     assert not list(desk.state.scan(PLEDGES, b""))
+
+
+@pytest.mark.parametrize("written", ["CN 201910123456.7", "2019 1 0123456 7", "zl2019-10123456.7"])
+def test_a_patent_is_one_however_its_number_is_written(desk: Desk, written: str) -> None:
+    patent = {"company": SELLER, "kind": "patent", "day": TODAY}
+    desk.send(SELLER, "asset.register", **patent, document_no="ZL 201910123456.7")
+    with refused(Code.ASSET_EXISTS):
+        desk.send("D01", "asset.register", **patent, document_no=written)
+    other = desk.send(SELLER, "asset.register", **patent, document_no="ZL")
+    assert other["match"] == "none"
