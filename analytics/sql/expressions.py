@@ -144,6 +144,8 @@ class ExpressionCompiler:
             return self._make.never(Fault[error.kind.name], tree.type.kind)
 
     def _compile_fact(self, tree: Fact) -> Value:
+        if tree.type.kind not in _SCALARS:
+            raise Unsupported(f"a fact that is a {tree.type.kind}")
         low = FULL[0] if tree.minimum is None else tree.minimum
         high = FULL[1] if tree.maximum is None else tree.maximum
         return Value(self._columns[tree.name], MISSING, None, (low, high))

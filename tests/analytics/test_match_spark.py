@@ -22,8 +22,9 @@ from analytics.sql.dialect import SPARK
 from analytics.sql.expressions import ExpressionCompiler
 from analytics.sql.nodes import Graph, Node, compute_stages
 from tests.analytics.random_facts import find_edges, make_near
+from tests.analytics.sql_fuzz import evaluate
 from tests.analytics.test_match_all import WISH, write_snapshot
-from tests.analytics.test_sql_expressions import TYPES, compile_rule, evaluate
+from tests.analytics.test_sql_expressions import TYPES, compile_rule
 from tests.analytics.test_sql_products import DAY, ODD_PRODUCT, features_of
 
 # Every operation at the edges of 64 bits, every fault, every kind of text.
@@ -49,7 +50,10 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("pyspark", reason="pyspark, the extra spark, is not installed")
     from analytics.matching.spark import open_session
 
-    found = open_session(1)
+    with pytest.MonkeyPatch.context() as environment:
+        # A short life: optimising machine code would take longer than running it.
+        environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        found = open_session(1)
     found.sparkContext.setLogLevel("ERROR")
     # Few rows: compiling Java for them takes far longer than interpreting.
     found.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")

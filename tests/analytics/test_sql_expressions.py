@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 from analytics.sql.dialect import DUCKDB
 from analytics.sql.expressions import ExpressionCompiler
 from analytics.sql.nodes import Graph, Node, compute_stages
-from analytics.sql.values import Fault, Unsupported
+from analytics.sql.values import Unsupported
 from ledger.errors import RuleSourceError
 from ledger.rules.checker import Environment
 from ledger.rules.compiler import Expression, compile_expression
-from ledger.rules.failures import EvalError
 from ledger.rules.source import Source
 from ledger.rules.types import BOOL, NUMBER, STRING, Variable
 from tests.rules.expressions import FLAGS, INTS, TEXTS, facts, flags, ints, strings
 
 duckdb = pytest.importorskip("duckdb")
+
+from tests.analytics.sql_fuzz import Tally, evaluate, run_seeds
 
 TYPES = {
     **dict.fromkeys(INTS, "BIGINT"),
@@ -47,14 +48,6 @@ def compile_rule(text: str, variables: Mapping[str, Variable] = _FREE) -> Expres
         return compile_expression(Source.of_text(text), Environment(variables))
     except RuleSourceError:
         return None
-
-
-def evaluate(expression: Expression, row: Mapping[str, Any]) -> tuple[Any, int | None]:
-    """Return (value, None) or (None, fault) as a node computes it."""
-    try:
-        return expression.evaluate(row), None
-    except EvalError as error:
-        return None, int(Fault[error.kind.name])
 
 
 def translate(expressions: Sequence[Expression]) -> str:
@@ -109,7 +102,7 @@ def _without(rows: Rows, absent: Sequence[set[str]]) -> Rows:
 _ABSENT = st.sets(st.sampled_from([*INTS, *FLAGS, *TEXTS]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=_QUIET)
+@settings(max_examples=25, deadline=None, suppress_health_check=_QUIET)
 @given(
     st.lists(st.one_of(flags(4), ints(4), strings(2)), min_size=6, max_size=8),
     st.lists(st.tuples(facts(), _ABSENT), min_size=8, max_size=8),
@@ -130,3 +123,13 @@ def _is_supported(expression: Expression) -> bool:
     except Unsupported:
         return False
     return True
+
+
+def test_sql_gives_it_too_where_ranges_are_declared_and_checks_left_out() -> None:
+    """Every operation of the language; `scripts/fuzz-sql` runs as many as one likes."""
+    tally = Tally()
+    for first in range(0, 400, 100):
+        run_seeds(range(first, first + 100), tally)
+    assert not tally.failures, tally.failures[0]
+    assert tally.cases > 1500
+    assert tally.faults > 300

@@ -58,7 +58,7 @@ def run_seeds(seeds: range, oracle: Oracle) -> Tally:
 
 def _run_seed(seed: int, oracle: Oracle, tally: Tally) -> None:
     random = Random(seed)
-    variables = _draw_variables(random)
+    variables = draw_variables(random)
     pair = Writer(random).write(random.choice(ROOTS), random.choice((2, 3, 3, 4)))
     try:
         checked = check_expression(Source.of_text(pair.mine), Environment(variables))
@@ -74,7 +74,7 @@ def _run_seed(seed: int, oracle: Oracle, tally: Tally) -> None:
     theirs = oracle.compile(pair.theirs)
     is_exact = not any(f".{macro}(" in pair.mine for macro in _GOES_ON)
     for index in range(FACT_SETS):
-        facts = _draw_facts(random, variables, sorted(expression.reads), is_whole=index < 2)
+        facts = draw_facts(random, variables, sorted(expression.reads), is_whole=index < 2)
         answers = {"closures": _outcome(expression.interpret, facts)}
         if expression.reads <= facts.keys():
             answers["generated"] = _outcome(expression.run, facts)
@@ -104,7 +104,7 @@ def _agrees(found: Any, want: Any, is_exact: bool) -> bool:
     return type(found) is type(want) and found == want
 
 
-def _draw_variables(random: Random) -> dict[str, Variable]:
+def draw_variables(random: Random) -> dict[str, Variable]:
     """Return the facts of all kinds; half of the time those of numbers have narrow ranges."""
     is_narrow = random.random() < 0.5
     found = {}
@@ -118,9 +118,10 @@ def _draw_variables(random: Random) -> dict[str, Variable]:
     return found
 
 
-def _draw_facts(
+def draw_facts(
     random: Random, variables: Mapping[str, Variable], names: list[str], is_whole: bool
 ) -> dict[str, Any]:
+    """Return facts `names` inside their ranges; some are absent unless they are to be whole."""
     facts = {}
     for name in names:
         if is_whole or random.random() < 0.7:
