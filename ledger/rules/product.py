@@ -165,8 +165,9 @@ class Product:
         `known` are accepted facts, at least those of `features`; `reasons` and `missing` what the
         conditions gave, and are added to; `digest` is of the facts among `features`.
         """
-        if any(reason.result == FAIL for reason in reasons):
-            return self._close(known, score, digest, Verdict(Outcome.DECLINE, reasons, missing))
+        for reason in reasons:
+            if reason.result == FAIL:
+                return self._close(known, score, digest, Outcome.DECLINE, reasons, missing)
         if score.is_referred:
             inputs = (("missing", score.missing_count),)
             reasons.append(
@@ -174,8 +175,11 @@ class Product:
             )
             missing |= self.scorecard.inputs - known.keys()
         if reasons:
-            return self._close(known, score, digest, Verdict(Outcome.REFER, reasons, missing))
-        return self._close(known, score, digest, self.find_terms(known, score))
+            return self._close(known, score, digest, Outcome.REFER, reasons, missing)
+        found = self.find_terms(known, score)
+        return self._close(
+            known, score, digest, found.outcome, found.reasons, found.missing, found.terms
+        )
 
     def _check_conditions(self, known: Mapping[str, FactValue]) -> tuple[list[Reason], set[str]]:
         """Return a reason for each condition that does not hold, and the facts that lack."""
@@ -231,14 +235,17 @@ class Product:
         known: Mapping[str, FactValue],
         score: Score,
         digest: bytes,
-        verdict: Verdict,
+        outcome: Outcome,
+        reasons: list[Reason],
+        missing: set[str],
+        terms: tuple[int, int, int] | None = None,
     ) -> Decision:
-        limit_fen, amount_fen, rate_bp = verdict.terms or (None, None, None)
+        limit_fen, amount_fen, rate_bp = terms or (None, None, None)
         as_of = known.get(AS_OF)
         return Decision(
-            outcome=verdict.outcome,
-            reasons=tuple(verdict.reasons),
-            missing=tuple(sorted(verdict.missing)),
+            outcome=outcome,
+            reasons=tuple(reasons),
+            missing=tuple(sorted(missing)) if missing else (),
             score=score.points,
             score_reasons=score.reasons,
             limit_fen=limit_fen,
