@@ -11,7 +11,7 @@ from dataclasses import astuple
 from typing import Any
 
 from ledger.credit.access import Basis, find_read_basis, may_read
-from ledger.credit.access_log import read_access_id
+from ledger.credit.access_log import get_access, read_access_id
 from ledger.credit.company import check_company_code
 from ledger.credit.objections import Mark, get_marks
 from ledger.credit.profile import QUERIES as PROFILE_QUERIES
@@ -177,8 +177,9 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
     """`company.features` {company, schema, names?, access?}: features as rules see them now.
 
     Features over categories that the caller may not read are named in `withheld`, and those whose
-    window reaches beyond the days that an authorisation opens. Without `names`, what rests on the
-    company's own declarations is left out.
+    window reaches back beyond the days that an authorisation opens; with `access` they are as of
+    its last day, if that is past. Without `names`, what rests on the company's own declarations is
+    left out.
     """
     fields = Fields(params)
     company = _company(context, fields)
@@ -187,6 +188,7 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
     access_id = read_access_id(fields)
     fields.done()
     schema: Schema = context.rules.schema(ref)
+    as_of = _get_as_of(context, access_id)
     allowed: list[str] = []
     withheld: list[str] = []
     for name in schema.features if names is None else names:
@@ -196,12 +198,12 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
         if names is None and _is_self_declared(context, schema, name):
             continue
         if feature.source is FeatureSource.RECORDS:
-            readable = _is_readable(context, company, schema, name, access_id)
+            readable = _is_readable(context, company, schema, name, (access_id, as_of))
             (allowed if readable else withheld).append(name)
-    facts = compute_features(context.state, context.rules, company, ref, allowed, context.day)
+    facts = compute_features(context.state, context.rules, company, ref, allowed, as_of)
     missing = [name for name in allowed if name not in facts]
     return {
-        "as_of": context.day,
+        "as_of": as_of,
         "facts": facts,
         "missing": tuple(missing),
         "withheld": tuple(withheld),
@@ -215,20 +217,32 @@ def _is_self_declared(context: QueryContext, schema: Schema, name: str) -> bool:
     return bool(feature.category) and context.rules.category(feature.category).is_self_declared
 
 
+def _get_as_of(context: QueryContext, access_id: bytes | None) -> int:
+    """Return today, or the last day that a look opens: windows then end there."""
+    entry = None if access_id is None else get_access(context.state, access_id)
+    return context.day if entry is None else min(context.day, entry.to_day)
+
+
 def _is_readable(
-    context: QueryContext, company: str, schema: Schema, name: str, access_id: bytes | None
+    context: QueryContext,
+    company: str,
+    schema: Schema,
+    name: str,
+    look: tuple[bytes | None, int],
 ) -> bool:
+    """Tell whether the caller may see a feature by a look: (its id, the day that windows end)."""
     feature = schema.features[name]
     if feature.of:
-        return all(_is_readable(context, company, schema, part, access_id) for part in feature.of)
+        return all(_is_readable(context, company, schema, part, look) for part in feature.of)
     if not feature.category:
         return True
+    access_id, as_of = look
     category = context.rules.category(feature.category)
     try:
         basis = find_read_basis(context, company, category, access_id)
     except Rejected:
         return False
-    last_day = context.day - feature.offset_days
+    last_day = as_of - feature.offset_days
     first_day = last_day - feature.days + 1 if feature.days else FIRST_DAY
     return _bounded(basis, first_day, last_day) == (first_day, last_day)
 

@@ -275,3 +275,19 @@ def test_whatever_the_chain_takes_can_be_typed(kind: str) -> None:
         command = group.command.get_command(group, word)
         assert command is not None, f"no command {' '.join(words)}"
         group = click.Context(command)
+
+
+def test_features_end_with_the_days_that_are_authorised(province: Province) -> None:
+    last_day = province.day
+    province.consent(SELLER, "ICBC", from_day=last_day - 400)
+    look = {"company": SELLER, "categories": ("C044",), "purpose": "lending"}
+    asked = {"company": SELLER, "schema": "company/1"}
+    before = province.ask(SELLER, "company.features", **asked)["facts"]["co.sales_12m"]
+    province.advance_days(9)
+    late = [invoice(888, last_day + 5)]
+    province.succeed(province.submit("D02", "C044", late, "line"))
+    access = province.do("ICBC", "access.open", **look)["access"]
+    shown = province.ask("ICBC", "company.features", **asked, access=access)
+    assert (shown["as_of"], shown["facts"]["co.sales_12m"]) == (last_day, before)
+    assert shown["withheld"] == ("co.sales_prior_12m",)  # reaches back two years
+    assert province.ask(SELLER, "company.features", **asked)["as_of"] == last_day + 9
