@@ -26,7 +26,7 @@ from ledger.rules.product import AMOUNT
 from ledger.rules.units import FactValue
 
 DAY = 18_271
-_RUNS = 5
+_RUNS = 15
 _NS_A_MS = 1_000_000
 
 
