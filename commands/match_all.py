@@ -7,8 +7,10 @@ is asked for, because it needs the libraries of the extra `analytics`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +44,10 @@ def all_options(function: F) -> F:
             help="With --all: decide so many companies again as a node does, and compare.",
         ),
         click.option(
-            "--threads", type=click.IntRange(1, 64), default=2, help="With --all: cores to use."
+            "--threads",
+            type=click.IntRange(1, 64),
+            default=os.cpu_count() or 1,
+            help="With --all: cores to use (default: all).",
         ),
         click.option(
             "--memory",
@@ -85,6 +90,9 @@ def match_all(
         from analytics.matching.bulk import prepare, run
         from analytics.matching.run import Options
         from analytics.matching.summary import summarise
+
+        if spark:
+            import_module("analytics.matching.spark")
     except ImportError as error:
         raise LocalError(Code.INPUT_USAGE, _extra_for(error)) from None
     prepared = prepare(facts, rules, wish, products, is_spark=spark)

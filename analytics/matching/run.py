@@ -28,6 +28,7 @@ from analytics.matching.plan import Plan, Result
 from ledger.errors import Code, LocalError
 
 ROWS_A_PART = 65_536
+ANSWERS = "answers"  # the folder of the parts that Spark writes
 GRANTED = "granted"  # how many products grant
 Progress = Callable[[int], None]
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
 
 from analytics.columns import COMPANY, open_parquet
 from analytics.matching.answers import from_decision, read_answer
 from analytics.matching.plan import Plan
-from analytics.matching.run import Options, read_facts, split
+from analytics.matching.run import ANSWERS, Options, Part, read_facts, split
 from ledger.errors import Code, LocalError
 
 _PARTS_MAX = 16  # reading a part costs far more than deciding a company
@@ -67,14 +70,25 @@ def _read_rows(
         first += part.rows
         if not len(rows):
             continue
-        path = part.answers(options.out)
-        if not path.exists():
-            raise LocalError(
-                Code.INPUT_FILE, f"{path} is not there: match the whole snapshot first"
-            )
         facts = read_facts(plan, part).take(rows)
-        answers = open_parquet(path).read().take(rows)
-        yield from zip(facts.to_pylist(), answers.to_pylist(), strict=True)
+        answers = _read_answers(options.out, part, rows, facts[COMPANY])
+        yield from zip(facts.to_pylist(), answers, strict=True)
+
+
+def _read_answers(
+    out: Path, part: Part, rows: pa.Array, companies: pa.ChunkedArray
+) -> list[Mapping[str, Any]]:
+    """Return the answers for some rows of a part; Spark's are looked up by company."""
+    if (out / ANSWERS).is_dir():
+        wanted = pc.field(COMPANY).isin(companies.combine_chunks())
+        table = pads.dataset(out / ANSWERS, format="parquet").to_table(filter=wanted)
+        found = {row[COMPANY]: row for row in table.to_pylist()}
+        return [found[company] for company in companies.to_pylist()]
+    path = part.answers(out)
+    if not path.exists():
+        raise LocalError(Code.INPUT_FILE, f"{path} is not there: match the whole snapshot first")
+    answers: list[Mapping[str, Any]] = open_parquet(path).read().take(rows).to_pylist()
+    return answers
 
 
 def _spread(total: int, count: int) -> list[int]:

@@ -12,15 +12,15 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from analytics.columns import open_parquet
 from analytics.matching.counts import Counts, count_part
 from analytics.matching.plan import Plan
-from analytics.matching.run import Options, Progress, begin
+from analytics.matching.run import ANSWERS, Options, Progress, begin
 from ledger.errors import Code, LocalError
 
-ANSWERS = "answers"
 # The plan has shared its parts already. Merging the projections again would undo that, and the
 # classes generated of thousands of columns are larger than a JVM takes.
 _SETTINGS = {
@@ -33,13 +33,20 @@ _LOCAL = {"spark.ui.enabled": "false", "spark.driver.memory": "4g"}
 
 
 def open_session(threads: int) -> SparkSession:
-    """Return the session there is, or a local one of so many threads."""
+    """Return the session there is, or a local one of so many threads.
+
+    Raise `LocalError` 8004 where Spark does not start.
+    """
     builder = SparkSession.builder.appName("creditledger match --all")
     if "SPARK_REMOTE" not in os.environ and "MASTER" not in os.environ:
         builder = builder.master(f"local[{threads}]")
         for key, value in _LOCAL.items():
             builder = builder.config(key, value)
-    return builder.getOrCreate()
+    try:
+        return builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        message = f"Spark does not start, is Java installed? {error}"
+        raise LocalError(Code.INPUT_USAGE, message) from None
 
 
 def match_all_on_spark(plan: Plan, options: Options, progress: Progress) -> Counts:

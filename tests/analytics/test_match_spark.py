@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from analytics.columns import COMPANY
 from analytics.matching.bulk import prepare, run
 from analytics.matching.run import Options
+from analytics.matching.sample import check_sample
 from analytics.sql.dialect import SPARK
 from analytics.sql.expressions import ExpressionCompiler
 from analytics.sql.nodes import Graph, Node, compute_stages
@@ -129,4 +130,7 @@ def test_the_plan_gives_the_same_answers_on_spark(session: Any, tmp_path: Path) 
         tables = [pq.read_table(path) for path in sorted(out.rglob("*.parquet"))]
         table = pa.concat_tables(tables).sort_by(COMPANY).select(list(prepared.plan.written))
         answers[is_spark] = counts, table.to_pylist()
+        options = Options(prepared.files, out, 1)
+        check = check_sample(prepared.plan, options, 50, lambda _: None)
+        assert (check.companies, check.difference) == (50, "")
     assert answers[True] == answers[False]

@@ -24,7 +24,9 @@ from ledger.rules.source import Source
 from ledger.rules.types import BOOL, NUMBER, STRING, Variable
 from tests.rules.expressions import FLAGS, INTS, TEXTS, facts, flags, ints, strings
 
-duckdb = pytest.importorskip("duckdb")
+pytest.importorskip("duckdb")
+
+import duckdb
 
 from tests.analytics.sql_fuzz import Tally, evaluate, run_seeds
 
