@@ -204,7 +204,7 @@ class _Compilation:
         )
 
     def _count_presence(self, schema_ref: str, expression: Expression) -> None:
-        for name in expression.reads:
+        for name in sorted(expression.reads):  # an order that the next run has, too
             if name in self._constants or f"{PRESENT}{name}" in self._counted:
                 continue
             column = self._accept(self._schemas[schema_ref].features[name])

@@ -7,6 +7,9 @@ of a company is what its own node says to it.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -124,6 +127,31 @@ def test_an_interrupted_run_goes_on_with_what_is_left(prepared: Prepared, tmp_pa
     assert match(prepared, out) == whole
     assert (out / "part-00000.parquet").stat().st_mtime_ns == kept
     assert read_answers(out).equals(read_answers(tmp_path / "whole"))
+
+
+_RENDER = """
+import hashlib, sys
+from pathlib import Path
+from analytics.matching.bulk import prepare
+prepared = prepare(Path(sys.argv[1]), Path(sys.argv[2]), {"ap.amount": 50_000_000, "ap.term": 180})
+print(hashlib.sha256(prepared.plan.render("chunk").encode()).hexdigest())
+"""
+
+
+def test_the_next_process_asks_the_same_question(place: Path) -> None:
+    """Sets of names have another order in each process; a run that goes on needs one query."""
+    arguments = [sys.executable, "-c", _RENDER, str(place / "facts.parquet"), str(place / "rules")]
+    found = {
+        subprocess.run(
+            arguments,
+            check=True,
+            capture_output=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
 
 
 def test_answers_to_another_question_are_not_mixed(
