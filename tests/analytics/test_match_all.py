@@ -142,7 +142,7 @@ def test_the_next_process_asks_the_same_question(place: Path) -> None:
     """Sets of names have another order in each process; a run that goes on needs one query."""
     arguments = [sys.executable, "-c", _RENDER, str(place / "facts.parquet"), str(place / "rules")]
     found = {
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - this interpreter, on a text of this test
             arguments,
             check=True,
             capture_output=True,
