@@ -1,8 +1,8 @@
 """The SDK with typed results: `open_ledger`, and a class for every act and every question.
 
 Areas: `records` (companies, records, profiles), `consents` (authorisations, looks, objections),
-`assets`, `loans`, `supervision` (alerts, limits, groups), `votes`. docs/SDK.md shows each at work.
-What only nodes and auditors send and ask (`INTERNAL`) has no class here: `network.client` takes any
+`assets`, `loans`, `matching`, `supervision` (alerts, limits, groups), `votes`. docs/SDK.md shows
+each at work. What only nodes and auditors send and ask (`INTERNAL`) has no class here: `network.client` takes any
 kind and any name.
 """
 
@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from network.sdk import assets, consents, loans, records, supervision, votes
+from network.sdk import assets, consents, loans, matching, records, supervision, votes
 from network.sdk.ledger import AsyncLedger, Done, Ledger, open_ledger
 from network.sdk.reading import Act, Ask
 
 __all__ = ["ACTS", "ASKS", "INTERNAL", "Act", "Ask", "AsyncLedger", "Done", "Ledger", "open_ledger"]
 
-_AREAS = (records, consents, assets, loans, supervision, votes)
+_AREAS = (records, consents, assets, loans, matching, supervision, votes)
 
 # Sent by nodes and software of members; what a node asks itself, proofs and epochs.
 INTERNAL = frozenset(

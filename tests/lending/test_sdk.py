@@ -37,6 +37,7 @@ def _known() -> dict[str, dict[str, Any]]:
     _, bodies = prepared()
     found = {
         "application.show": {"application": bodies["loan.accept"][1]["application"]},
+        "application.sources": {"application": bodies["loan.accept"][1]["application"]},
         "loan.show": {"loan": bodies["loan.repay"][1]["loan"]},
         "loan.list": {"company": OTHER},
         "asset.show": {"asset": bodies["asset.pledge"][1]["asset"]},
@@ -83,7 +84,7 @@ def test_a_question_is_the_parameters_and_its_answer_is_typed(ask: type[Ask[Any]
         return
     question = _build(ask, ask.name, body)
     assert question.body() == body
-    caller = "D02" if ask.name == "company.records" else "D18"
+    caller = {"company.records": "D02", "company.match": SELLER}.get(ask.name, "D18")
     value = _wire(QUERIES[ask.name](province.query_context(caller), question.body()))
     answer = read(answer_type(ask), value)
     first, told = (answer[0], value[0]) if isinstance(answer, tuple) else (answer, value)
@@ -92,6 +93,7 @@ def test_a_question_is_the_parameters_and_its_answer_is_typed(ask: type[Ask[Any]
 
 def test_acts_and_questions_are_kinds_and_queries_of_the_ledger() -> None:
     assert set(ACTS) <= set(HANDLERS)
+    assert {ask.name for ask in ASKS} | INTERNAL >= set(QUERIES)
     assert {ask.name for ask in ASKS} <= set(QUERIES)
     assert not INTERNAL & (set(ACTS) | {ask.name for ask in ASKS})
     for message in (*ACTS.values(), *ASKS):
