@@ -2,8 +2,8 @@
 
 Areas: `records` (companies, records, profiles), `consents` (authorisations, looks, objections),
 `assets`, `loans`, `matching`, `supervision` (alerts, limits, groups), `votes`. docs/SDK.md shows
-each at work. What only nodes and auditors send and ask (`INTERNAL`) has no class here: `network.client` takes any
-kind and any name.
+each at work. What only nodes and auditors send and ask (`INTERNAL`) has no class here:
+`network.client` takes any kind and any name.
 """
 
 from __future__ import annotations
