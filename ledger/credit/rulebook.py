@@ -253,7 +253,7 @@ class Rules(RegisteredRules):
         try:
             found = load_kind(source)
             if found != kind:
-                raise Rejected(Code.RULE_INVALID, f"document is a {found}, want a {kind}")
+                raise Rejected(Code.RULE_INVALID, f"the document's kind is {found}, want {kind}")
             key = ("trial", kind, self._catalogue.digest(), sha256(source).digest())
             categories = self.categories()
             return self._cache.get(

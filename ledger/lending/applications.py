@@ -177,7 +177,7 @@ def _find_asset(state: Overlay, wish: _Wish, product: Product) -> Asset | None:
     if asset.company != wish.company:
         raise Rejected(Code.ASSET_NOT_OWNER, f"asset is not of company {wish.company}")
     if asset.kind != product.asset:
-        raise Rejected(Code.ASSET_KIND, f"asset is a {asset.kind}, want a {product.asset}")
+        raise Rejected(Code.ASSET_KIND, f"the asset's kind is {asset.kind}, want {product.asset}")
     check_free_for(state, asset, product.lender)
     return asset
 

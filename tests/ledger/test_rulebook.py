@@ -75,7 +75,7 @@ def test_a_reference_is_registered_once(chain):
 @pytest.mark.parametrize(
     ("kind", "source", "text"),
     [
-        ("product", SCHEMA, "document is a schema, want a product"),
+        ("product", SCHEMA, "the document's kind is schema, want product"),
         ("schema", SCHEMA.replace(b"'V'", b"'W'"), None),
         ("schema", SCHEMA.replace(b'"net"', b'"nett"'), None),
         ("schema", b"\xff", None),
