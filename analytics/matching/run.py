@@ -74,9 +74,14 @@ def find_files(path: Path) -> tuple[Path, ...]:
     if not found:
         raise LocalError(Code.INPUT_FILE, f"{path} holds no facts*.parquet")
     snapshots = [read_snapshot(file) for file in found]
-    for file, snapshot in zip(found, snapshots, strict=True):
-        if snapshot != snapshots[0]:
+    columns = [frozenset(open_parquet(file).schema_arrow.names) for file in found]
+    for index, file in enumerate(found):
+        if snapshots[index] != snapshots[0]:
             raise LocalError(Code.INPUT_FILE, f"{file} is of another schema, day or height")
+        if columns[index] != columns[0]:
+            name = min(columns[index] ^ columns[0])
+            message = f"{file} has not the columns of {found[0]}: {name} is in one of them"
+            raise LocalError(Code.INPUT_FILE, message)
     return found
 
 
@@ -133,11 +138,20 @@ def match_all(plan: Plan, options: Options, progress: Progress) -> Counts:
 
 
 def read_facts(plan: Plan, part: Part) -> pa.Table:
-    """Return the facts of a part: the columns that the plan reads, and the company."""
+    """Return the facts of a part: the columns that the plan reads, and the company.
+
+    Raise `LocalError` 8001 where the file cannot be read there, or a row names no company.
+    """
     file = open_parquet(part.file)
     names = set(file.schema_arrow.names)
     columns = [COMPANY, *(name for name in plan.columns if name in names)]
-    group = file.read_row_group(part.group, columns=columns, use_threads=False)
+    try:
+        group = file.read_row_group(part.group, columns=columns, use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        message = f"{part.file} is damaged in row group {part.group}, make it anew: {error}"
+        raise LocalError(Code.INPUT_FILE, message) from None
+    if group[COMPANY].null_count:
+        raise LocalError(Code.INPUT_FILE, f"{part.file} has a row without a {COMPANY}")
     return group.slice(part.first, part.rows)
 
 

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from analytics.columns import open_parquet
 from analytics.matching.counts import Counts, count_part
 from analytics.matching.plan import Plan
-from analytics.matching.run import ANSWERS, Options, Progress, begin
+from analytics.matching.run import ANSWERS, Options, Progress, begin, check_columns
 from ledger.errors import Code, LocalError
 
 # The plan has shared its parts already. Merging the projections again would undo that, and the
@@ -52,11 +52,14 @@ def open_session(threads: int) -> SparkSession:
 def match_all_on_spark(plan: Plan, options: Options, progress: Progress) -> Counts:
     """Answer for every company of the snapshot; `progress` is told when they are counted.
 
-    Raise `LocalError` 8001 for a rule that has no SQL: Spark has no evaluator of a node.
+    Raise `LocalError` 8001 for a rule that has no SQL (Spark has no evaluator of a node), and for
+    what `match_all` refuses.
     """
     if plan.opaque:
         sources = "; ".join(item.expression.source for item in plan.opaque[:3])
         raise LocalError(Code.INPUT_FILE, f"{len(plan.opaque)} rules have no SQL: {sources}")
+    for file in options.facts:
+        check_columns(plan, open_parquet(file).schema_arrow, file)
     query = plan.render("facts")
     begin(plan, options, query)
     answers = options.out / ANSWERS

@@ -28,7 +28,8 @@ def summarise(plan: Plan, counts: Counts) -> dict[str, Any]:
 
 def _summarise_product(offer: Offer, counts: Counts) -> dict[str, Any]:
     product = offer.product
-    results = counts.results[product.id]
+    # Of no company at all there are no counts.
+    results = counts.results.get(product.id, [0] * len(Result))
     reasons = [
         {
             "reason": item.reason,

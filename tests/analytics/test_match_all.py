@@ -205,6 +205,44 @@ def test_a_snapshot_must_have_the_columns_of_its_schema(
         prepare(place / "facts.parquet", place / "rules", WISH | {"ap.term": 9999})
 
 
+def test_a_damaged_snapshot_is_named(place: Path, tmp_path: Path) -> None:
+    path = tmp_path / "facts.parquet"
+    content = bytearray((place / "facts.parquet").read_bytes())
+    column = pq.ParquetFile(place / "facts.parquet").metadata.row_group(0).column(0)
+    start = column.dictionary_page_offset or column.data_page_offset
+    for index in range(start, start + column.total_compressed_size):
+        content[index] ^= 0x55
+    path.write_bytes(content)
+    with pytest.raises(LocalError, match=r"facts\.parquet is damaged in row group 0, make it anew"):
+        match(prepare(path, place / "rules", WISH), tmp_path / "out")
+
+
+def test_every_row_names_its_company(place: Path, tmp_path: Path) -> None:
+    table = pq.read_table(place / "facts.parquet")
+    companies = [None, *table[COMPANY].to_pylist()[1:]]
+    columns = table.set_column(0, pa.field(COMPANY, pa.string()), pa.array(companies))
+    pq.write_table(columns.replace_schema_metadata(table.schema.metadata), tmp_path / "a.parquet")
+    with pytest.raises(LocalError, match=r"a\.parquet has a row without a company"):
+        match(prepare(tmp_path / "a.parquet", place / "rules", WISH), tmp_path / "out")
+
+
+def test_files_of_a_snapshot_have_the_same_columns(place: Path, tmp_path: Path) -> None:
+    table = pq.read_table(place / "facts.parquet")
+    pq.write_table(table, tmp_path / "facts-0.parquet")
+    pq.write_table(table.drop_columns(["co.staff"]), tmp_path / "facts-1.parquet")
+    with pytest.raises(LocalError, match=r"facts-1\.parquet has not the .*: co\.staff is in one"):
+        prepare(tmp_path, place / "rules", WISH)
+
+
+def test_a_snapshot_of_no_company_has_a_summary(place: Path, tmp_path: Path) -> None:
+    table = pq.read_table(place / "facts.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / "empty.parquet")
+    empty = prepare(tmp_path / "empty.parquet", place / "rules", WISH)
+    summary = summarise(empty.plan, match(empty, tmp_path / "out"))
+    assert (summary["companies"], summary["grants"], summary["median_grants"]) == (0, 0, 0)
+    assert check_sample(empty.plan, Options(empty.files, tmp_path / "out"), 9, print).answers == 0
+
+
 def test_the_command_matches_compares_and_tells(place: Path, tmp_path: Path) -> None:
     arguments = ["match", "--all", "--facts", str(place / "facts.parquet")]
     arguments += ["--rules", str(place / "rules"), "--out", str(tmp_path / "out")]
