@@ -79,6 +79,10 @@ def test_a_reason_means_the_same_in_every_product(loaded: list[Product]) -> None
         for item in product.conditions:
             if item.reason not in WORDED:
                 assert meaning.setdefault(item.reason, item.id) == item.id
+        for part in product.scorecard.characteristics:
+            assert meaning.setdefault(part.reason, part.text) == part.text
+            of = str(sorted(part.input.reads))
+            assert meaning.setdefault(part.missing_reason, of) == of
 
 
 def test_products_differ_in_their_conditions(loaded: list[Product]) -> None:
