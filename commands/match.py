@@ -16,7 +16,10 @@ from ledger.errors import Code, LocalError
 
 
 @click.command(
-    "match", cls=Command, example="creditledger match 91441300MA4DEMO01X --ask 500,000.00"
+    "match",
+    cls=Command,
+    example="creditledger match 91441300MA4DEMO01X --ask 500,000.00\n"
+    "creditledger match --all --facts province --rules genesis.bin --out answers",
 )
 @click.argument("company", type=COMPANY, required=False)
 @click.option(
