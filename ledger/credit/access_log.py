@@ -135,6 +135,29 @@ def _month(time_ms: int) -> tuple[int, int]:
     return found.year, found.month
 
 
+def find_look_basis(
+    state: Overlay,
+    company: str,
+    reader: str,
+    categories: Iterable[str],
+    purpose: str,
+    time_ms: int,
+) -> tuple[str, ...]:
+    """Return the consents that a look rests on, those that allow one more before the others.
+
+    Raises `Rejected` CONSENT_MISSING; whether the look is allowed is for `check_looks` to say.
+    """
+
+    def is_spent(consent_id: str, consent: Consent) -> bool:
+        try:
+            _check_look(state, consent_id, consent, time_ms)
+        except Rejected:
+            return True
+        return False
+
+    return find_basis(state, company, reader, categories, purpose, time_ms, is_spent)
+
+
 def check_looks(state: Overlay, consents: Iterable[str], time_ms: int) -> tuple[Consent, ...]:
     """Return the consents; raise `Rejected` CONSENT_USED when one allows no further look."""
     found = []
@@ -174,7 +197,7 @@ def _find_consents(context: Context, wish: _Wish) -> tuple[tuple[str, ...], int,
     """Return (consents, first day, last day) that the look rests on; raise `Rejected`."""
     state, time_ms = context.state, context.time_ms
     reader = context.sender.id
-    found = find_basis(state, wish.company, reader, wish.categories, wish.purpose, time_ms)
+    found = find_look_basis(state, wish.company, reader, wish.categories, wish.purpose, time_ms)
     first, last = wish.from_day, wish.to_day
     for consent in check_looks(state, found, time_ms):
         first, last = max(first, consent.from_day), min(last, consent.to_day)

@@ -14,7 +14,7 @@ so that looking for a basis stays cheap, and the dead ones, which are kept for e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
@@ -159,15 +159,20 @@ def find_basis(
     categories: Iterable[str],
     purpose: str,
     time_ms: int,
+    is_spent: Callable[[str, Consent], bool] | None = None,
 ) -> tuple[str, ...]:
     """Return the ids of the active consents that together cover `categories`, in order.
 
     Raises `Rejected` CONSENT_MISSING, naming the categories without a basis. Of two consents for a
-    category the one with the smaller id is named, so that every replica names the same.
+    category the one with the smaller id is named, so that every replica names the same; one that
+    `is_spent` says allows no further look only where no other covers the category.
     """
     wanted = set(categories)
     found: list[str] = []
-    for consent_id, consent in _live(state, company, recipient):
+    live = list(_live(state, company, recipient))
+    if is_spent is not None:
+        live.sort(key=lambda item: is_spent(item[0].hex(), item[1]))
+    for consent_id, consent in live:
         covered = wanted.intersection(consent.categories)
         is_active = compute_state(consent, time_ms) is ConsentState.ACTIVE
         if covered and is_active and consent.purpose == purpose:

@@ -315,6 +315,11 @@ class _Submission:
                         Code.RECORD_SUPERSEDES_UNKNOWN,
                         f"record was corrected already by number {entry.corrected_by}",
                     )
+                if entry.status is RecordStatus.ERASED:  # nobody is to read its body again
+                    raise Rejected(
+                        Code.RECORD_SUPERSEDES_UNKNOWN,
+                        "record was erased: send what is true as a record of its own",
+                    )
                 self._context.notes.correct(company, self._plan.schema.full_name, entry.height)
                 entries[place] = replace(
                     entry, status=RecordStatus.SUPERSEDED, corrected_by=part.seq

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any
 
-from ledger.credit.access_log import check_looks, note_decision
+from ledger.credit.access_log import check_looks, find_look_basis, note_decision
 from ledger.credit.assets import ASSET_ID_BYTES, Asset, check_free_for, get_asset
 from ledger.credit.consent import find_basis
 from ledger.credit.ids import read_id
@@ -243,8 +243,11 @@ def process_apply(context: Context) -> Value:
     check_company_known(state, (wish.company,))
     asset = _find_asset(state, wish, product)
     categories = select_authorised(state, product.requires)
-    consents = find_basis(state, wish.company, product.lender, categories, PURPOSE, context.time_ms)
-    if context.sender.id == product.lender:  # then it is a look of the lender's own accord
+    # Sent by the lender it is a look of its own accord, and has to be allowed one more.
+    is_look = context.sender.id == product.lender
+    find = find_look_basis if is_look else find_basis
+    consents = find(state, wish.company, product.lender, categories, PURPOSE, context.time_ms)
+    if is_look:
         check_looks(state, consents, context.time_ms)
     application = Application(
         company=wish.company,
