@@ -6,14 +6,20 @@ When records of either kind touch a company, its links are brought up to date wh
 looked at, so that a block does bounded work; what C011 says of its holdings is brought up to date
 with them (`ledger.lending.related`).
 
+A company's last annual report with guarantees takes the place of the earlier ones: each lists what
+it stands for at the year's end. A guarantee ends when its records say so: `until_on` of S004, or
+the guarantor's period after the debt fell due (`performance_to` of C016 and PERIOD_DAYS, the six
+months of the Guarantee Law 25 and 26, Civil Code 692); one without such a date does not end.
+
 Two things are found. A circle is a set of companies each of which guarantees, over others perhaps,
 each of the others: a strongly connected component of two or more (Tarjan 1972, without recursion).
 A dense group is a set each of which is linked to CORE_LINKS others of it: a core of the graph
 without directions (Seidman 1983; Batagelj, Zaveršnik 2003). Both take time in proportion to the
 links, of which one question looks at MAX_LINKS.
 
-GUARANTEE_LINKS holds, by guarantor and debtor, the amount and the records it rests on, as an entry
-of the authenticated tree by itself: `circles.show` gives each link with its proof. Regulators only.
+GUARANTEE_LINKS holds, by guarantor and debtor, the amounts by their last day and the records it
+rests on, as an entry of the authenticated tree by itself: `circles.show` gives each link with its
+proof. What has ended is left out when somebody asks. Regulators only.
 """
 
 from __future__ import annotations
@@ -43,9 +49,14 @@ MAX_FOLLOWED = 2_000  # companies that are followed from one
 MAX_LISTED = 200
 MAX_PROVED = 100
 CORE_LINKS = 3
+PERIOD_DAYS = 184  # how long a guarantor is held to a debt after it fell due
 _CODE = 18
-# Category → the fields that name the debtor and the amount.
-_SOURCES = {REPORTED: ("debtor", "principal_amount"), DECLARED: ("debtor_uscc", "amount")}
+_ENDLESS = 1 << 31  # a last day that no day comes after
+# Category → the fields that name the debtor, the amount and the last day, and the days after it.
+_SOURCES = {
+    REPORTED: ("debtor", "principal_amount", "performance_to", PERIOD_DAYS),
+    DECLARED: ("debtor_uscc", "amount", "until_on", 0),
+}
 
 Graph: TypeAlias = Mapping[str, Collection[str]]
 
@@ -70,23 +81,29 @@ def _find_held(state: Overlay, bodies: BodyReader, company: str) -> Iterator[str
 
 
 def _process_guarantees(state: Overlay, bodies: BodyReader, company: str) -> None:
-    amounts: dict[str, int] = defaultdict(int)
+    amounts: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     behind: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-    for category, (debtor_field, amount_field) in _SOURCES.items():
-        for placed, fields in _read_current(state, bodies, company, category):
+    for category, (debtor_field, amount_field, end_field, days_after) in _SOURCES.items():
+        found = list(_read_current(state, bodies, company, category))
+        last_year = max((fields.get("report_year", 0) for _, fields in found), default=0)
+        for placed, fields in found:
             debtor, amount_fen = fields.get(debtor_field), fields.get(amount_field)
-            if not _is_code(debtor) or debtor == company or type(amount_fen) is not int:
+            is_named = _is_code(debtor) and debtor != company
+            if not is_named or type(amount_fen) is not int:
                 continue
+            if fields.get("report_year", 0) != last_year:
+                continue
+            end = fields.get(end_field)
+            amounts[debtor][_ENDLESS if end is None else end + days_after] += amount_fen
             entry = placed.entry
-            amounts[debtor] += amount_fen
             behind[debtor].append(
                 (category, placed.day, entry.digest, entry.height, entry.position, entry.index)
             )
     present = {key[_CODE:].decode() for key, _ in state.scan(GUARANTEE_LINKS, company.encode())}
     for debtor in sorted(present | amounts.keys()):
-        value = (
-            (amounts[debtor], tuple(behind[debtor][-MAX_BEHIND:])) if debtor in amounts else None
-        )
+        value = None
+        if debtor in amounts:
+            value = (tuple(sorted(amounts[debtor].items())), tuple(behind[debtor][-MAX_BEHIND:]))
         if state.get(GUARANTEE_LINKS, _key(company, debtor)) != value:
             state.put(GUARANTEE_LINKS, _key(company, debtor), value)
 
@@ -225,7 +242,7 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
     """`circles.list` {}: every circle and dense group, those with most at stake first."""
     Fields(body).done()
     _check_regulator(context)
-    links = list(islice(_read_links(context.state, b""), MAX_LINKS + 1))
+    links = list(islice(_read_links(context.state, b"", context.day), MAX_LINKS + 1))
     graph, amounts = _graph_of(links[:MAX_LINKS])
     circles = [_describe(graph, amounts, item) for item in compute_circles(graph)]
     dense = [_describe(graph, amounts, item) for item in compute_dense(graph)]
@@ -247,7 +264,7 @@ def query_show(context: QueryContext, body: Mapping[str, Any]) -> Value:
     company = reader.company("company")
     reader.done()
     _check_regulator(context)
-    links, is_complete = _follow(context.state, company)
+    links, is_complete = _follow(context.state, company, context.day)
     graph, amounts = _graph_of(links)
     circle = next((item for item in compute_circles(graph) if company in item), ())
     head = context.chain.head()
@@ -287,17 +304,20 @@ def _check_regulator(context: QueryContext) -> None:
 _Link: TypeAlias = tuple[str, str, tuple[int, Any]]
 
 
-def _read_links(state: Overlay, prefix: bytes) -> Iterator[_Link]:
-    for key, value in state.scan(GUARANTEE_LINKS, prefix):
-        yield key[:_CODE].decode(), key[_CODE:].decode(), value
+def _read_links(state: Overlay, prefix: bytes, day: int) -> Iterator[_Link]:
+    """Yield the links that have not ended before `day`, with what is still guaranteed."""
+    for key, (amounts, records) in state.scan(GUARANTEE_LINKS, prefix):
+        open_fen = [fen for last_day, fen in amounts if last_day >= day]
+        if open_fen:
+            yield key[:_CODE].decode(), key[_CODE:].decode(), (sum(open_fen), records)
 
 
-def _follow(state: Overlay, company: str) -> tuple[list[_Link], bool]:
+def _follow(state: Overlay, company: str, day: int) -> tuple[list[_Link], bool]:
     """Return the links that lead on from a company, and whether that is all of them."""
     links: list[_Link] = []
     found, queue = {company}, deque([company])
     while queue:
-        for link in _read_links(state, queue.popleft().encode()):
+        for link in _read_links(state, queue.popleft().encode(), day):
             links.append(link)
             if link[1] in found:
                 continue

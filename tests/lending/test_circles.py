@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from genesis.network import load_network
 from ledger.chain.header import decode_header
 from ledger.errors import Code, Rejected
-from ledger.lending.circles import compute_circles, compute_dense, find_cycle
+from ledger.lending.circles import PERIOD_DAYS, compute_circles, compute_dense, find_cycle
 from ledger.lending.related import get_group
 from ledger.queries import QUERIES
 from ledger.state.overlay import leaf_key, leaf_value
@@ -34,18 +34,18 @@ def chain() -> Harness:
     return made
 
 
-def guarantee(guarantor: str, debtor: str, fen: int, creditor: str = "a bank") -> Record:
+def guarantee(guarantor: str, debtor: str, fen: int, **changes: Any) -> Record:
     """Return a record of an annual report by which one company guarantees another."""
     fields: dict[str, Any] = {
         "report_year": 2019,
-        "creditor": f"{creditor} for {debtor}",
+        "creditor": "a bank",
         "debtor": debtor,
         "principal_claim_type": "loan",
         "principal_amount": fen,
         "performance_from": GENESIS_DAY - 90,
         "guarantee_method": "joint_several",
     }
-    return Record(guarantor, GENESIS_DAY, fields, salt=SALT)
+    return Record(guarantor, GENESIS_DAY, fields | changes, salt=SALT)
 
 
 def say(made: Harness, *records: Record) -> None:
@@ -89,7 +89,7 @@ def test_a_correction_breaks_the_circle_and_declarations_count() -> None:
     old = guarantee(A, B, 100)
     say(made, old, guarantee(B, A, 200))
     assert len(ask(made, "D18", "circles.list")["circles"]) == 1
-    fields = {**guarantee(A, D, 50).fields, "creditor": old.fields["creditor"]}
+    fields = guarantee(A, D, 50).fields
     reference = (GENESIS_DAY, record_digest(encode_record(old)))
     say(made, Record(A, GENESIS_DAY, fields, supersedes=reference, salt=SALT))
     assert ask(made, "D18", "circles.list")["circles"] == []
@@ -102,6 +102,53 @@ def test_a_correction_breaks_the_circle_and_declarations_count() -> None:
     assert shown["circle"]["companies"] == sorted((A, D))
     flags = {link["guarantor"]: link["is_self_declared"] for link in shown["links"]}
     assert flags == {A: False, D: True}
+
+
+def test_two_debtors_at_one_bank_are_two_guarantees() -> None:
+    made = chain()
+    report = made.submit("D01", "C016", [guarantee(A, B, 100), guarantee(A, C, 200)])
+    assert made.run(report) == (Code.OK, {"accepted": 2, "conflicts": (), "duplicates": ()})
+    assert ask(made, "D18", "circles.list")["links"] == 2
+
+
+def test_a_guarantee_is_counted_once_and_until_it_ends() -> None:
+    made = chain()
+    due_day = GENESIS_DAY + 10
+    last_year = guarantee(A, B, 100, report_year=2018)
+    say(made, last_year, guarantee(A, C, 900, report_year=2018), guarantee(B, A, 1_000))
+    say(made, guarantee(A, B, 100, performance_to=due_day))
+    (circle,) = ask(made, "D18", "circles.list")["circles"]
+    assert (circle["companies"], circle["amount_fen"]) == (sorted((A, B)), 1_100)
+    made.advance_days(10 + PERIOD_DAYS)
+    assert len(ask(made, "D18", "circles.list")["circles"]) == 1
+    made.advance_days(1)
+    assert ask(made, "D18", "circles.list")["circles"] == []
+    assert ask(made, "D18", "circles.show", company=B)["circle"] is None
+
+
+@pytest.mark.parametrize("length", range(2, 7))
+def test_a_circle_of_any_length_ends_with_one_of_its_guarantees(length: int) -> None:
+    made = chain()
+    ring = [company_code(number) for number in range(1, length + 1)]
+    for number, guarantor in enumerate(ring[:-1]):
+        say(made, guarantee(guarantor, ring[number + 1], 10))
+    overlapping = company_code(9)
+    say(made, guarantee(overlapping, A, 5), guarantee(B, overlapping, 5))
+    closing = {"given_on": GENESIS_DAY, "debtor_uscc": A, "creditor": "a bank", "amount": 5}
+    ending = closing | {"until_on": GENESIS_DAY + 3}
+    declare(made, ring[-1], ending)
+    (circle,) = ask(made, "D18", "circles.list")["circles"]
+    assert circle["companies"] == sorted((*ring, overlapping))
+    made.advance_days(4)
+    (circle,) = ask(made, "D18", "circles.list")["circles"]
+    assert circle["companies"] == sorted((A, B, overlapping))
+
+
+def declare(made: Harness, company: str, fields: dict[str, Any]) -> None:
+    data = encode_record(Record(company, GENESIS_DAY, fields, salt=SALT))
+    body = {"category": "S004", "schema": "", "version": 1, "count": 1}
+    body["root"] = records_root([record_digest(data)])
+    assert made.run(made.sign("D01", "records.declare", body, [data]))[0] == Code.OK
 
 
 def test_circles_are_for_regulators() -> None:
