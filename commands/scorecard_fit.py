@@ -90,6 +90,7 @@ def fit(data: Path, as_json: bool, out: Path | None, **values: Any) -> None:
         bands=values["bands"], ridge=values["ridge"], inputs_max=values["inputs_max"]
     )
     table, design, schema, source = _prepare(data, values)
+    written = None if out is None or source is None else _schema_file(out, schema.ref, source)
     plan = Plan(settings, values["folds"], values["repeats"], values["forward"], values["permuted"])
     with progress("fits", plan.fits, "fits") as bar:
         fitted = fit_scorecard(table, schema, design, plan, bar.advance)
@@ -97,12 +98,21 @@ def fit(data: Path, as_json: bool, out: Path | None, **values: Any) -> None:
         replace(out, fitted.source.encode())
         report = json.dumps(fitted.report, indent=1, sort_keys=True) + "\n"
         replace(out.with_suffix(".report.json"), report.encode())
-        if source is not None:
-            replace(out.parent / f"{schema.ref.replace('/', '-')}.toml", source.encode())
+        if written is not None and source is not None:
+            replace(written, source.encode())
     if as_json:
         show_json(fitted.report | {"source": fitted.source})
     else:
         _show(fitted, out)
+
+
+def _schema_file(out: Path, ref: str, source: str) -> Path:
+    """Return where the schema goes; refuse a place where another one stands."""
+    path = out.parent / f"{ref.replace('/', '-')}.toml"
+    if path.exists() and path.read_bytes() != source.encode():
+        message = f"{path} is the schema of other columns, which scorecards beside it need"
+        raise LocalError(Code.INPUT_FILE, f"{message}: choose another folder for --out")
+    return path
 
 
 def _prepare(data: Path, values: Mapping[str, Any]) -> tuple[Any, Any, Any, str | None]:

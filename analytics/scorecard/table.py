@@ -100,7 +100,11 @@ def read_table(
         units = {name: schema.features[name].unit for name in names}
         read = {name: _read_column(path, name, columns[name], units[name]) for name in names}
     else:
+        _check_names(path, columns)
         units, read, scaled = _guess_columns(columns)
+        if not units:
+            message = f"no column holds numbers only, or 2 to {LEVELS_MAX} different texts"
+            raise LocalError(Code.INPUT_FILE, f"{path}: {message}: nothing can be an input")
     common: Row = {} if day is None else {AS_OF: day}
     ids = cells[id_column] if id_column else range(1, count + 1)
     return FactTable(
@@ -154,6 +158,9 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
         raise LocalError(Code.INPUT_FILE, f"cannot read {path}: {error}") from None
     if not header or not lines:
         raise LocalError(Code.INPUT_FILE, f"{path} is empty, want a header and rows")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise LocalError(Code.INPUT_FILE, f"{path} has two columns {twice[0]}: rename one")
     for number, line in enumerate(lines, 2):
         if len(line) != len(header):
             message = f"{path}, row {number}: {len(line)} cells, want {len(header)}"
@@ -198,6 +205,16 @@ def _read_cell(cell: object, unit: Unit) -> FactValue | None:
     if unit is Unit.DATE and "-" in text[1:]:
         return to_days(date.fromisoformat(text))
     return int(text)
+
+
+def _check_names(path: Path, columns: Iterable[str]) -> None:
+    """Refuse two columns that rules would know by one name."""
+    known: dict[str, str] = {}
+    for column in columns:
+        other = known.setdefault(feature_name(column), column)
+        if other != column:
+            message = f"columns {other} and {column} are both {feature_name(column)}: rename one"
+            raise LocalError(Code.INPUT_FILE, f"{path}: {message}")
 
 
 def _guess_columns(

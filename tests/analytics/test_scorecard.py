@@ -291,6 +291,21 @@ def test_bad_tables_are_told_with_row_and_column(tmp_path: Path, text: str, word
         read_table(path, "bad", schema=schema_of(make_table(20)))
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("a,a,bad\n1,2,0\n", "has two columns a: rename one"),
+        ("a b,a_b,bad\n1,2,0\n", "columns a b and a_b are both data.a_b: rename one"),
+        ("a,bad\nsame,0\nsame,1\n", "nothing can be an input"),
+    ],
+)
+def test_columns_that_can_be_no_inputs_are_told(tmp_path: Path, text: str, word: str) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(LocalError, match=word):
+        read_table(path, "bad")
+
+
 def test_design_that_ships_is_read_and_others_are_told(tmp_path: Path) -> None:
     design = read_design(INVOICES)
     assert [design.candidates[place].id for place in design.used] == [

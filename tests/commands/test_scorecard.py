@@ -58,6 +58,16 @@ def test_fit_writes_card_report_and_schema(fitted: Path) -> None:
     assert report["validation"]["auc"]["mean"] > 0.7
 
 
+def test_fit_leaves_the_schema_of_other_columns_alone(fitted: Path) -> None:
+    held = (fitted / "data-1.toml").read_bytes()
+    (fitted / "other.csv").write_text("a,failed\n1,yes\n2,no\n", "utf-8")
+    options = ("--target", "failed", "--bad", "yes", "--out", fitted / "other.toml")
+    answer = run("fit", fitted / "other.csv", *options)
+    assert answer.exit_code == Exit.REFUSED
+    assert "data-1.toml is the schema of other columns" in answer.output
+    assert (fitted / "data-1.toml").read_bytes() == held
+
+
 def test_check_tells_what_the_card_gives(fitted: Path) -> None:
     answer = run("check", fitted / "card.toml")
     assert answer.exit_code == Exit.OK
