@@ -21,7 +21,8 @@ def command(context: click.Context, from_height: int, identity: str, as_json: bo
     """Show what the caller was told, oldest first.
 
     A department hears of objections, a reader of corrections to what it saw, a lender of decisions
-    that rest on them, a regulator of complaints.
+    that rest on them, a guarantee company of offers that it is asked to stand for, a regulator of
+    complaints.
     """
     found: list[Any] = []
     height: int | None = from_height

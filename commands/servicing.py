@@ -44,6 +44,27 @@ def _shown(name: str, value: Any) -> str:
 
 
 @command.command(
+    "ask-guarantee",
+    example="creditledger loan ask-guarantee 77c0… --of mumian-fgc --as 91440300MA5EXAMPLE",
+)
+@click.argument("application")
+@click.option("--of", "guarantor", required=True, metavar="ID", help="The guarantee company.")
+@identity_option
+@json_option
+@click.pass_context
+def ask_guarantee(
+    context: click.Context, application: str, guarantor: str, identity: str, as_json: bool
+) -> None:
+    """Ask a guarantee company to stand for the open offer on APPLICATION.
+
+    For the company or the lender; who is asked finds it in its notices.
+    """
+    body = {"application": application, "guarantor": guarantor}
+    text = "{guarantor} is asked to stand for application {application}"
+    _send(context, identity, "loan.ask_guarantee", body, as_json, text)
+
+
+@command.command(
     "guarantee", example="creditledger loan guarantee 77c0… --amount 500,000.00 --as mumian-fgc"
 )
 @click.argument("application")
@@ -54,7 +75,7 @@ def _shown(name: str, value: Any) -> str:
 def guarantee(
     context: click.Context, application: str, amount_fen: int, identity: str, as_json: bool
 ) -> None:
-    """Stand for the open offer on APPLICATION, as a guarantee company."""
+    """Stand for the open offer on APPLICATION, as the guarantee company that was asked to."""
     body = {"application": application, "amount_fen": amount_fen}
     text = "{guaranteed_fen} guaranteed for application {application}"
     _send(context, identity, "loan.guarantee", body, as_json, text)

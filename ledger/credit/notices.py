@@ -35,6 +35,7 @@ class NoticeKind(StrEnum):
     DECISION_TO_REVIEW = "decision to review"
     LIMIT_BREACHED = "limit breached"
     ALERT_ESCALATED = "alert escalated"
+    GUARANTEE_ASKED = "guarantee asked"
 
 
 def notify(

@@ -88,8 +88,7 @@ def _process_guarantees(state: Overlay, bodies: BodyReader, company: str) -> Non
         last_year = max((fields.get("report_year", 0) for _, fields in found), default=0)
         for placed, fields in found:
             debtor, amount_fen = fields.get(debtor_field), fields.get(amount_field)
-            is_named = _is_code(debtor) and debtor != company
-            if not is_named or type(amount_fen) is not int:
+            if not _is_code(debtor) or debtor == company or type(amount_fen) is not int:
                 continue
             if fields.get("report_year", 0) != last_year:
                 continue

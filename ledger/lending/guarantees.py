@@ -1,7 +1,9 @@
 """Guarantees: a guarantee company stands for a loan, or for part of it, before it is drawn.
 
-One guarantor can stand for an application (GUARANTEES: application id → (guarantor, fen)); when the
-loan is drawn the guarantee is part of it, at most its principal. What a guarantor stands for is
+One guarantor can stand for an application, and only who was asked to, by the company or the lender:
+nobody is bound to a stranger, whose own limits would then decide on the draw. GUARANTEES leads from
+the application's id to (guarantor, fen), with 0 fen while it is only asked. When the loan is drawn
+the guarantee is part of it, at most its principal. What a guarantor stands for is
 kept as totals like a lender's (GUARANTOR_EXPOSURES), so that its own supervisory limits can be
 watched: what it guarantees of a loan, at most the principal that is still outstanding.
 """
@@ -10,13 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ledger.credit.notices import NoticeKind, notify
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
-from ledger.lending.applications import compute_stage, read_application
+from ledger.lending.applications import (
+    Application,
+    compute_stage,
+    read_application,
+)
 from ledger.lending.exposure import Exposure, Party, process_ranked
 from ledger.lending.loan import Loan, check_amount
 from ledger.lending.loan_states import Stage
-from ledger.membership.context import Context, Handler, Role, check_role
+from ledger.lending.pledges import get_offer_fen
+from ledger.membership.context import Context, Handler, Role, check_acts_for, check_role
+from ledger.membership.members import get_member
 from ledger.state.overlay import Overlay
 from ledger.state.tables import GUARANTEES, GUARANTOR_EXPOSURES
 from ledger.transactions.fields import Fields
@@ -27,6 +36,12 @@ _OPEN = frozenset({Stage.OFFERED, Stage.ACCEPTED})
 
 def get_guarantee(state: Overlay, application_id: bytes) -> tuple[str, int]:
     """Return (guarantor, fen) of an application; ("", 0) where nobody stands for it."""
+    asked, fen = _get_asked(state, application_id)
+    return (asked, fen) if fen else ("", 0)
+
+
+def _get_asked(state: Overlay, application_id: bytes) -> tuple[str, int]:
+    """Return who was asked to stand for an application, "" if nobody, and for how much it does."""
     value = state.get(GUARANTEES, application_id)
     return ("", 0) if value is None else (value[0], value[1])
 
@@ -37,8 +52,49 @@ def get_guarantor_exposure(state: Overlay, guarantor: str) -> Exposure:
     return Exposure() if value is None else Exposure(*value)
 
 
+def process_ask(context: Context) -> Value:
+    """Ask a guarantee company to stand for an open offer; by the company, or the lender.
+
+    Another may be asked while nobody stands for it. Who is asked is told what it is about, and
+    nothing that the decision has read.
+    """
+    body = Fields(context.body)
+    application_id, application = read_application(context.state, body, "application")
+    guarantor = body.identifier("guarantor")
+    body.done()
+    if context.sender.id != application.lender:
+        check_acts_for(context.sender, application.company)
+    member = get_member(context.state, guarantor)
+    if member is None or member.is_removed:
+        raise Rejected(Code.MEMBER_UNKNOWN, f"guarantor {guarantor} is not a member")
+    if member.kind not in GUARANTOR_KINDS:
+        raise Rejected(Code.NOT_PERMITTED, f"{guarantor} is no guarantee company")
+    _check_open(context, application_id, application)
+    context.state.put(GUARANTEES, application_id, (guarantor, 0))
+    about: dict[str, Value] = {
+        "application": application_id.hex(),
+        "company": application.company,
+        "lender": application.lender,
+        "product": application.product,
+        "amount_fen": get_offer_fen(application),
+        "term_days": application.term_days,
+        "expires_day": application.expires_day,
+    }
+    notify(context.state, guarantor, context.height, NoticeKind.GUARANTEE_ASKED, about)
+    return {"application": application_id.hex(), "guarantor": guarantor}
+
+
+def _check_open(context: Context, application_id: bytes, application: Application) -> None:
+    """Raise `Rejected` (2408) unless somebody may still stand for the application."""
+    stage = compute_stage(application, context.day)
+    if stage not in _OPEN:
+        raise Rejected(Code.LOAN_STATE, f"cannot guarantee an application that is {stage}")
+    if get_guarantee(context.state, application_id)[0]:
+        raise Rejected(Code.LOAN_STATE, "somebody stands for this application already")
+
+
 def process_guarantee(context: Context) -> Value:
-    """Stand for an open offer with `amount_fen`; by a guarantee company, once an application."""
+    """Stand for an open offer with `amount_fen`; by the guarantee company that was asked, once."""
     body = Fields(context.body)
     application_id, application = read_application(context.state, body, "application")
     amount_fen = body.amount("amount_fen")
@@ -48,12 +104,13 @@ def process_guarantee(context: Context) -> Value:
     if sender.member is None or sender.member.kind not in GUARANTOR_KINDS:
         raise Rejected(Code.NOT_PERMITTED, f"{sender.id} is no guarantee company")
     check_amount(amount_fen)
-    stage = compute_stage(application, context.day)
-    if stage not in _OPEN:
-        raise Rejected(Code.LOAN_STATE, f"cannot guarantee an application that is {stage}")
-    guarantor, _ = get_guarantee(context.state, application_id)
-    if guarantor:
-        raise Rejected(Code.LOAN_STATE, "somebody stands for this application already")
+    if _get_asked(context.state, application_id)[0] != sender.id:
+        raise Rejected(
+            Code.NOT_PERMITTED,
+            f"nobody asked {sender.id} to stand for this application: the company or the lender"
+            " does (loan.ask_guarantee)",
+        )
+    _check_open(context, application_id, application)
     context.state.put(GUARANTEES, application_id, (sender.id, amount_fen))
     return {"application": application_id.hex(), "guaranteed_fen": amount_fen}
 
@@ -78,4 +135,7 @@ def _move(state: Overlay, loan: Loan, *, drawn_fen: int, freed_fen: int, loans: 
     process_ranked(state, loan.guarantor, Party.GUARANTEED, loan.company, drawn_fen - freed_fen)
 
 
-HANDLERS: Mapping[str, Handler] = {"loan.guarantee": process_guarantee}
+HANDLERS: Mapping[str, Handler] = {
+    "loan.ask_guarantee": process_ask,
+    "loan.guarantee": process_guarantee,
+}

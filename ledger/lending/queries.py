@@ -1,7 +1,8 @@
 """What may be asked about applications, loans and exposure, and by whom.
 
 A company sees its own, whoever applied for it that application, a lender what it decided and lent,
-a regulator everything; to anybody else it is not permitted (2006).
+a guarantor the loans it stands for, a regulator everything; to anybody else it is not permitted
+(2006).
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def query_loan(context: QueryContext, body: Mapping[str, Any]) -> Value:
     loan_id = read_id(reader, "loan", APPLICATION_ID_BYTES, Code.LOAN_UNKNOWN)
     reader.done()
     loan = get_loan(context.state, loan_id)
-    _check_may_see(context, "loan", loan.company, loan.lender)
+    _check_may_see(context, "loan", loan.company, loan.lender, loan.guarantor)
     shown = _describe_loan(context, loan_id, loan)
     plan = () if loan.is_closed else loan.plan
     shown["plan"] = [
@@ -163,7 +164,7 @@ def query_loans(context: QueryContext, body: Mapping[str, Any]) -> Value:
     reader.done()
     items: list[Value] = []
     for loan_id, loan in get_loans(context.state, company):
-        if len(items) < MAX_LISTED and _may_see(context, company, loan.lender):
+        if len(items) < MAX_LISTED and _may_see(context, company, loan.lender, loan.guarantor):
             items.append(_describe_loan(context, loan_id, loan))
     return {"company": company, "loans": items}
 

@@ -204,6 +204,23 @@ class AcceptOffer(Act[OfferAccepted]):
 
 
 @dataclass(frozen=True, slots=True)
+class GuaranteeAsked:
+    """Who was asked to stand for an application."""
+
+    application: str
+    guarantor: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskGuarantee(Act[GuaranteeAsked]):
+    """By the company or the lender: ask a guarantee company to stand for an open offer."""
+
+    kind: ClassVar[str] = "loan.ask_guarantee"
+    application: str
+    guarantor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Guaranteed:
     """What a guarantor stands for."""
 
@@ -213,7 +230,7 @@ class Guaranteed:
 
 @dataclass(frozen=True, slots=True)
 class Guarantee(Act[Guaranteed]):
-    """By a guarantor, before the loan is drawn."""
+    """By the guarantor that was asked, before the loan is drawn."""
 
     kind: ClassVar[str] = "loan.guarantee"
     application: str

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import Code
+from ledger.errors import Code, Rejected
 from ledger.transactions.records import Record
 from tests.ledger_harness import SALT
-from tests.lending.province import SELLER, Province
+from tests.lending.province import OTHER, SELLER, Province
 
 LINES = {"company": SELLER, "category": "C044", "schema": "line"}
 LOOK = {"company": SELLER, "categories": ("C044",), "purpose": "lending"}
@@ -62,3 +62,54 @@ def test_a_record_that_was_erased_is_not_brought_back_by_a_correction(province: 
     shown = province.ask(SELLER, "company.records", **LINES)["records"]
     (after,) = [item for item in shown if item["digest"] == record["digest"]]
     assert (after["status"], after["fields"], after["body"]) == ("ERASED", None, None)
+
+
+def offered(province: Province) -> dict[str, str]:
+    province.sell(OTHER)
+    wish = {"company": OTHER, "term_days": 30, "amount_fen": 1_000_000}
+    asked = province.apply("LINE/1", OTHER, declared={"ap.seats": 1}, **wish)
+    return {"application": asked["application"]}
+
+
+@pytest.mark.parametrize("asker", [OTHER, "D01", "ICBC"])
+def test_a_guarantee_company_stands_for_whom_it_was_asked_to(
+    province: Province, asker: str
+) -> None:
+    named = offered(province)
+    stands = named | {"amount_fen": 500_000}
+    unasked = province.refuse(Code.NOT_PERMITTED, "PAB", "loan.guarantee", **stands)
+    assert unasked.startswith("nobody asked PAB")
+    province.do(asker, "loan.ask_guarantee", guarantor="PAB", **named)
+    (notice,) = province.ask("PAB", "notices.list")["notices"]
+    assert (notice["kind"], notice["company"]) == ("guarantee asked", OTHER)
+    province.do("PAB", "loan.guarantee", **stands)
+    province.refuse(Code.LOAN_STATE, asker, "loan.ask_guarantee", guarantor="PAB", **named)
+
+
+def test_nobody_else_asks_for_a_guarantee_and_asking_binds_nobody(province: Province) -> None:
+    named = offered(province)
+    for who, guarantor, code in (
+        ("CCB", "PAB", Code.NOT_PERMITTED),
+        (SELLER, "PAB", Code.NOT_PERMITTED),
+        ("PAB", "PAB", Code.NOT_PERMITTED),
+        (OTHER, "CCB", Code.NOT_PERMITTED),  # no guarantee company
+        (OTHER, "nobody", Code.MEMBER_UNKNOWN),
+    ):
+        province.refuse(code, who, "loan.ask_guarantee", guarantor=guarantor, **named)
+    province.do(OTHER, "loan.ask_guarantee", guarantor="PAB", **named)
+    province.do(OTHER, "loan.accept", **named)
+    loan = province.do("ICBC", "loan.disburse", **named)["loan"]
+    assert province.ask("ICBC", "loan.show", loan=loan)["guarantor"] == ""
+    with pytest.raises(Rejected, match="may not see this loan"):
+        province.ask("PAB", "loan.show", loan=loan)
+
+
+def test_a_guarantor_sees_the_loan_that_it_stands_for(province: Province) -> None:
+    province.sell(OTHER)
+    loan = province.lend(guaranteed_fen=500_000)
+    province.advance_days(40)
+    shown = province.ask("PAB", "loan.show", loan=loan)
+    assert (shown["state"], shown["guaranteed_fen"]) == ("OVERDUE", 500_000)
+    (listed,) = province.ask("PAB", "loan.list", company=OTHER)["loans"]
+    assert listed["loan"] == loan
+    assert province.ask("CCB", "loan.list", company=OTHER)["loans"] == []

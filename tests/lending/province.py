@@ -119,6 +119,7 @@ class Province(Harness):
         asked = self.apply(wish.pop("product", "LINE/1"), company, declared={"ap.seats": 1}, **wish)
         named = {"application": asked["application"]}
         if guaranteed_fen:
+            self.do(company, "loan.ask_guarantee", guarantor="PAB", **named)
             self.do("PAB", "loan.guarantee", amount_fen=guaranteed_fen, **named)
         self.do(company, "loan.accept", **named)
         return str(self.do("ICBC", "loan.disburse", **named)["loan"])

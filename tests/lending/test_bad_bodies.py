@@ -193,6 +193,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     pledged = {"asset": asset, "application": offers[0]}
     province.do("ICBC", "asset.pledge", **pledged)
     province.do(SELLER, "loan.accept", application=offers[1])
+    province.do("ICBC", "loan.ask_guarantee", application=offers[1], guarantor="PAB")
     province.consent(OTHER, "ICBC")
     loan, alert = lend_and_alarm(province)
     objections = object_to(province)
@@ -233,6 +234,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
             },
         ),
         "loan.accept": (SELLER, {"application": offers[0]}),
+        "loan.ask_guarantee": (SELLER, {"application": offers[0], "guarantor": "PAB"}),
         "loan.guarantee": ("PAB", {"application": offers[1], "amount_fen": 5}),
         "loan.disburse": ("ICBC", {"application": offers[1], "amount_fen": 1}),
         "loan.repay": ("ICBC", {"loan": loan, "amount_fen": 10}),

@@ -204,10 +204,10 @@ def test_circles_equal_mutual_reach(graph: dict[str, set[str]]) -> None:
             wanted.add(tuple(sorted(circle)))
     circles = compute_circles(graph)
     assert circles == tuple(sorted(wanted))
-    for circle in circles:
-        cycle = find_cycle({a: others - {a} for a, others in graph.items()}, circle)
+    for found in circles:
+        cycle = find_cycle({a: others - {a} for a, others in graph.items()}, found)
         assert len(cycle) > 1
-        assert cycle[0] == circle[0]
+        assert cycle[0] == found[0]
         for a, b in zip(cycle, (*cycle[1:], cycle[0]), strict=True):
             assert b in graph[a]
 

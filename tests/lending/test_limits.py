@@ -223,6 +223,7 @@ def test_a_hard_limit_refuses_the_draw_and_nothing_remains() -> None:
         "LINE/1", OTHER, declared={"ap.seats": 1}, company=OTHER, term_days=30, amount_fen=1_000_000
     )
     named = {"application": applied["application"]}
+    province.do(OTHER, "loan.ask_guarantee", guarantor="PAB", **named)
     province.do("PAB", "loan.guarantee", amount_fen=900_000, **named)
     province.do(OTHER, "loan.accept", **named)
     sentence = province.refuse(Code.LIMIT_EXCEEDED, "ICBC", "loan.disburse", **named)
@@ -419,6 +420,7 @@ def draw(province: Supervised, company: str, fen: int) -> list[str]:
     if code != Code.OK or data["outcome"] != "GRANT":
         return []
     named = {"application": data["application"]}
+    province.do("ICBC", "loan.ask_guarantee", guarantor="PAB", **named)
     province.do("PAB", "loan.guarantee", amount_fen=fen // 2, **named)
     province.do(company, "loan.accept", **named)
     return [str(province.do("ICBC", "loan.disburse", **named)["loan"])]

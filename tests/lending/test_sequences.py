@@ -119,6 +119,8 @@ class Sequences(RuleBasedStateMachine):
     def lend(self, choice: int, amount_fen: int, is_guaranteed: bool) -> None:
         bank, application, asset = self.offers[choice % len(self.offers)]
         if is_guaranteed:
+            asked = {"application": application, "guarantor": "PAB"}
+            self._send(bank, "loan.ask_guarantee", asked)
             body = {"application": application, "amount_fen": amount_fen}
             self._send("PAB", "loan.guarantee", body)
         self._send(SELLER, "loan.accept", {"application": application})
@@ -175,6 +177,7 @@ class Sequences(RuleBasedStateMachine):
             ("loan.repay", {"loan": loan, "amount_fen": wrong}),
             ("loan.recover", {"loan": loan, "amount_fen": wrong}),
             ("loan.disburse", {"application": wrong}),
+            ("loan.ask_guarantee", {"application": offer, "guarantor": wrong}),
             ("loan.guarantee", {"application": offer, "amount_fen": wrong}),
             ("loan.restructure", {"loan": loan, "term_days": wrong, "rate_bp": 1}),
             ("asset.pledge", {"asset": asset, "application": wrong}),
