@@ -14,7 +14,7 @@ from analytics.scorecard.review import Review, review
 from commands.console import say, show_facts, show_json, show_table
 from commands.decisions import fact_text
 from commands.frame import Command, json_option, reader_option
-from commands.scorecard_files import load_card, read_companies, read_data
+from commands.scorecard_files import find_schema_file, load_card, read_companies, read_scored
 from commands.scorecard_fit import data_options, day_of, table_options
 from commands.session import any_identity, net_of, open_session
 from commands.values import COMPANY
@@ -122,7 +122,7 @@ def explain(context: click.Context, /, file: Path, as_json: bool, **values: Any)
     """
     card, schema = load_card(file, values["schema"])
     answers = []
-    for name, facts in _companies(context, card, schema, values):
+    for name, facts in _companies(context, card, schema, {**values, "file": file}):
         answer = _explain(card, name, facts, values["wanted"])
         answers.append(answer)
         if not as_json:
@@ -146,12 +146,12 @@ def _companies(
             code, ref = values["company"], card.schema_ref
             answer = session.query("company.features", company=code, schema=ref)
         return [(values["company"], answer["facts"])]
-    is_plain = schema.ref.startswith("data/")
-    shown = None if is_plain else schema
-    table = read_data(values["data"], shown, day_of(values), table_options(values))
+    place = find_schema_file(schema.ref, values["schema"], values["file"])
+    table = read_scored(values["data"], card, place, day_of(values), table_options(values))
     places = [place for place, name in enumerate(table.ids) if name == values["name"]]
     if not places:
-        message = f"no company {values['name']} in {values['data']}: name one with --id"
+        found = "no company is named" if values["name"] is None else f"no company {values['name']}"
+        message = f"{values['data']}: {found}: name one with --id, as in --id {table.ids[0]}"
         raise LocalError(Code.INPUT_USAGE, message)
     return [(table.ids[place], table.rows[place]) for place in places]
 

@@ -22,6 +22,7 @@ from ledger.rules.scorecard import Scorecard, load_scorecard
 from ledger.rules.units import FactValue
 
 _NETWORK = "guangdong"
+_MADE = "data/"  # how a schema begins that a fit made of columns
 _INVOICES = "cumcm2020c_invoices_output.csv.gz"
 
 
@@ -46,15 +47,20 @@ def find_schema(ref: str, given: Path | None, beside: Path | None = None) -> Sch
 
     Raises `LocalError` (8001) when there is none, `RuleSourceError` when it is none.
     """
+    return load_schema_file(find_schema_file(ref, given, beside))
+
+
+def find_schema_file(ref: str, given: Path | None, beside: Path | None = None) -> Path:
+    """Return where `find_schema` finds it; raise `LocalError` (8001) where there is none."""
     if given is not None:
-        return load_schema_file(given)
+        return given
     name = f"{ref.replace('/', '-')}.toml"
     network = load_network(_NETWORK)
     shipped = [*network.rule_files(), *network.province_files()]
     near = [beside.parent / name] if beside is not None else []
     for path in (*near, *shipped):
         if path.name == name and path.is_file():
-            return load_schema_file(path)
+            return path
     raise LocalError(Code.INPUT_FILE, f"no schema {ref}: name its file with --schema")
 
 
@@ -103,6 +109,22 @@ def _read_fact(company: str, name: str, known: Mapping[str, Feature], value: Any
         raise LocalError(Code.INPUT_LINE, f"{company}: {name} is {value!r}, want a value in {unit}")
     result: FactValue = fact
     return result
+
+
+def read_scored(
+    data: Path, card: Scorecard, schema: Path, as_of: date | None, options: Mapping[str, Any]
+) -> Any:
+    """Return the table of facts that a scorecard over the schema of a file is to score.
+
+    Where a fit made the schema, columns are read as it read them. Raises as `read_data` does.
+    """
+    need_analytics()
+    from analytics.scorecard.table import read_scaled
+
+    more: dict[str, Any] = {"only": card.inputs}
+    if card.schema_ref.startswith(_MADE):
+        more = {"made": read_scaled(read_bytes(schema))}
+    return read_data(data, load_schema_file(schema), as_of, {**options, **more})
 
 
 def read_data(

@@ -13,7 +13,7 @@ import click
 from commands.console import say, show_facts, show_json
 from commands.files import replace
 from commands.frame import Command, json_option
-from commands.scorecard_files import load_card, need_analytics, read_data
+from commands.scorecard_files import find_schema_file, load_card, need_analytics, read_scored
 from commands.scorecard_fit import data_options, day_of, table_options
 from ledger.rules.scorecard import Score, Scorecard
 
@@ -42,9 +42,8 @@ def score(
     """
     need_analytics()
     card, schema = load_card(scorecard, values["schema"])
-    is_plain = schema.ref.startswith("data/")
-    options = table_options(values) | ({} if is_plain else {"only": card.inputs})
-    table = read_data(data, None if is_plain else schema, day_of(values), options)
+    place = find_schema_file(schema.ref, values["schema"], scorecard)
+    table = read_scored(data, card, place, day_of(values), table_options(values))
     scores = [card.score(row) for row in table.rows]
     replace(out, _write(card, table, scores))
     answer = _measure(card, table, scores)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -27,6 +28,7 @@ from ledger.rules.units import FactValue, Unit
 SCALE = 10_000
 LEVELS_MAX = 24  # a text with more different values says who somebody is, not how he does
 _LARGEST = 10**15
+_SCALED_TEXT = f"the column times {SCALE}"  # in a schema that was made of columns
 _YES = {"true": True, "1": True, "false": False, "0": False}
 
 _SNAPSHOT = b"creditledger.as_of"
@@ -77,11 +79,14 @@ def read_table(
     drop: Iterable[str] = (),
     schema: Schema | None = None,
     only: Collection[str] | None = None,
+    made: Collection[str] | None = None,
 ) -> FactTable:
     """Return the table of a file; raise `LocalError` (8001, 8002) naming the row and the column.
 
     `only` are the features wanted, where a file has many more. A snapshot of facts
-    (`analytics.columns`) names its companies and its day itself.
+    (`analytics.columns`) names its companies and its day itself. With `made` the schema is one that
+    `make_schema` made of the columns of another file; these features were multiplied by SCALE, and
+    are here whatever the cells look like.
     """
     header, read_cells, day = _open(path)
     id_column = id_column or (COMPANY if schema is not None and COMPANY in header else "")
@@ -90,13 +95,23 @@ def read_table(
             raise LocalError(Code.INPUT_FILE, f"{path}: no column {column}, has {_names(header)}")
     left_out = {target, id_column, *drop, ""}
     names = [name for name in header if name not in left_out and (only is None or name in only)]
-    if schema is not None:
+    if schema is not None and made is not None:
+        names = [name for name in names if feature_name(name) in schema.features]
+    elif schema is not None:
         names = [name for name in names if name in schema.features]
     cells = read_cells([name for name in (id_column, target, *names) if name])
     count = len(next(iter(cells.values()), ()))
     columns = {name: cells[name] for name in names}
     scaled: frozenset[str] = frozenset()
-    if schema is not None:
+    if schema is not None and made is not None:
+        _check_names(path, columns)
+        units = {feature_name(name): schema.features[feature_name(name)].unit for name in names}
+        read = {
+            feature: _read_made(path, feature, columns[name], units[feature], feature in made)
+            for name, feature in zip(names, units, strict=True)
+        }
+        scaled = frozenset(made)
+    elif schema is not None:
         units = {name: schema.features[name].unit for name in names}
         read = {name: _read_column(path, name, columns[name], units[name]) for name in names}
     else:
@@ -192,6 +207,32 @@ def _read_column(path: Path, name: str, cells: Sequence[str], unit: Unit) -> lis
     return found
 
 
+def _read_made(
+    path: Path, feature: str, cells: Sequence[object], unit: Unit, is_scaled: bool
+) -> list[FactValue | None]:
+    """Return a column as `make_schema` declared it: texts, or numbers times SCALE or whole."""
+    texts = [_text(cell) for cell in cells]
+    if unit is Unit.TEXT:
+        return [text or None for text in texts]
+    found: list[FactValue | None] = []
+    for number, text in enumerate(texts, 2):
+        read = _read_numbers([text])
+        value = None if read is None else read[0]
+        if read is None or not (is_scaled or value is None or value == value.to_integral()):
+            want = "a number" if is_scaled else "a whole number, as the scorecard was fitted to"
+            message = f"{path}, row {number}: {feature} is {text[:40]!a}, want {want}"
+            raise LocalError(Code.INPUT_LINE, message)
+        factor = SCALE if is_scaled else 1
+        found.append(None if value is None else _bounded(value * factor))
+    return found
+
+
+def read_scaled(schema_source: bytes) -> frozenset[str]:
+    """Return the features that were multiplied by SCALE when `make_schema` made the schema."""
+    features = tomllib.loads(schema_source.decode())["feature"]
+    return frozenset(name for name, item in features.items() if item.get("text") == _SCALED_TEXT)
+
+
 def _read_cell(cell: object, unit: Unit) -> FactValue | None:
     if type(cell) is int and unit not in (Unit.TEXT, Unit.FLAG):
         return cell
@@ -274,5 +315,5 @@ def make_schema(table: FactTable, name: str = "data") -> str:
     for feature, unit in table.units.items():
         lines += ["", f'[feature."{feature}"]', f'unit = "{unit}"', 'source = "ledger"']
         if feature in table.scaled:
-            lines.append(f'text = "the column times {SCALE}"')
+            lines.append(f'text = "{_SCALED_TEXT}"')
     return "\n".join(lines) + "\n"

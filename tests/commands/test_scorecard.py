@@ -58,6 +58,31 @@ def test_fit_writes_card_report_and_schema(fitted: Path) -> None:
     assert report["validation"]["auc"]["mean"] > 0.7
 
 
+def test_columns_are_scored_as_they_were_fitted(tmp_path: Path) -> None:
+    """Whole numbers in a column that had decimals are multiplied as they were."""
+    rows = [(place / 8, place % 7, int(place % 5 == 0 or place > 80)) for place in range(120)]
+    text = "".join(f"c{n},{a},{b},{bad}\n" for n, (a, b, bad) in enumerate(rows))
+    (tmp_path / "data.csv").write_text("name,a,b,bad\n" + text, "utf-8")
+    options = ("--id-column", "name")
+    answer = run("fit", tmp_path / "data.csv", "--target", "bad", "--repeats", "1", *options,
+                 "--out", tmp_path / "card.toml")  # fmt: skip
+    assert answer.exit_code == Exit.OK, answer.output
+    for cells in ("12,3", "12.0,3", "12.000,3.0"):
+        (tmp_path / "one.csv").write_text(f"name,a,b\nx,{cells}\n", "utf-8")
+        arguments = ("--scorecard", tmp_path / "card.toml", *options, "--out", tmp_path / "s.csv")
+        answer = run("score", tmp_path / "one.csv", *arguments)
+        assert answer.exit_code == Exit.OK, answer.output
+        scored = (tmp_path / "s.csv").read_text("utf-8")
+        if cells == "12,3":
+            first = scored
+        assert scored == first
+    assert run("explain", tmp_path / "card.toml", "--data", tmp_path / "one.csv", *options,
+               "--id", "x").exit_code == Exit.OK  # fmt: skip
+    (tmp_path / "one.csv").write_text("name,a,b\nx,12,3.5\n", "utf-8")
+    answer = run("score", tmp_path / "one.csv", *arguments)
+    assert "row 2: data.b is '3.5', want a whole number, as the scorecard" in answer.output
+
+
 def test_fit_leaves_the_schema_of_other_columns_alone(fitted: Path) -> None:
     held = (fitted / "data-1.toml").read_bytes()
     (fitted / "other.csv").write_text("a,failed\n1,yes\n2,no\n", "utf-8")
