@@ -3,18 +3,22 @@
 A profile lists every category of the catalogue, by dimension: how many records the caller may see,
 how fresh they are for the category's cadence, and for how much of the last year their source
 attests that nothing is missing. What the caller may not see is named as withheld, so that an empty
-line is never taken for a clean one.
+line is never taken for a clean one. Records whose time is over (`ledger.credit.retention`) do not
+count for those who are not shown them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from ledger.credit.access import may_read
 from ledger.credit.access_log import read_access_id
 from ledger.credit.company import check_company_code
+from ledger.credit.records import PlacedRecord, RecordStatus, get_records
+from ledger.credit.retention import is_hidden, is_shown_all
 from ledger.credit.windows_state import CompanyWindows, Coverage, get_all_coverage
 from ledger.encoding import Value
 from ledger.membership.catalogue import Category
@@ -24,6 +28,7 @@ from ledger.rules.units import FactValue
 from ledger.state.overlay import Overlay
 from ledger.state.tables import CATEGORIES
 from ledger.transactions.fields import Fields
+from ledger.transactions.records import decode_record
 
 YEAR_DAYS = 365
 _BP = 10_000
@@ -44,6 +49,39 @@ class Freshness(StrEnum):
     FRESH = "fresh"
     STALE = "stale"
     NONE = "none"  # nothing was ever supplied
+
+
+def get_shown_coverage(
+    context: QueryContext, company: str, category: Category, full_name: str, coverage: Coverage
+) -> Coverage:
+    """Return the coverage of a record schema without the records that are hidden from the caller.
+
+    Only bodies of records are read that are older than their category's time.
+    """
+    if category.retention is None or is_shown_all(context, category, company):
+        return coverage
+    oldest = context.day - category.retention.days
+    days = [
+        placed.day
+        for placed in get_records(context.state, company, full_name, None, None)
+        if placed.day >= oldest or not _is_over(context, category, company, placed)
+    ]
+    return replace(
+        coverage,
+        record_count=len(days),
+        first_day=min(days, default=None),
+        last_day=max(days, default=None),
+    )
+
+
+def _is_over(context: QueryContext, category: Category, company: str, placed: PlacedRecord) -> bool:
+    entry = placed.entry
+    fields = None
+    # The body of a corrected record is not on every node (ADR 0023).
+    if entry.corrected_by is None and entry.status is not RecordStatus.ERASED:
+        body = context.chain.body(entry.height, entry.position, entry.index)
+        fields = None if body is None else decode_record(body).fields
+    return is_hidden(context, category, company, placed.day, fields)
 
 
 def compute_freshness(coverage: Coverage | None, cadence: str, day: int) -> Freshness:
@@ -78,7 +116,7 @@ def query_profile(context: QueryContext, params: Mapping[str, Any]) -> Value:
             withheld.append(category.id)
             continue
         lines = dimensions.setdefault(category.dimension or "other", [])
-        lines += _describe_category(category, coverages, context.day)
+        lines += _describe_category(context, company, category, coverages)
     log = context.state.company_log(company)
     return {
         "company": company,
@@ -91,11 +129,14 @@ def query_profile(context: QueryContext, params: Mapping[str, Any]) -> Value:
 
 
 def _describe_category(
-    category: Category, coverages: Mapping[str, Coverage], day: int
+    context: QueryContext, company: str, category: Category, coverages: Mapping[str, Coverage]
 ) -> Iterator[dict[str, Value]]:
     """Yield a line for each record schema: one without any record still says so."""
+    day = context.day
     for schema in category.latest().values():
         coverage = coverages.get(schema.full_name)
+        if coverage is not None:
+            coverage = get_shown_coverage(context, company, category, schema.full_name, coverage)
         yield {
             "schema": schema.full_name,
             "name": category.name,

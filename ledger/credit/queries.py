@@ -15,7 +15,7 @@ from ledger.credit.access_log import get_access, read_access_id
 from ledger.credit.company import check_company_code
 from ledger.credit.objections import Mark, get_marks
 from ledger.credit.profile import QUERIES as PROFILE_QUERIES
-from ledger.credit.profile import compute_features
+from ledger.credit.profile import compute_features, get_shown_coverage
 from ledger.credit.records import PlacedRecord, RecordStatus, get_records
 from ledger.credit.retention import is_hidden
 from ledger.credit.rule_terms import get_version_term
@@ -53,10 +53,11 @@ def query_company_show(context: QueryContext, params: Mapping[str, Any]) -> Valu
     fields.done()
     bound = get_company_key(context.state, company)
     summary: list[Value] = []
-    for full_name, coverage in get_all_coverage(context.state, company.encode()):
+    for full_name, known in get_all_coverage(context.state, company.encode()):
         category = context.rules.category(full_name.partition("/")[0])
         if not may_read(context, company, category, access_id):
             continue
+        coverage = get_shown_coverage(context, company, category, full_name, known)
         summary.append(
             {
                 "schema": full_name,
@@ -152,7 +153,9 @@ def _describe(
     record = None if data is None else decode_record(data)
     # Bodies of corrected records do not come along with a snapshot (rule 41); any may be erased.
     absent = Code.RECORD_ERASED if is_erased else Code.NOT_HELD
-    if record is not None and is_hidden(context, category, company, placed.day, record.fields):
+    # What was corrected may say that it goes on: its time runs from its day (ADR 0023).
+    said = None if record is None or entry.corrected_by is not None else record.fields
+    if record is not None and is_hidden(context, category, company, placed.day, said):
         data, record, absent = None, None, Code.RECORD_OVER
     code = absent if data is None else Code.OK
     return {

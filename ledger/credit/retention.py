@@ -42,15 +42,24 @@ def find_last_day(category: Category, day: int, fields: Mapping[str, Any] | None
     return None if retention.ends else day + retention.days
 
 
-def is_hidden(
-    context: QueryContext, category: Category, company: str, day: int, fields: Mapping[str, Any]
-) -> bool:
-    """Tell whether the time of a record is over for the caller."""
+def is_shown_all(context: QueryContext, category: Category, company: str) -> bool:
+    """Tell whether the caller is shown records whose time is over: owner, company, regulators."""
     caller = context.caller
-    if category.retention is None or caller.id in (category.owner, company):
+    return caller.id in (category.owner, company) or caller.role is Role.REGULATOR
+
+
+def is_hidden(
+    context: QueryContext,
+    category: Category,
+    company: str,
+    day: int,
+    fields: Mapping[str, Any] | None,
+) -> bool:
+    """Tell whether the time of a record is over for the caller; `fields` as in `find_last_day`."""
+    if category.retention is None or is_shown_all(context, category, company):
         return False
     last_day = find_last_day(category, day, fields)
-    return caller.role is not Role.REGULATOR and last_day is not None and last_day < context.day
+    return last_day is not None and last_day < context.day
 
 
 def check_windows(categories: Mapping[str, Category], features: Iterable[Feature]) -> None:

@@ -60,6 +60,33 @@ def test_a_record_is_shown_for_five_years_after_the_conduct_ended() -> None:
     assert shown(network, "D02") == [(Code.RECORD_ERASED, False)]
 
 
+def counted(network: Watched, who: str, what: str) -> tuple[int, int | None, str]:
+    """Return count, last day and freshness of C175 as a summary shows them to `who`."""
+    answer: Any = QUERIES[what](network.query_context(who), {"company": COMPANY})
+    groups = answer.get("dimensions") or {"": answer["schemas"]}
+    lines = [line for group in groups.values() for line in group]
+    (line,) = [item for item in lines if item["schema"] == "C175"]
+    return line["record_count"], line["last_day"], line.get("freshness", "")
+
+
+@pytest.mark.parametrize("what", ["company.show", "company.profile"])
+def test_a_summary_counts_what_the_caller_is_shown(what: str) -> None:
+    network = watched()
+    network.tell("C175", DAY, removed_on=DAY + 50)
+    stands = network.tell("C175", DAY - 1_000)
+    network.advance_days(DAY + 50 + FIVE_YEARS - network.day)
+    assert counted(network, "ICBC", what)[:2] == (2, DAY)
+    network.advance_days(1)
+    assert counted(network, "ICBC", what)[:2] == (1, DAY - 1_000)
+    for concerned in ("D02", "D18", COMPANY):
+        assert counted(network, concerned, what)[:2] == (2, DAY)
+    # It ended long ago, and the correction says so: nothing is left, and no day that would tell.
+    network.tell("C175", DAY - 1_000, stands, removed_on=DAY - 900)
+    assert counted(network, "ICBC", what)[:2] == (0, None)
+    if what == "company.profile":
+        assert counted(network, "ICBC", what)[2] == "none"
+
+
 def test_what_goes_on_is_shown_however_old_it_is() -> None:
     network = watched()
     record = network.tell("C175", DAY)
@@ -77,9 +104,9 @@ def test_a_correction_that_ends_the_conduct_lets_both_go() -> None:
     first = network.tell("C174", DAY)
     network.tell("C174", DAY, first, status="settled")
     network.advance_days(DAY + FIVE_YEARS - network.day)
-    assert shown(network, "ICBC", "C174")[1] == (Code.OK, True)
+    assert shown(network, "ICBC", "C174") == [(Code.OK, True)] * 2
     network.advance_days(1)
-    assert shown(network, "ICBC", "C174")[1] == (Code.RECORD_OVER, False)
+    assert shown(network, "ICBC", "C174") == [(Code.RECORD_OVER, False)] * 2
     assert erase(network, first, "C174")[0] == Code.OK
 
 
