@@ -34,9 +34,9 @@ from ledger.credit.rulebook import RuleCache
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, StorageError
 from ledger.lending import HANDLERS as LENDING_HANDLERS
-from ledger.lending.alert_calendar import TIME_TOUCHED, process_calendar
+from ledger.lending.alert_calendar import TIME_TOUCHED
 from ledger.lending.alert_queue import compute_alert_limit, process_alert_queue
-from ledger.lending.alerts import Watch, process_company_alerts
+from ledger.lending.alerts import Watch, process_company_alerts, process_timed_looks
 from ledger.lending.limit_calendar import process_due_limits
 from ledger.lending.limit_watch import Site
 from ledger.lending.limits import put_limits, read_genesis_limits
@@ -232,14 +232,18 @@ class _Block:
         day = self._time_ms // MS_A_DAY
         contests = self.notes.contests
         contested = self._apart(partial(process_contests, self.state, contests, day))
-        dated = self._apart(partial(process_calendar, self.state, day, limit))
-        for names, why in ((contested, ASSETS_TOUCHED), (dated, TIME_TOUCHED)):
-            for name in names or ():
-                self.notes.touched.setdefault(name, set()).add(why)
-        due = self._apart(partial(process_alert_queue, self.state, self.notes.touched, limit))
+        touched = self.notes.touched
+        for name in contested or ():
+            touched.setdefault(name, set()).add(ASSETS_TOUCHED)
         watch = Watch(self.state, self._rules, self._bodies, self._height, day)
-        for name, touched in due or ():
-            self._apart(partial(process_company_alerts, watch, name, touched))
+        looks = partial(process_timed_looks, watch, self._time_ms, limit, len(touched))
+        timed = {
+            name: touched.pop(name, set()) | {TIME_TOUCHED} for name in self._apart(looks) or ()
+        }
+        left = limit - len(timed)
+        due = self._apart(partial(process_alert_queue, self.state, touched, left)) or ()
+        for name, names in (*due, *timed.items()):
+            self._apart(partial(process_company_alerts, watch, name, names))
 
     def close_epoch(self) -> None:
         """Carry out the change of members that is active from the next height on (rule 2)."""

@@ -17,6 +17,7 @@ from ledger.membership.settings import get_setting
 from ledger.state.overlay import Overlay
 from ledger.state.tables import SETTINGS
 
+ALERT_LOOK_DAYS = "alert_look_days"
 BACKFILL_RECORDS = "backfill_records"
 RATE_AGE_DAYS = "rate_age_days"
 _AT = "~at:"
@@ -33,6 +34,9 @@ class SettingSpec:
 
 
 SETTINGS_BY_VOTE: Mapping[str, SettingSpec] = {
+    ALERT_LOOK_DAYS: SettingSpec(
+        1, 90, 7, "days in which every company with records is looked at by all alert rules"
+    ),
     BACKFILL_RECORDS: SettingSpec(
         1, 100_000, 2_000, "records read a block for the windows of a rule adopted later"
     ),

@@ -3,15 +3,16 @@
 A loan falls past due, grows older and has a warning of its own at each age though nobody touches
 it; a warning that stands is told again after `repeat_days`, and clears when what it was about has
 left its window. So whoever has an open loan or a warning that stands is in the calendar, once, on
-the day from which on he is to be looked at again (`compute_next_look`). A block takes at most as
-many due companies as it may look at (`ledger.lending.alert_queue`); from there they go the way of
-those that a transaction touched, with all rules to be looked at. Who is taken is put down for the
-next day at once, and the look itself says which day it really is, so that nobody drops out.
+the day from which on he is to be looked at again (`compute_next_look`). A block takes as many due
+companies as its part for them allows (`ledger.lending.alert_queue`), and looks at them by all
+rules. Who is taken is put down for the next day at once, and the look itself says which day it
+really is, so that nobody drops out.
 
     ALERT_CALENDAR  day ‖ company   1
     COMPANY_ALERTS  "D"             the day under which the company stands above
 
-A healthy company without loans is not in it and costs nothing.
+A healthy company without loans is not in it: it has its look in the round of all companies
+(`ledger.lending.alert_round`).
 """
 
 from __future__ import annotations
@@ -39,6 +40,17 @@ def process_calendar(state: Overlay, day: int, limit: int) -> tuple[str, ...]:
     for company in companies:
         process_next_look(state, company, day + 1)
     return companies
+
+
+def process_plan(state: Overlay, company: str, planned: int | None, today: int) -> None:
+    """Put a company down for the day that a look says, or leave it where it stands before that.
+
+    A look more does no harm, and a company that is looked at each week writes nothing then. What
+    stands under tomorrow is written anew: that is where `process_calendar` put it for this look.
+    """
+    kept = state.get(COMPANY_ALERTS, company.encode() + _LOOK)
+    if kept is None or planned is None or not today + 1 < kept <= planned:
+        process_next_look(state, company, planned)
 
 
 def process_next_look(state: Overlay, company: str, day: int | None) -> None:

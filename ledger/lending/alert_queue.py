@@ -4,8 +4,12 @@ Evaluating one company costs as much as some twenty records, so a block does not
 company it touched, but at a fixed number of them from the front of a queue that is part of the
 state. A light block looks at more than it has transactions, so that what it touched is looked at
 in that very block unless others wait; a block in bulk looks at few, and the empty blocks of an idle
-network look at many, so that what a load left behind drains. A company with n others before it is
-looked at within n / ALERTS_A_BLOCK + 1 blocks.
+network look at many, so that what a load left behind drains. Beside the queue stand those whom
+time concerns: companies whose day has come (`ledger.lending.alert_calendar`) and the round of all
+companies (`ledger.lending.alert_round`). They do not wait in it, for they have an order of their
+own. Each of the three is sure of a part of the block's looks, and what one does not need the
+others have, so that none starves the others. A company with n others before it in the queue is
+looked at within n / 10 + 1 blocks (ALERTS_A_BLOCK without the quarter and the eighth).
 
 A company stands in the queue once. Its places are numbered for ever and never used again:
 
@@ -30,6 +34,8 @@ ALERTS_A_BLOCK = 16  # companies that any block looks at, if so many wait
 ALERTS_A_LIGHT_BLOCK = 64
 ALERTS_AN_EMPTY_BLOCK = 256  # of the empty ones that an idle network orders (rule 36)
 LIGHT_BLOCK_TRANSACTIONS = ALERTS_A_LIGHT_BLOCK  # a block of fewer is light
+DATED_SHARE = 4  # one look in so many is for companies whose day has come, whoever waits
+ROUND_SHARE = 8  # and one in so many for the round of all companies
 SEGMENT_PLACES = 64
 _ENDS_KEY = b"ends"
 _SEGMENT_BYTES = 8
@@ -45,6 +51,20 @@ def compute_alert_limit(transaction_count: int) -> int:
         return ALERTS_AN_EMPTY_BLOCK
     is_light = transaction_count < LIGHT_BLOCK_TRANSACTIONS
     return ALERTS_A_LIGHT_BLOCK if is_light else ALERTS_A_BLOCK
+
+
+def compute_dated_limit(limit: int, waiting: int) -> int:
+    """Return how many of a block's `limit` looks are for companies whose day has come.
+
+    `waiting` companies wait or were touched. Without them it is all but what the round is sure of;
+    with however many it is a quarter.
+    """
+    return max(limit // DATED_SHARE, limit - waiting - limit // ROUND_SHARE)
+
+
+def compute_round_limit(limit: int, waiting: int, dated: int) -> int:
+    """Return how many of a block's `limit` looks are for the round: what is left, or an eighth."""
+    return max(limit // ROUND_SHARE, limit - waiting - dated)
 
 
 def get_waiting_count(state: Overlay) -> int:

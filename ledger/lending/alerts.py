@@ -4,9 +4,9 @@ A company of which a transaction said something is put in a queue (`ledger.lendi
 When its turn comes, in the same block when that is light, `process_company_alerts` looks at each
 alert whose records, loans or assets were touched: it is evaluated as of that block's day, and its
 state machine moves on (`Alert.advance`). Who has an open loan or a standing alert is looked at by
-all rules when the day has come that the last look said (`ledger.lending.alert_calendar`); of the
-others a rule that only time can make true (nothing sold for 90 days) is looked at when a regulator
-asks for a review.
+all rules when the day has come that the last look said (`ledger.lending.alert_calendar`), and who
+has records that rules read in each round of all companies (`ledger.lending.alert_round`), for only
+time can make some rules true (nothing sold for 90 days). A regulator may ask for a review at once.
 
 What is raised is kept in the book of alerts (`ledger.lending.alert_book`); what regulators do with
 it is `ledger.lending.alert_desk`. Before alerts are looked at, whom the company guarantees and
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ledger.credit.double_registrations import ASSETS_TOUCHED
-from ledger.credit.windows_state import CompanyWindows
+from ledger.credit.windows_state import CompanyWindows, get_all_coverage
 from ledger.encoding import Value
 from ledger.lending.alert_book import (
     RaisedAlert,
@@ -29,7 +29,18 @@ from ledger.lending.alert_book import (
     process_cleared,
     process_raised,
 )
-from ledger.lending.alert_calendar import TIME_TOUCHED, compute_next_look, process_next_look
+from ledger.lending.alert_calendar import (
+    TIME_TOUCHED,
+    compute_next_look,
+    process_calendar,
+    process_plan,
+)
+from ledger.lending.alert_queue import (
+    compute_dated_limit,
+    compute_round_limit,
+    get_waiting_count,
+)
+from ledger.lending.alert_round import process_round
 from ledger.lending.circles import process_links
 from ledger.lending.facts import Subject, compute_ledger_facts, get_loans, read_categories
 from ledger.lending.limit_watch import Site
@@ -86,6 +97,32 @@ def process_company_alerts(
     return tuple(happened)
 
 
+def process_timed_looks(
+    watch: Watch, time_ms: int, limit: int, touched_count: int
+) -> tuple[str, ...]:
+    """Return the companies that a block looks at because of time, at most `limit`, each once.
+
+    Called inside an open overlay transaction, once a block of chain time `time_ms`, of whose looks
+    `touched_count` companies that it touched, and those that wait, have their part.
+    """
+    waiting = get_waiting_count(watch.state) + touched_count
+    dated = process_calendar(watch.state, watch.day, compute_dated_limit(limit, waiting))
+    walked = process_round(watch.state, time_ms, compute_round_limit(limit, waiting, len(dated)))
+    names = _find_read_schemas(watch) if walked else frozenset()
+    met = (company for company in walked if _has_records(watch.state, company, names))
+    return tuple(dict.fromkeys((*dated, *met)))
+
+
+def _find_read_schemas(watch: Watch) -> frozenset[str]:
+    """Return the record schemas that alerts in force read, but for one that only watches."""
+    alerts = watch.rules.alerts(watch.day)
+    return frozenset().union(*(item.categories for item in alerts if ONLY_WATCHES not in item.ref))
+
+
+def _has_records(state: Overlay, company: str, names: Collection[str]) -> bool:
+    return any(name in names for name, _ in get_all_coverage(state, company.encode()))
+
+
 def _is_touched(alert: Alert, touched: Collection[str]) -> bool:
     """Tell whether what was touched may have changed what an alert says."""
     if TIME_TOUCHED in touched or not alert.categories.isdisjoint(touched):
@@ -106,7 +143,8 @@ def _plan_next_look(watch: Watch, company: str) -> None:
         if ref in in_force and ONLY_WATCHES not in ref
     ]
     loans = [loan for _, loan in get_loans(watch.state, company)]
-    process_next_look(watch.state, company, compute_next_look(loans, standing, watch.day))
+    planned = compute_next_look(loans, standing, watch.day)
+    process_plan(watch.state, company, planned, watch.day)
 
 
 def _process_alert(
@@ -182,7 +220,7 @@ def _raise_alert(
 def process_review(context: Context) -> Value:
     """Evaluate every alert of the named companies as of today; by a regulator.
 
-    For what only the passing of time makes true. It does not wait in the queue, and a company that
+    For who will not wait for the next round. It does not wait in the queue, and a company that
     waits there is evaluated once more when its turn comes.
     """
     body = Fields(context.body)
