@@ -144,7 +144,7 @@ def test_product_is_checked_without_a_network(planned: local.LocalNetwork) -> No
 @pytest.mark.parametrize(
     ("right", "wrong", "text"),
     [
-        ("rv.due - as_of >= p.min_tenor", "rv.due - as_of >= p.advance_rate", "line 28, column"),
+        ("rv.due - as_of >= p.min_tenor", "rv.due - as_of >= p.advance_rate", "line 30, column"),
         ('requires = ["C044"]', "requires = []", "needs the company's authorisation"),
         ("rv.confirmed &&", "rv.confirmd &&", "rv.confirmd"),
         ('"80.00%"', "0.8", "whole numbers"),
