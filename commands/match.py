@@ -83,6 +83,7 @@ def command(
     is computed here: for an author or an adviser.
     """
     answer: Any
+    _check_options(company, facts, rules, is_all, bulk)
     if is_all:
         match_all(
             facts, rules, {"ap.amount": asked, "ap.term": term}, products, top, as_json, **bulk
@@ -107,6 +108,19 @@ def command(
     from commands.match_show import show_match
 
     show_match(answer, is_detailed=bool(products))
+
+
+def _check_options(
+    company: str | None, facts: Path | None, rules: Path | None, is_all: bool, bulk: dict[str, Any]
+) -> None:
+    """Refuse options that would be passed over: whoever gives one means something by it."""
+    if is_all and company is not None:
+        raise LocalError(Code.INPUT_USAGE, f"--all is of every company: leave {company} or it out")
+    stray = [f"--{name}" for name in ("out", "sample", "spill", "spark") if bulk[name]]
+    if stray and not is_all:
+        raise LocalError(Code.INPUT_USAGE, f"only with --all: {', '.join(stray)}")
+    if rules is not None and facts is None:
+        raise LocalError(Code.INPUT_USAGE, "--rules is for --facts FILE: a node has its own rules")
 
 
 def _wanted(rules: Path | None) -> Path:

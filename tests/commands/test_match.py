@@ -101,6 +101,21 @@ def test_without_a_company_or_rules_it_says_what_it_wants(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("--all", "91441300MA4DEMO01X"), "--all is of every company"),
+        (("91441300MA4DEMO01X", "--out", "x", "--sample", "3"), "only with --all: --out, --sample"),
+        (("91441300MA4DEMO01X", "--rules", "x"), "--rules is for --facts FILE"),
+        (("--all",), "--all needs --facts"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...], error: str) -> None:
+    result = CliRunner().invoke(cli, ["match", *words])
+    assert result.exit_code == Exit.USAGE
+    assert error in result.output
+
+
+@pytest.mark.parametrize(
     ("move", "text"),
     [
         ({"feature": "as_of", "unit": "date", "before": 1, "after": 18_300}, "from 2020-02-08 on"),
