@@ -164,13 +164,22 @@ def records(
         | describe_record(item["fields"] or {}, specs)
         for item in answer["records"]
     ]
-    show_rows(f"{category} of {company} ({answer['basis']})", rows)
+    declared = ", self-declared" if answer["is_self_declared"] else ""
+    show_rows(f"{category} of {company} ({answer['basis']}{declared})", rows)
+    if answer["cursor"] is not None:
+        say(f"the first {len(rows)} are shown: --limit shows up to 500")
 
 
 def _standing(item: Mapping[str, Any]) -> str:
-    """Return how a record stands, and when its fields are not there why."""
+    """Return how a record stands, what the company objects, and why fields are not there."""
     absent = {Code.NOT_HELD: ", not held here", Code.RECORD_OVER: ", no longer shown"}
-    return str(item["status"]) + absent.get(Code(item["code"]), "")
+    standing = str(item["status"]) + absent.get(Code(item["code"]), "")
+    if item["objection"] is None:
+        return standing
+    _, state, text = item["objection"]
+    if state in ("OPEN", "COMPLAINED"):
+        standing += ", disputed by the company"
+    return standing + (f", the company says: {text}" if text else "")
 
 
 @command.command("features", example="creditledger company features 91441300MA4DEMO01X --as D18")
@@ -200,9 +209,9 @@ def features(
         units = get_units(session, schema)
     facts = {name: fact_text(units.get(name, ""), v) for name, v in answer["facts"].items()}
     show_facts(f"features of {company} on {day(answer['as_of'])}", facts)
-    for name in ("missing", "withheld"):
+    for name in ("missing", "withheld", "self_declared"):
         if answer[name]:
-            say(f"{name}: {', '.join(answer[name])}")
+            say(f"{name.replace('_', '-')}: {', '.join(answer[name])}")
 
 
 @command.command(

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.console import say, show_json
+from commands.console import say, show_json, warn
 from commands.files import read_bytes
 from commands.passwords import old_password
-from commands.values import moment
+from commands.values import day, moment
 from ledger.errors import Code, LocalError, Rejected
 
 if TYPE_CHECKING:
@@ -106,6 +106,18 @@ def profile_folder(net: Path, identity: str) -> Path:
     )
 
 
+def describe_terms(terms: Mapping[str, Any]) -> str:
+    """Return what a reader may do with what it sees under a consent, in one line."""
+    kept = "to look at, not to keep"
+    if terms["keep_until_day"] is not None:
+        kept = f"may be kept until {day(terms['keep_until_day'])}"
+    onward = "may be passed on" if terms["is_onward_allowed"] else "not to be passed on"
+    border = "" if terms["is_cross_border"] else ", nor to leave the country"
+    if terms["is_onward_allowed"] and border:
+        border = ", not to leave the country"
+    return f"under consent {terms['consent']}: {kept}; {onward}{border}"
+
+
 class Session:
     """One identity's open connection; every method raises the numbered errors of the SDK."""
 
@@ -127,6 +139,8 @@ class Session:
         check_outcome(outcome)
         if outcome.data["code"] != Code.OK:
             raise Rejected(Code(outcome.data["code"]), outcome.data["text"])
+        for terms in outcome.data["terms"]:
+            warn(describe_terms(terms))
         return str(outcome.data["access"])
 
     def time_ms(self) -> int:

@@ -25,6 +25,7 @@ from typing import Any
 
 from ledger.credit.consent import (
     CAPS,
+    STORE,
     Consent,
     ConsentState,
     compute_state,
@@ -33,7 +34,7 @@ from ledger.credit.consent import (
 )
 from ledger.credit.ids import read_id
 from ledger.encoding import Value
-from ledger.errors import Code, Rejected
+from ledger.errors import Code, LocalError, Rejected
 from ledger.membership.catalogue import Access
 from ledger.membership.context import (
     MS_A_DAY,
@@ -243,7 +244,24 @@ def process_open(context: Context) -> Value:
         "code": entry.code,
         "text": text,
         "consents": consents,
+        "terms": tuple(_describe_terms(context, consent) for consent in consents),
         "log_size": entry.log_size,
+    }
+
+
+def _describe_terms(context: Context, consent_id: str) -> dict[str, Value]:
+    """Return what the reader owes the company for what it now sees; no ledger can see to it."""
+    consent = get_consent(context.state, bytes.fromhex(consent_id))
+    if consent is None:
+        raise LocalError(Code.INTERNAL, "a look on a consent that is not there")
+    is_stored = consent.mode == STORE
+    return {
+        "consent": consent_id,
+        "mode": consent.mode,
+        "keep_until_day": context.day + consent.data_life_days if is_stored else None,
+        "persons": consent.persons,
+        "is_onward_allowed": consent.is_onward_allowed,
+        "is_cross_border": consent.is_cross_border,
     }
 
 

@@ -95,7 +95,8 @@ CAPS: Mapping[str, Cap] = {
     # one guarantee, looked into as a loan is
     "guarantee": Cap(427, 90, 31, frozenset({"once"})),
 }
-MODES = frozenset({"view", "store"})
+STORE = "store"
+MODES = frozenset({"view", STORE})
 FETCHES = frozenset({"once", "periodic"})
 
 
@@ -277,7 +278,7 @@ def _check_terms(state: Overlay, consent: Consent, time_ms: int) -> None:
             Code.CONSENT_CAP,
             f"fetch {consent.fetch}, want {' or '.join(sorted(cap.fetches))} for {consent.purpose}",
         )
-    if (consent.data_life_days > 0) != (consent.mode == "store"):
+    if (consent.data_life_days > 0) != (consent.mode == STORE):
         raise Rejected(Code.CONSENT_CAP, "data_life_days is wanted for mode store, and only there")
     if consent.expires_ms <= time_ms:
         raise Rejected(Code.CONSENT_CAP, "expires_ms is in the past")

@@ -182,7 +182,7 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
     Features over categories that the caller may not read are named in `withheld`, and those whose
     window reaches back beyond the days that an authorisation opens; with `access` they are as of
     its last day, if that is past. Without `names`, what rests on the company's own declarations is
-    left out.
+    left out; with them it is named in `self_declared`.
     """
     fields = Fields(params)
     company = _company(context, fields)
@@ -210,7 +210,12 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
         "facts": facts,
         "missing": tuple(missing),
         "withheld": tuple(withheld),
+        "self_declared": tuple(name for name in facts if _is_declared_fact(context, schema, name)),
     }
+
+
+def _is_declared_fact(context: QueryContext, schema: Schema, name: str) -> bool:
+    return name in schema.features and _is_self_declared(context, schema, name)
 
 
 def _is_self_declared(context: QueryContext, schema: Schema, name: str) -> bool:

@@ -109,6 +109,11 @@ GRADES: tuple[tuple[int, str], ...] = (
 )
 
 
+# A loan on new terms is graded no better than it was before for so long: new terms alone make no
+# loan good. Six months of paying on time do (Guidelines on Loan Risk Classification, 2007, 12).
+OBSERVED_DAYS = 184
+
+
 def next_stage(stage: Stage, step: Step) -> Stage:
     """Return the stage after `step`; raise `Rejected` (LOAN_STATE) when the table has none."""
     after = STAGES.get((stage, step))

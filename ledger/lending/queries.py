@@ -36,7 +36,7 @@ from ledger.lending.loan import (
     compute_owed_fen,
     compute_state,
 )
-from ledger.lending.loan_states import GRADES, LoanState, compute_grade
+from ledger.lending.loan_states import GRADES, OBSERVED_DAYS, LoanState, compute_grade
 from ledger.lending.loans import get_entries, get_loan
 from ledger.lending.reviews import get_reviews
 from ledger.membership.context import Query, QueryContext, Role
@@ -127,10 +127,19 @@ def _describe_loan(context: QueryContext, loan_id: bytes, loan: Loan) -> dict[st
     shown["owed_fen"] = compute_owed_fen(loan, day)
     shown["due_fen"] = compute_due_fen(loan, day)
     shown["days_past_due"] = days_past_due
-    is_lost = loan.state is LoanState.WRITTEN_OFF
-    is_settled = loan.is_closed and not is_lost
-    shown["grade"] = GRADES[0][1] if is_lost else compute_grade(0 if is_settled else days_past_due)
+    shown["grade"] = _find_grade(loan, day)
     return shown
+
+
+def _find_grade(loan: Loan, day: int) -> str:
+    if loan.state is LoanState.WRITTEN_OFF:
+        return GRADES[0][1]
+    if loan.is_closed:
+        return compute_grade(0)
+    days_past_due = compute_days_past_due(loan, day)
+    if loan.state is LoanState.RESTRUCTURED and day - loan.late_day < OBSERVED_DAYS:
+        days_past_due = max(days_past_due, loan.late_days_max)
+    return compute_grade(days_past_due)
 
 
 def query_loan(context: QueryContext, body: Mapping[str, Any]) -> Value:

@@ -253,7 +253,7 @@ def check_role(sender: Party, *roles: Role) -> None:
     """Raise `Rejected` (2006) unless `sender` is a member in one of `roles`."""
     if sender.role not in roles:
         wanted = " or ".join(role.value for role in roles)
-        raise Rejected(Code.NOT_PERMITTED, f"{sender.id} is not a {wanted}")
+        raise Rejected(Code.NOT_PERMITTED, f"{sender.id} has another role, want {wanted}")
 
 
 def check_company_known(state: Overlay, companies: Iterable[str]) -> None:

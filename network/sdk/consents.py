@@ -142,6 +142,18 @@ class ListConsents(Ask[Consents]):
 
 
 @dataclass(frozen=True, slots=True)
+class LookTerms:
+    """What the reader owes the company under one consent; in mode view nothing may be kept."""
+
+    consent: str
+    mode: str
+    keep_until_day: int | None
+    persons: tuple[str, ...]
+    is_onward_allowed: bool
+    is_cross_border: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AccessOpened:
     """A look that is logged: `code` 0 and outcome GRANTED, or the code of its refusal."""
 
@@ -151,6 +163,7 @@ class AccessOpened:
     text: str
     consents: tuple[str, ...]
     log_size: int
+    terms: tuple[LookTerms, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,6 +259,7 @@ class FeaturesShown:
     facts: Mapping[str, Any]
     missing: tuple[str, ...]
     withheld: tuple[str, ...]
+    self_declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

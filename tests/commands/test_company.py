@@ -67,15 +67,20 @@ def test_what_is_refused_for_another_reason_is_not_logged(monkeypatch: pytest.Mo
     assert session.looks == []
 
 
-def test_a_record_whose_fields_are_not_shown_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    item = {"number": 1, "day": 18_000, "status": "CURRENT", "fields": None}
+def test_a_record_says_why_fields_are_absent_and_what_the_company_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    item = {"number": 1, "day": 18_000, "status": "CURRENT", "fields": None, "objection": None}
+    marks = (("00", "OPEN", ""), ("00", "ANNOTATED", "the goods came back"))
     category = next(c for c in load_network("guangdong").categories if c["id"] == "C175")
 
     class Shown(FakeSession):
         def query(self, _name: str, **_: Any) -> Any:
             codes = (Code.OK, Code.NOT_HELD, Code.RECORD_OVER)
             records = tuple(item | {"code": int(code)} for code in codes)
-            shown = {"basis": "public", "records": records}
+            records += tuple(item | {"code": 0, "objection": mark} for mark in marks)
+            shown = {"basis": "public", "records": records, "cursor": 5}
+            shown["is_self_declared"] = True
             return shown if _name == "company.records" else [category]
 
     session = Shown(Code.OK)
@@ -87,5 +92,7 @@ def test_a_record_whose_fields_are_not_shown_says_why(monkeypatch: pytest.Monkey
     monkeypatch.setattr(company_commands, "open_session", open_session)
     result = CliRunner().invoke(cli, ["company", "records", COMPANY, "C175", "--as", "icbc-gd"])
     assert result.exit_code == Exit.OK, result.output
-    for text in ("CURRENT, not held here", "CURRENT, no longer shown"):
+    told = ("CURRENT, not held here", "CURRENT, no longer shown", "CURRENT, disputed")
+    said = ("the company says: the goods came back", "(public, self-declared)", "first 5 are shown")
+    for text in (*told, *said):
         assert text in result.output

@@ -36,8 +36,8 @@ def test_a_consent_that_is_used_up_does_not_hide_a_fresh_one(province: Province)
 def test_an_application_of_the_lender_finds_the_fresh_consent(province: Province) -> None:
     for days in (300, 301):
         province.consent(SELLER, "ICBC", from_day=province.day - days)
-    wish = {"company": SELLER, "product": "LINE/1", "amount_fen": 1_000_000, "term_days": 9}
-    wish |= {"declared": {"ap.seats": 9}}
+    wish: dict[str, Any] = {"company": SELLER, "product": "LINE/1", "declared": {"ap.seats": 9}}
+    wish |= {"amount_fen": 1_000_000, "term_days": 9}
     for _ in range(2):
         assert province.apply(who="ICBC", **wish)["outcome"] == "DECLINE"
     province.refuse(Code.CONSENT_USED, "ICBC", "loan.apply", **wish)
@@ -113,3 +113,39 @@ def test_a_guarantor_sees_the_loan_that_it_stands_for(province: Province) -> Non
     (listed,) = province.ask("PAB", "loan.list", company=OTHER)["loans"]
     assert listed["loan"] == loan
     assert province.ask("CCB", "loan.list", company=OTHER)["loans"] == []
+
+
+def test_a_look_says_what_the_reader_owes_the_company(province: Province) -> None:
+    stored = {"mode": "store", "data_life_days": 30, "is_onward_allowed": True}
+    for changes in ({}, stored):
+        consent = province.consent(SELLER, "ICBC", **changes)
+        opened = province.do("ICBC", "access.open", **LOOK)
+        (terms,) = opened["terms"]
+        assert terms["consent"] == consent
+        kept = province.day + 30 if changes else None
+        assert (terms["mode"], terms["keep_until_day"]) == (changes.get("mode", "view"), kept)
+        assert terms["is_onward_allowed"] is bool(changes)
+    refused = province.do("ICBC", "access.open", **LOOK)
+    assert (refused["outcome"], refused["terms"]) == ("REFUSED", ())
+
+
+def test_new_terms_do_not_make_a_bad_loan_good_at_once(province: Province) -> None:
+    province.sell(OTHER)
+    loan = province.lend()
+
+    def grade() -> str:
+        return str(province.ask("ICBC", "loan.show", loan=loan)["grade"])
+
+    province.advance_days(30 + 91)
+    assert grade() == "substandard"
+    province.do("ICBC", "loan.default", loan=loan)
+    terms = {"loan": loan, "term_days": 365, "rate_bp": 400, "schedule": "bullet"}
+    province.do("ICBC", "loan.restructure", **terms)
+    province.do(OTHER, "loan.accept_terms", loan=loan)
+    assert grade() == "substandard"
+    province.advance_days(183)
+    assert grade() == "substandard"
+    province.advance_days(1)
+    assert grade() == "pass"
+    province.advance_days(365 - 184 + 1)
+    assert grade() == "special mention"
