@@ -95,6 +95,7 @@ def process_accept_terms(context: Context) -> Value:
     terms, due_day = Terms.from_value(terms_value), context.day + term_days
     changed = restructure(loan, terms, due_day, context.day)
     shown = _change(context, loan_id, changed, "restructured")
+    process_loan_limits(context, changed, is_new=False)  # its term is another one
     return {
         **shown,
         "due_day": due_day,

@@ -10,12 +10,18 @@ from typing import Any
 
 import pytest
 
+from genesis.limits import load_limits
+from genesis.network import NETWORKS
+from ledger.encoding import encode
 from ledger.errors import Code, Rejected
+from ledger.lending.limits import GENESIS_SETTING, Limit, Status, Use, read_genesis_limits
 from ledger.transactions.records import Record
 from tests.ledger_harness import SALT
 from tests.lending.province import OTHER, SELLER, Province
+from tests.lending.test_limits import Supervised
 
 LINES = {"company": SELLER, "category": "C044", "schema": "line"}
+LIMITS = read_genesis_limits({GENESIS_SETTING: encode(load_limits(NETWORKS / "guangdong"))})
 LOOK = {"company": SELLER, "categories": ("C044",), "purpose": "lending"}
 
 
@@ -149,3 +155,31 @@ def test_new_terms_do_not_make_a_bad_loan_good_at_once(province: Province) -> No
     assert grade() == "pass"
     province.advance_days(365 - 184 + 1)
     assert grade() == "special mention"
+
+
+@pytest.mark.parametrize(
+    "limit", [item for item in LIMITS if item.measure != "definition"], ids=lambda item: item.id
+)
+def test_each_limit_of_the_law_is_kept_at_its_boundary_and_broken_beyond(limit: Limit) -> None:
+    base = 1_000_003 * 10_000 if limit.base else None
+    most = limit.most * 1_000_003 if limit.base else limit.most
+    beyond = most - 1 if limit.is_minimum else most + 1
+    assert Use(limit, "", most, base).status is Status.KEPT
+    assert Use(limit, "", beyond, base).status is Status.BREACHED
+    if limit.base and not limit.is_minimum:  # net assets below zero bear nothing
+        assert Use(limit, "", 0, -base if base else 0).status is Status.KEPT
+        assert Use(limit, "", 1, -base if base else 0).status is Status.BREACHED
+
+
+def test_a_term_beyond_the_limit_is_noticed_when_new_terms_make_it_so() -> None:
+    province = Supervised()
+    province.sell(OTHER)
+    loan = province.lend(OTHER)
+    assert province.limits()["ML-TERM"]["status"] == "kept"
+    terms = {"loan": loan, "term_days": 365, "rate_bp": 400}
+    province.do("ICBC", "loan.restructure", **terms)
+    province.do(OTHER, "loan.accept_terms", loan=loan)
+    assert province.alarms() == [("limit/ML-TERM", OTHER, "OPEN")]
+    owed_fen = province.ask("ICBC", "loan.show", loan=loan)["owed_fen"]
+    province.do("ICBC", "loan.repay", loan=loan, amount_fen=owed_fen)
+    assert province.alarms() == [("limit/ML-TERM", OTHER, "RESOLVED")]
