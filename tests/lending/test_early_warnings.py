@@ -446,6 +446,21 @@ def test_a_receivable_and_its_invoice_are_one_paper_registered_twice(lenders: Bo
     assert lenders.standing(SELLER) == []
 
 
+def test_papers_that_stay_registered_twice_are_told_of_again(lenders: Borrowing) -> None:
+    lenders.receivable(5, is_confirmed=False)
+    twin = lenders.receivable(5, kind="invoice", is_confirmed=False)
+    for _ in range(89):
+        lenders.advance_days(1)
+    assert lenders.warnings(SELLER) == [("EW27", "OPEN", False)]
+    lenders.advance_days(1)
+    assert lenders.warnings(SELLER) == [("EW27", "OPEN", False), ("EW27", "OPEN", True)]
+    lenders.do(SELLER, "asset.withdraw", asset=twin)
+    assert lenders.standing(SELLER) == []
+    for _ in range(100):
+        lenders.advance_days(1)
+    assert [is_repeat for _, _, is_repeat in lenders.warnings(SELLER)] == [False, True]
+
+
 def test_an_invoice_with_another_amount_is_the_same_paper(lenders: Borrowing) -> None:
     drawn(lenders, asset=lenders.receivable())
     lenders.receivable(amount_fen=1, is_confirmed=False)
