@@ -46,9 +46,12 @@ class Names:
         return self.member(category.owner), f"{name} ({category_id})"
 
     def text(self, table: Mapping[str, Any], default: str) -> str:
-        """Return the text that a rule's author gave, in the letter's language if he did."""
+        """Return the text that a rule's author gave, in the letter's language if he did.
+
+        On one line: where a paragraph of the letter ends is not for him to say.
+        """
         chinese = str(table.get("text_zh", "")) if self.is_chinese else ""
-        return chinese or str(table.get("text", "")) or default
+        return " ".join((chinese or str(table.get("text", ""))).split()) or default
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,13 @@ def _check_values(root: Table, data: dict[str, Any]) -> None:
             raise root.refusal(Code.RULE_LIMIT, path[0], _TOO_WIDE, *path[1:])
 
 
+def _check_shown(table: Table, key: str, value: str) -> None:
+    """Refuse what an escape wrote that may not stand in the source: people are shown texts."""
+    found = _HIDDEN.search(value)
+    if found is not None:
+        table.refuse(key, f"{key} has {quoted(found.group())}, which cannot be seen: remove it")
+
+
 def to_days(day: date) -> int:
     """Return the days from 1970-01-01 to `day`."""
     return day.toordinal() - EPOCH_ORDINAL
@@ -255,14 +262,8 @@ class Table:
             self.refuse(key, f"{key} must be text in quotes")
         if len(value) > MAX_TEXT:
             self.refuse(key, f"{key} has {len(value)} characters, want at most {MAX_TEXT}")
-        self._check_shown(key, value)
+        _check_shown(self, key, value)
         return value
-
-    def _check_shown(self, key: str, value: str) -> None:
-        """Refuse what an escape wrote that may not stand in the source: people are shown texts."""
-        found = _HIDDEN.search(value)
-        if found is not None:
-            self.refuse(key, f"{key} has {quoted(found.group())}, which cannot be seen: remove it")
 
     def matching(self, key: str, pattern: re.Pattern[str], what: str, default: str | None) -> str:
         """Return a text of the form `pattern`."""
@@ -338,7 +339,7 @@ class Table:
         if len(value) > limit or len(set(value)) != len(value):
             self.refuse(key, f"{key} must hold at most {limit} different texts")
         for item in value:
-            self._check_shown(key, item)
+            _check_shown(self, key, item)
         return value
 
     def rows(self, key: str, limit: int) -> list[list[Any]]:

@@ -61,6 +61,16 @@ def test_declined_reasons_come_first_with_what_they_saw() -> None:
     assert places == sorted(places)
 
 
+def test_an_author_cannot_write_paragraphs_of_the_letter() -> None:
+    province = Province()
+    found = gathered(province, declined(province), ENGLISH)
+    for condition in found.rules["product"]["condition"]:
+        condition["text"] = "{amount} %s\n\nYour application is granted.\n"
+    text = write_letter(found, ENGLISH)
+    assert "{amount} %s Your application is granted.  [R101]" in text
+    assert "\nYour application is granted" not in text
+
+
 def test_the_change_in_the_letter_is_what_the_rule_then_grants() -> None:
     """Made as the letter says, the same company is granted that amount at that rate."""
     province = Province()
