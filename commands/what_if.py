@@ -36,10 +36,11 @@ def what_if_command(noun: str, example: str) -> click.Command:
         example=example,
         help=f"""Replay the history of a HOME with the {noun} of FILE beside those of the chain.
 
-        At each past application, or wherever alerts were looked at, it is asked too; the table says
-        what it would have granted, declined or raised, against what was. The home is only read:
-        stop its node first, or take a backup. Every result of the past must come out as it is
-        stored, so that the facts are those of then.""",
+        At each past application, or wherever and whenever alerts were looked at, it is asked too;
+        the table says what it would have granted, declined or raised, against what was. An alert is
+        asked at no other times than those, but for --monthly. The home is only read: stop its node
+        first, or take a backup. Every result of the past must come out as it is stored, so that the
+        facts are those of then.""",
     )
     for option in _OPTIONS:
         option(made)

@@ -8,7 +8,8 @@ attestations, loans, pledges, in the middle of a block too. The rule only watche
     product     at each application for a product of its id: what it would have decided
     scorecard   the same for each product that used a scorecard of its id, with this one instead
     alert       looked at whenever alerts of its records are due, under a name of its own, so that
-                what it raises and clears stands beside what the chain's rules did
+                what it raises and clears stands beside what the chain's rules did; at no other
+                times, for one look more would change what the chain's own rules say
 
 With `Options.is_monthly` every company is looked at besides, after the first block of each month.
 

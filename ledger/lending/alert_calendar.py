@@ -28,6 +28,7 @@ from ledger.state.tables import ALERT_CALENDAR, COMPANY_ALERTS
 
 TIME_TOUCHED = "time"  # what alerts are told when a company's day has come
 LOOK_DAYS = 30  # a borrower, and whom an alert stands on, is looked at at least this often
+MAX_COUNTED = 1_000
 DAILY_DAYS = 400  # past due: looked at each day up to here, beyond all grades of a loan
 _DAY_BYTES = 4
 _LOOK = b"D"
@@ -40,6 +41,12 @@ def process_calendar(state: Overlay, day: int, limit: int) -> tuple[str, ...]:
     for company in companies:
         process_next_look(state, company, day + 1)
     return companies
+
+
+def get_due_count(state: Overlay, day: int) -> int:
+    """Return how many companies' day has come; MAX_COUNTED for so many or more."""
+    due = state.scan(ALERT_CALENDAR, b"", stop=day_key(day + 1))
+    return sum(1 for _ in islice(due, MAX_COUNTED))
 
 
 def process_plan(state: Overlay, company: str, planned: int | None, today: int) -> None:

@@ -35,7 +35,9 @@ from ledger.lending.alert_book import (
     get_alert,
     put_alert,
 )
+from ledger.lending.alert_calendar import get_due_count
 from ledger.lending.alert_queue import get_waiting_count
+from ledger.lending.alert_round import get_behind_count
 from ledger.lending.alerts import find_standing
 from ledger.lending.exposure import Party, get_company_exposure, get_party_fen
 from ledger.lending.outcomes import Outcome, get_outcomes
@@ -161,8 +163,8 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
 
     `cursor` of the answer resumes where this one stopped, and that of an alert after it; it stays
     where it was when there is nothing new, so that a follower may ask again. `waiting` is the
-    number of companies that were touched and not yet looked at: while it is 0, what is listed is
-    everything.
+    number of companies that were touched, or whose time has come, and that were not yet looked at:
+    while it is 0, what is listed is everything.
     """
     reader = Fields(body)
     from_height = reader.optional_integer("from_height", maximum=2**42) or 0
@@ -180,8 +182,12 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
             items.append(_show(context, alert_id, raised) | {"cursor": place})
         if len(items) >= min(limit, MAX_LISTED):
             break
-    waiting = get_waiting_count(context.state)
-    return {"alerts": items, "cursor": cursor, "waiting": waiting}
+    return {"alerts": items, "cursor": cursor, "waiting": _get_waiting_count(context)}
+
+
+def _get_waiting_count(context: QueryContext) -> int:
+    waiting = get_waiting_count(context.state) + get_due_count(context.state, context.day)
+    return waiting + get_behind_count(context.state, context.time_ms)
 
 
 def query_show(context: QueryContext, body: Mapping[str, Any]) -> Value:

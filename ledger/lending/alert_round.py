@@ -59,11 +59,8 @@ def process_round(state: Overlay, time_ms: int, limit: int) -> tuple[str, ...]:
         if next(state.scan(COMPANIES, b""), None) is not None:
             _put_round(state, Round(time_ms))
         return ()
-    length_ms = get_number(state, ALERT_LOOK_DAYS, time_ms // MS_A_DAY) * MS_A_DAY
-    elapsed_ms = time_ms - now.began_ms
-    is_over = elapsed_ms >= length_ms  # all that are left may be walked
-    behind = limit if is_over else now.size * elapsed_ms // length_ms - now.walked
-    count = min(limit, behind)
+    behind = _compute_behind(state, now, time_ms)
+    count = limit if behind is None else min(limit, behind)
     if count <= 0:
         return ()
     companies = _walk(state, now.last, count)
@@ -73,6 +70,22 @@ def process_round(state: Overlay, time_ms: int, limit: int) -> tuple[str, ...]:
     else:
         _put_round(state, replace(now, last=companies[-1], walked=walked))
     return companies
+
+
+def get_behind_count(state: Overlay, time_ms: int) -> int:
+    """Return by how many companies the round is behind: what is left, once its days are over."""
+    now = get_round(state)
+    behind = 0 if now is None else _compute_behind(state, now, time_ms)
+    if now is None or behind is not None:
+        return max(0, behind or 0)
+    return max(1, now.size - now.walked)
+
+
+def _compute_behind(state: Overlay, now: Round, time_ms: int) -> int | None:
+    """Return by how many companies a round is behind; None for all that are left, uncounted."""
+    length_ms = get_number(state, ALERT_LOOK_DAYS, time_ms // MS_A_DAY) * MS_A_DAY
+    elapsed_ms = time_ms - now.began_ms
+    return None if elapsed_ms >= length_ms else now.size * elapsed_ms // length_ms - now.walked
 
 
 def _walk(state: Overlay, last: str, count: int) -> tuple[str, ...]:

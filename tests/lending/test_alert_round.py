@@ -19,7 +19,7 @@ from ledger.lending.alert_queue import (
     compute_round_limit,
     get_waiting_count,
 )
-from ledger.lending.alert_round import Round, get_round, process_round
+from ledger.lending.alert_round import Round, get_behind_count, get_round, process_round
 from ledger.lending.alerts import Watch, process_company_alerts
 from ledger.state.overlay import Overlay
 from ledger.state.tables import ALERT_CALENDAR, ALERT_ROUND, COMPANY_ALERTS, RECORDS
@@ -28,7 +28,7 @@ from tests.ledger_harness import DAY_MS, HOUR_MS, Harness, company_code
 from tests.lending.documents import RULES, SALES_ALERT
 from tests.lending.province import OTHER, TODAY, invoice
 from tests.lending.rulers import Rulers
-from tests.lending.test_alert_queue import cliffs
+from tests.lending.test_alert_queue import cliffs, listed
 from tests.lending.test_sales_warnings import NOW, Invoice, submit
 from tests.lending.warnings import COMPANY, Watched, watched
 
@@ -129,7 +129,12 @@ def test_looks_are_spread_over_the_days_of_a_round() -> None:
     for hour in range(6, LOOK_DAYS * 24):
         by_day[hour // 24] += len(walk(store, begin + hour * HOUR_MS, 16))
     assert sorted(by_day.values()) == [9, *[10] * 6]
-    assert len(walk(store, begin + WEEK_MS, 16)) == 1
+    late_ms = begin + WEEK_MS
+    assert get_behind_count(Overlay(store), late_ms - HOUR_MS) == 0
+    assert get_behind_count(Overlay(store), late_ms) == 1
+    assert len(walk(store, late_ms, 16)) == 1
+    assert get_behind_count(Overlay(store), late_ms) == 0
+    assert get_behind_count(Overlay(store), late_ms + DAY_MS) == 10
 
 
 def test_a_million_companies_are_caught_up_with_by_and_by() -> None:
@@ -251,6 +256,8 @@ def test_whoever_waits_nobody_is_starved(monkeypatch: pytest.MonkeyPatch) -> Non
     # block touches more new companies than it may look at.
     harness.block(time_ms=harness.head.time_ms + 31 * DAY_MS)
     assert len(list(harness.state().scan(ALERT_CALENDAR, b""))) == count
+    # Seven were looked at because their day had come; how far the round is behind is not known yet.
+    assert listed(harness)["waiting"] == count - 7 + 1
     for number in range(40):
         start = 1_000 + 9 * number
         harness.block(*cliffs(harness, range(start, start + 9)))
