@@ -8,6 +8,10 @@ product, versions, block, inputs and their digest. The facts themselves stand ap
 company's own entries (COMPANY_APPLICATIONS), where they can be erased without touching the
 authenticated world state.
 
+What the company applies for is decided on all that the product reads. A lender that applies for it
+looks of its own accord: then what reaches further back than the days of the consent is missing
+(ADR 0025).
+
 A granted application is an offer. It lapses after `OFFER_DAYS`, as does an accepted one that was
 not drawn.
 """
@@ -21,7 +25,7 @@ from typing import Any
 
 from ledger.credit.access_log import check_looks, find_look_basis, note_decision
 from ledger.credit.assets import ASSET_ID_BYTES, Asset, check_free_for, get_asset
-from ledger.credit.consent import find_basis
+from ledger.credit.consent import find_basis, get_consent
 from ledger.credit.ids import read_id
 from ledger.encoding import Value, encode
 from ledger.errors import Code, Rejected
@@ -47,7 +51,7 @@ from ledger.rules.schema import Schema
 from ledger.rules.units import FactValue
 from ledger.state.overlay import Overlay
 from ledger.state.tables import APPLICATIONS, COMPANY_APPLICATIONS
-from ledger.transactions.fields import Fields
+from ledger.transactions.fields import FIRST_DAY, Fields
 
 APPLICATION_ID_BYTES = 32
 PURPOSE = "lending"
@@ -197,12 +201,47 @@ def _compute_declared(wish: _Wish, schema: Schema) -> dict[str, FactValue]:
 
 
 def _compute_facts(
-    context: Context, wish: _Wish, product: Product, asset: Asset | None
+    context: Context,
+    wish: _Wish,
+    product: Product,
+    asset: Asset | None,
+    consents: tuple[str, ...],
 ) -> dict[str, FactValue]:
     """Return every fact that the product reads and the ledger knows, as of the block's day."""
     schema: Schema = context.rules.schema(product.schema_ref)
     subject = Subject(context.state, context.bodies, wish.company, asset, context.day)
-    return compute_facts(subject, product, schema, _compute_declared(wish, schema))
+    facts = compute_facts(subject, product, schema, _compute_declared(wish, schema))
+    if context.sender.id != product.lender:
+        return facts
+    first_days = _find_first_days(context.state, product, consents)
+    return {
+        name: value
+        for name, value in facts.items()
+        if name not in schema.features or not _is_beyond(schema, name, first_days, context.day)
+    }
+
+
+def _find_first_days(state: Overlay, product: Product, consents: tuple[str, ...]) -> dict[str, int]:
+    """Return from which day on the consents of a look open each category that needs one."""
+    authorised = select_authorised(state, product.requires)
+    found: dict[str, int] = {}
+    for consent_id in consents:
+        consent = get_consent(state, bytes.fromhex(consent_id))
+        if consent is not None:
+            for category in sorted(set(consent.categories).intersection(authorised)):
+                found.setdefault(category, consent.from_day)
+    return found
+
+
+def _is_beyond(schema: Schema, name: str, first_days: Mapping[str, int], day: int) -> bool:
+    """Tell whether a feature reaches further back than the days that are open."""
+    feature = schema.features[name]
+    if feature.of:
+        return any(_is_beyond(schema, part, first_days, day) for part in feature.of)
+    if feature.source is not FeatureSource.RECORDS or feature.category not in first_days:
+        return False
+    first_day = day - feature.offset_days - feature.days + 1 if feature.days else FIRST_DAY
+    return first_day < first_days[feature.category]
 
 
 def compute_facts(
@@ -266,7 +305,7 @@ def process_apply(context: Context) -> Value:
         decision=(),
     )
     _check_no_open_offer(state, application, context.day)
-    facts = _compute_facts(context, wish, product, asset)
+    facts = _compute_facts(context, wish, product, asset, consents)
     decision = product.decide(facts)
     decided = replace(application, stage=_STAGES[decision.outcome], decision=decision.to_value())
     _keep(state, context.transaction.id, decided, facts)
@@ -283,8 +322,9 @@ def preview(context: Context, product: Product) -> Decision:
     state = context.state
     asset = _find_asset(state, wish, product)
     categories = select_authorised(state, product.requires)
-    find_basis(state, wish.company, product.lender, categories, PURPOSE, context.time_ms)
-    return product.decide(_compute_facts(context, wish, product, asset))
+    find = find_look_basis if context.sender.id == product.lender else find_basis
+    consents = find(state, wish.company, product.lender, categories, PURPOSE, context.time_ms)
+    return product.decide(_compute_facts(context, wish, product, asset, consents))
 
 
 def _keep(

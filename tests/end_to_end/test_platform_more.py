@@ -183,3 +183,23 @@ def test_a_term_beyond_the_limit_is_noticed_when_new_terms_make_it_so() -> None:
     owed_fen = province.ask("ICBC", "loan.show", loan=loan)["owed_fen"]
     province.do("ICBC", "loan.repay", loan=loan, amount_fen=owed_fen)
     assert province.alarms() == [("limit/ML-TERM", OTHER, "RESOLVED")]
+
+
+def test_a_lender_that_applies_of_its_own_accord_sees_no_further_than_the_consent(
+    province: Province,
+) -> None:
+    asset = province.receivable()
+    province.consent(SELLER, "ICBC", from_day=province.day - 363)
+    narrow = province.apply("SCF-ICBC/1", "ICBC", asset=asset)
+    assert narrow["outcome"] == "REFER"
+    assert "co.sales_12m" in narrow["missing"]
+    province.consent(SELLER, "ICBC", from_day=province.day - 364)
+    assert province.apply("SCF-ICBC/1", "ICBC", asset=asset)["outcome"] == "GRANT"
+
+
+def test_what_the_company_applies_for_is_decided_on_all_that_the_product_reads(
+    province: Province,
+) -> None:
+    asset = province.receivable()
+    province.consent(SELLER, "ICBC", from_day=province.day - 10)
+    assert province.apply("SCF-ICBC/1", asset=asset)["outcome"] == "GRANT"
