@@ -55,7 +55,7 @@ from ledger.membership.context import (
     check_role,
 )
 from ledger.rules.alert import Alert, AlertEvent, AlertOutcome, AlertState
-from ledger.rules.features import FeatureSource
+from ledger.rules.features import Feature, FeatureSource
 from ledger.state.overlay import Overlay
 from ledger.state.tables import COMPANY_ALERTS
 from ledger.transactions.fields import Fields
@@ -116,7 +116,9 @@ def process_timed_looks(
 def _find_read_schemas(watch: Watch) -> frozenset[str]:
     """Return the record schemas that alerts in force read, but for one that only watches."""
     alerts = watch.rules.alerts(watch.day)
-    return frozenset().union(*(item.categories for item in alerts if ONLY_WATCHES not in item.ref))
+    return frozenset().union(
+        *(_read_schemas(item) for item in alerts if ONLY_WATCHES not in item.ref)
+    )
 
 
 def _has_records(state: Overlay, company: str, names: Collection[str]) -> bool:
@@ -125,13 +127,19 @@ def _has_records(state: Overlay, company: str, names: Collection[str]) -> bool:
 
 def _is_touched(alert: Alert, touched: Collection[str]) -> bool:
     """Tell whether what was touched may have changed what an alert says."""
-    if TIME_TOUCHED in touched or not alert.categories.isdisjoint(touched):
+    if TIME_TOUCHED in touched or not _read_schemas(alert).isdisjoint(touched):
         return True
+    return bool(_ledger_features(alert)) and (LOANS_TOUCHED in touched or ASSETS_TOUCHED in touched)
+
+
+def _read_schemas(alert: Alert) -> frozenset[str]:
+    """Return the record schemas that an alert reads, itself or through what the ledger knows."""
+    return alert.categories.union(*map(read_categories, _ledger_features(alert)))
+
+
+def _ledger_features(alert: Alert) -> list[Feature]:
     features = (alert.features[name] for name in alert.inputs)
-    ours = [feature for feature in features if feature.source is FeatureSource.LEDGER]
-    if ours and (LOANS_TOUCHED in touched or ASSETS_TOUCHED in touched):
-        return True
-    return any(not read_categories(feature).isdisjoint(touched) for feature in ours)
+    return [feature for feature in features if feature.source is FeatureSource.LEDGER]
 
 
 def _plan_next_look(watch: Watch, company: str) -> None:
