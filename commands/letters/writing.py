@@ -96,7 +96,7 @@ class _Writer:
             return
         yield self._say("why" if self._shown["outcome"] == "DECLINE" else "why_refer")
         for number, (code, condition, result, inputs) in enumerate(self._found.reasons, 1):
-            text = self._reason_text(condition, code)
+            text = self._reason_text(condition, code, result)
             yield from _wrap(self._say("reason", number=str(number), text=text, code=code))
             if result != "FAIL":
                 yield from _wrap(self._say("unknown_condition"), _INDENT)
@@ -109,15 +109,15 @@ class _Writer:
             labels = ", ".join(self._label(name) for name in missing)
             yield from _wrap(self._say("missing", labels=labels))
 
-    def _reason_text(self, condition: str, code: str) -> str:
+    def _reason_text(self, condition: str, code: str, result: str) -> str:
         """Return the author's text of a condition, of the limit, or of the score's bands."""
         product = self._found.rules["product"]
         for table in product.get("condition", ()):
-            if table["id"] == condition:
+            if (table["id"], table["reason"]) == (condition, code):
                 return self._found.names.text(table, condition)
-        part = product.get("limit", {})
-        if part.get("reason") != code:
-            part = product.get("rate", {})
+        if condition == "score" and result != "FAIL":
+            return self._phrases.sentences["score_unknown"]
+        part = product.get("rate" if condition == "score" else "limit", {})
         return self._found.names.text(part, condition)
 
     def _unit(self, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,23 @@ def test_referred_letter_names_what_is_not_known() -> None:
     known = letter(province, province.apply("IPP/1", asset=asset)["application"])
     assert "1 record until" in known
     assert "category C028 (C028): no record until" in letter(province, application)
+
+
+def test_a_score_that_cannot_be_told_is_not_called_low() -> None:
+    province = Province()
+    found = gathered(province, declined(province), ENGLISH)
+    product = found.rules["product"]
+    product["rate"]["text"], product["limit"]["text"] = "The score is too low", "Nothing left"
+    code = product["limit"]["reason"]
+    reasons = (
+        ("S99", "score", "MISSING", (("missing", 5),)),
+        (code, "limit", "FAIL", ()),
+        (code, "score", "FAIL", ()),
+    )
+    text = write_letter(replace(found, shown={**found.shown, "reasons": reasons}), ENGLISH)
+    assert "Too much of what your score rests on is not known  [S99]" in text
+    assert f"Nothing left  [{code}]" in text
+    assert f"The score is too low  [{code}]" in text
 
 
 def test_record_corrected_afterwards_is_marked_and_the_lender_looks_again() -> None:
