@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from commands.answers import text_of
@@ -11,7 +12,21 @@ from commands.decisions import fact_text
 from commands.values import amount, day, rate
 
 _NO_CHANGE = "no change of what the company can change was found to pass"
+_SCORE_UNKNOWN = "too much of what the score looks at is not known"
 _MAX_REASONS = 3
+_TITLE_WIDTH = len("passes with")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What facts are called, and their units, as an answer has them."""
+
+    units: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def label(self, name: str) -> str:
+        """Return the schema's text for a fact, its name where there is none."""
+        return self.labels[name][0] if name in self.labels else name
 
 
 def show_match(answer: Mapping[str, Any], *, is_detailed: bool = False) -> None:
@@ -25,16 +40,16 @@ def show_match(answer: Mapping[str, Any], *, is_detailed: bool = False) -> None:
     )
     for kind, asset in answer["assets"].items():
         say(f"  {kind}: asset {asset}")
-    units = answer["units"]
+    facts = Facts(answer["units"], answer["labels"])
     if answer["eligible"]:
         say("")
         _show_eligible(answer["eligible"])
     if answer["others"]:
         say("")
-        _show_others(answer["others"], units)
+        _show_others(answer["others"], facts)
     if is_detailed:
         for item in answer["others"]:
-            _show_reasons(item, units)
+            _show_reasons(item, facts)
 
 
 def _show_eligible(items: Sequence[Mapping[str, Any]]) -> None:
@@ -62,55 +77,68 @@ def _needs(item: Mapping[str, Any]) -> str:
     return ", ".join([*asset, *item["requires"]]) or "-"
 
 
-def _show_others(items: Sequence[Mapping[str, Any]], units: Mapping[str, str]) -> None:
-    rows = [
-        [item["product"], item["lender"], item["outcome"], _why(item), _change_text(item, units)]
-        for item in items
-    ]
-    headers = ["product", "lender", "now", "why", "would pass with"]
-    show_table("would not, the nearest first", headers, rows)
+def _show_others(items: Sequence[Mapping[str, Any]], facts: Facts) -> None:
+    """Print what would not be lent as paragraphs: reasons and changes are too long for cells."""
+    say("would not, the nearest first")
+    for item in items:
+        say("")
+        say(f"{item['product']}  {item['lender']}  {item['outcome']}  {item['name']}".rstrip())
+        _show_lines("why", _why(item, facts))
+        _show_lines("passes with", _change_lines(item["change"], facts))
 
 
-def _why(item: Mapping[str, Any]) -> str:
+def _reason_text(reason: Mapping[str, Any]) -> str:
+    """Return the author's text, which says that the condition failed, only where it did."""
+    if reason["result"] == "FAIL":
+        return str(reason["text"] or reason["condition"])
+    if reason["condition"] == "score" and not reason["text"]:
+        return _SCORE_UNKNOWN
+    return f"not known whether: {reason['text'] or reason['condition']}"
+
+
+def _show_lines(title: str, lines: Sequence[str]) -> None:
+    for number, line in enumerate(lines):
+        say(f"  {title if number == 0 else '':{_TITLE_WIDTH}}  {line}")
+
+
+def _why(item: Mapping[str, Any], facts: Facts) -> list[str]:
     reasons = item["reasons"]
-    shown = [f"{reason['code']} {reason['text'] or reason['condition']}" for reason in reasons]
-    more = len(shown) - _MAX_REASONS
-    text = "; ".join(shown[:_MAX_REASONS]) + (f"; {more} more" if more > 0 else "")
+    lines = [f"{reason['code']} {_reason_text(reason)}" for reason in reasons]
+    more = len(lines) - _MAX_REASONS
+    lines = lines[:_MAX_REASONS] + ([f"and {more} more"] if more > 0 else [])
     if item["missing"]:
-        text += f" (not known: {', '.join(item['missing'])})"
-    return text
+        lines.append(f"not known: {', '.join(map(facts.label, item['missing']))}")
+    return lines
 
 
-def _change_text(item: Mapping[str, Any], units: Mapping[str, str]) -> str:
-    change = item["change"]
+def _change_lines(change: Mapping[str, Any] | None, facts: Facts) -> list[str]:
     if change is None:
-        return _NO_CHANGE
-    moves = "; ".join(move_text(move, units) for move in change["moves"])
-    return f"{moves}: then {rate(change['rate_bp'])}, {amount(change['amount_fen'])}"
+        return [_NO_CHANGE]
+    moves = [move_text(move, facts) for move in change["moves"]]
+    return [*moves, f"then CNY {amount(change['amount_fen'])} at {rate(change['rate_bp'])}"]
 
 
-def move_text(move: Mapping[str, Any], units: Mapping[str, str]) -> str:
-    """Return "co.tax_grade C to M (or A, B)"; a later day is "from 2020-05-01 on"."""
+def move_text(move: Mapping[str, Any], facts: Facts) -> str:
+    """Return "Tax credit grade: C to M (or A, B)"; a later day is "from 2020-05-01 on"."""
     name = move["feature"]
-    unit = move.get("unit") or units.get(name, "")
+    unit = move.get("unit") or facts.units.get(name, "")
     after = fact_text(unit, move["after"])
     if name == "as_of":
         return f"from {day(move['after'])} on"
     others = [fact_text(unit, other) for other in move["others"]]
     also = f" (or {', '.join(others)})" if others else ""
-    if move["before"] is None:
-        return f"{name} known as {after}{also}"
-    return f"{name} {fact_text(unit, move['before'])} to {after}{also}"
+    before = "not known" if move["before"] is None else fact_text(unit, move["before"])
+    return f"{facts.label(name)}: {before} to {after}{also}"
 
 
-def _show_reasons(item: Mapping[str, Any], units: Mapping[str, str]) -> None:
+def _show_reasons(item: Mapping[str, Any], facts: Facts) -> None:
     rows = [
         [
             reason["code"],
             reason["result"],
-            text_of("", reason["text"] or reason["condition"]),
+            text_of("", _reason_text(reason)),
             ", ".join(
-                f"{name} = {fact_text(units.get(name, ''), value)}"
+                f"{facts.label(name)} = {fact_text(facts.units.get(name, ''), value)}"
                 for name, value in reason["inputs"]
             )
             or "-",

@@ -45,7 +45,7 @@ from ledger.membership.context import (
     check_company_known,
 )
 from ledger.rules.changes import Change, ChangeFinder
-from ledger.rules.decision import Decision, Outcome
+from ledger.rules.decision import FAIL, Decision, Outcome, Reason
 from ledger.rules.features import Feature, FeatureSource
 from ledger.rules.matching import Matcher
 from ledger.rules.product import AMOUNT, Product
@@ -303,16 +303,14 @@ def describe_matches(
     grants = [item for item in matches if item.decision.outcome is Outcome.GRANT]
     counts = Counter(str(item.decision.outcome) for item in matches)
     reasons = Counter(reason.code for item in matches for reason in item.decision.reasons)
+    read = [item for features in book.get_features().values() for item in features]
     return {
         "counts": dict(sorted(counts.items())),
         "reasons": dict(sorted(reasons.items())),
         "eligible": tuple(_describe(item) for item in grants[:top]),
         "others": tuple(_describe(item) for item in book.explain(matches, facts, top)),
-        "units": {
-            item.name: str(item.unit)
-            for features in book.get_features().values()
-            for item in features
-        },
+        "units": {item.name: str(item.unit) for item in read},
+        "labels": {item.name: (item.text, item.text_zh) for item in read if item.text},
     }
 
 
@@ -338,11 +336,8 @@ def _describe(match: Match) -> dict[str, Value]:
     }
 
 
-def _describe_reason(product: Product, reason: Any) -> dict[str, Value]:
-    texts = {item.id: (item.text, item.text_zh) for item in product.conditions}
-    texts.setdefault("limit", (product.limit.text, product.limit.text_zh))
-    texts.setdefault("score", (product.score_text, product.score_text_zh))
-    text, text_zh = texts.get(reason.condition, ("", ""))
+def _describe_reason(product: Product, reason: Reason) -> dict[str, Value]:
+    text, text_zh = _find_texts(product, reason)
     return {
         "code": reason.code,
         "condition": reason.condition,
@@ -351,6 +346,18 @@ def _describe_reason(product: Product, reason: Any) -> dict[str, Value]:
         "text_zh": text_zh,
         "inputs": reason.inputs,
     }
+
+
+def _find_texts(product: Product, reason: Reason) -> tuple[str, str]:
+    """Return what the author says of a reason; a score that cannot be told has no text of his."""
+    for item in product.conditions:
+        if (item.id, item.reason) == (reason.condition, reason.code):
+            return item.text, item.text_zh
+    if reason.condition == "limit":
+        return product.limit.text, product.limit.text_zh
+    if reason.condition == "score" and reason.result == FAIL:
+        return product.score_text, product.score_text_zh
+    return "", ""
 
 
 def describe_change(change: Change) -> dict[str, Value]:

@@ -76,6 +76,8 @@ class Feature:
     currency: str = ""  # the foreign money of its field, when the feature is in fen
     max_events: int = 0  # more in the window is an error; 0: no bound
     change: Leeway | None = None  # as the schema declares
+    text: str = ""  # what it is called, in English and in Chinese; may be empty
+    text_zh: str = ""
 
     @property
     def stream_id(self) -> bytes | None:

@@ -123,8 +123,7 @@ def _read_feature(tables: Table, name: str, events: EventTypes) -> Feature:
     table = tables.table(name)
     unit = Unit(table.choice("unit", sorted(DECLARABLE)))
     source = FeatureSource(table.choice("source", tuple(FeatureSource), "records"))
-    table.text("text", "")
-    table.text("text_zh", "")
+    text, text_zh = table.text("text", ""), table.text("text_zh", "")
     change = Leeway(table.choice("change", tuple(Leeway))) if "change" in table else None
     if name == AS_OF:
         if unit is not Unit.DATE:
@@ -137,7 +136,7 @@ def _read_feature(tables: Table, name: str, events: EventTypes) -> Feature:
     else:
         feature = _read_other_feature(table, name, unit, source, events)
     table.finish()
-    return feature if change is None else replace(feature, change=change)
+    return replace(feature, change=change, text=text, text_zh=text_zh)
 
 
 def _read_range(table: Table, unit: Unit) -> tuple[int | None, int | None]:

@@ -66,7 +66,10 @@ class ProductMatch:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The cheapest grants, the nearest of the others, and how many products said what."""
+    """The cheapest grants, the nearest of the others, and how many products said what.
+
+    `labels` are what facts are called, in English and Chinese.
+    """
 
     company: str
     as_of: int
@@ -78,6 +81,7 @@ class Matches:
     eligible: tuple[ProductMatch, ...]
     others: tuple[ProductMatch, ...]
     units: Mapping[str, str]
+    labels: Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from commands.cli import cli
 from commands.frame import Exit
-from commands.match_show import move_text
+from commands.match_show import Facts, move_text
 from tests.genesis.demo_network import DEMO
 
 FACTS: dict[str, Any] = {
@@ -51,7 +51,17 @@ def test_what_would_be_lent_and_what_would_have_to_differ(tmp_path: Path) -> Non
     assert "1 would lend" in first
     (granted,) = [line for line in lines if line.startswith("1 ")]
     assert granted.split()[1] == "GD-SCF-0001/1"
-    assert "co.export_declarations_12m known as 12" in shown.output
+    assert "Released export declarations in twelve months: not known to 12" in shown.output
+
+
+def test_what_is_not_known_is_not_said_to_have_failed(tmp_path: Path) -> None:
+    facts = {"as_of": FACTS["as_of"], "co.status": "active"}
+    shown = run(tmp_path, facts, "--product", "GD-SCF-0001")
+    assert "R101 not known whether: " in shown.output
+    assert "too much of what the score looks at is not known" in shown.output
+    answer = json.loads(run(tmp_path, facts, "--product", "GD-SCF-0001", "--json").output)
+    texts = {reason["code"]: reason["text"] for reason in answer["others"][0]["reasons"]}
+    assert texts["S99"] == ""
 
 
 def test_json_says_the_same_for_a_program(tmp_path: Path) -> None:
@@ -66,8 +76,8 @@ def test_json_says_the_same_for_a_program(tmp_path: Path) -> None:
 
 def test_one_product_is_shown_with_every_reason_and_its_inputs(tmp_path: Path) -> None:
     shown = run(tmp_path, {**FACTS, "co.tax_grade": "D"}, "--product", "GD-SCF-0001/1")
-    assert "co.tax_grade D to M (or A, B)" in shown.output
-    assert "co.tax_arrears_12m = 0, co.tax_grade = D" in shown.output
+    assert "Tax credit grade: D to M (or A, B)" in shown.output
+    assert "Tax arrears announced in twelve months = 0, Tax credit grade = D" in shown.output
 
 
 @pytest.mark.parametrize(
@@ -119,9 +129,9 @@ def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...], erro
     ("move", "text"),
     [
         ({"feature": "as_of", "unit": "date", "before": 1, "after": 18_300}, "from 2020-02-08 on"),
-        ({"feature": "x", "unit": "flag", "before": False, "after": True}, "x no to yes"),
-        ({"feature": "x", "unit": "fen", "before": None, "after": 150}, "x known as 1.50"),
+        ({"feature": "x", "unit": "flag", "before": False, "after": True}, "x: no to yes"),
+        ({"feature": "x", "unit": "fen", "before": None, "after": 150}, "x: not known to 1.50"),
     ],
 )  # fmt: skip
 def test_a_move_reads_as_a_sentence(move: dict[str, Any], text: str) -> None:
-    assert move_text({**move, "others": ()}, {}) == text
+    assert move_text({**move, "others": ()}, Facts()) == text
