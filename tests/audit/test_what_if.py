@@ -13,12 +13,38 @@ from ledger.errors import Code, LocalError, RuleSourceError
 from ledger.rules.units import FactValue
 from ledger.storage.chain_store import RESULTS, height_key
 from ledger.storage.memory import MemoryStore
+from ledger.transactions.records import Record
+from tests.ledger_harness import SALT
 from tests.lending.documents import RULES, SALES_ALERT, SCORECARD, credit_line, supply_chain
 from tests.lending.province import BUYER, OTHER, SELLER, TODAY, invoice
 from tests.lending.rulers import Rulers
 from tests.lending.test_rule_governance import SCHEMA_2
 
 SEATS: Mapping[str, FactValue] = {"ap.seats": 1}
+
+
+# Holds from the third day after arrears on: time alone makes it true.
+OLD_ARREARS = b"""
+format = "smartrule/1"
+kind = "alert"
+id = "EW90"
+version = 1
+name = "Arrears"
+severity = "blue"
+reason = "A190"
+text = "Arrears of three days ago or before"
+when = "w.old > 0"
+raise_after = 1
+clear_after = 1
+repeat_days = 30
+[[window]]
+name = "old"
+stream = "C048"
+agg = "count"
+unit = "count"
+days = 90
+offset_days = 3
+"""
 
 
 def live() -> Rulers:
@@ -132,6 +158,24 @@ def test_an_alert_stands_beside_what_the_chain_raised(network: Rulers) -> None:
     assert milder.counts("alert") == told
     overdue = 1  # what the chain's other rule raised
     assert same.alerts == told.total() + overdue
+
+
+def test_it_is_asked_when_the_chain_looked_because_of_time() -> None:
+    network = Rulers()
+    # Sold 88 days ago and little since: on the third day from now that is a fall. The arrears of
+    # another company are read by no rule of the chain.
+    sales = [invoice(1, TODAY - 88, 90_000_000, company=OTHER)]
+    sales.append(invoice(2, TODAY, 1_000_000, company=OTHER))
+    network.succeed(network.submit("D02", "C044", sales, "line"))
+    arrears = Record(BUYER, TODAY, {"arrears": 5}, salt=SALT)
+    network.succeed(network.submit("D02", "C048", [arrears]))
+    for _ in range(20):
+        network.advance_days(1)
+    same = ask(network, SALES_ALERT.replace(b"version = 1", b"version = 2", 1))
+    (case,) = same.cases
+    assert (case.company, case.old.outcome) == (OTHER, "RAISED")
+    assert TODAY + 3 <= case.day < TODAY + 3 + 7
+    assert ask(network, OLD_ARREARS).cases == []
 
 
 def test_every_company_each_month(network: Rulers) -> None:
