@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from ledger.credit.assets import ASSET_ID_BYTES, Asset, AssetState, get_asset, get_pledge
@@ -177,9 +178,14 @@ def _compute_interest(
         DayCount(repayment.day_count),
         0,
     )
+    return _sum_interest(terms, decision.amount_fen or 0, day, term_days)
+
+
+@lru_cache(maxsize=4096)
+def _sum_interest(terms: Terms, amount_fen: int, day: int, term_days: int) -> int:
+    """Return the interest of a loan; many products come to the same one, for many companies."""
     due_days = compute_due_days(terms, day, day + term_days)
-    plan = compute_plan(terms, decision.amount_fen or 0, day, due_days)
-    return sum(item.interest_fen for item in plan)
+    return sum(item.interest_fen for item in compute_plan(terms, amount_fen, day, due_days))
 
 
 def get_products_in_force(state: Overlay, rules: RuleBook, day: int) -> tuple[Product, ...]:
