@@ -11,6 +11,7 @@ from ledger.lending.alert_calendar import (
     compute_next_look,
     process_calendar,
     process_next_look,
+    process_plan,
 )
 from ledger.lending.facts import get_loans
 from ledger.state.overlay import Overlay
@@ -52,6 +53,23 @@ def test_the_calendar_is_a_dictionary(acts: list[tuple[object, ...]]) -> None:
             else:
                 twin.pop(name, None)
     assert len(list(state.scan(ALERT_CALENDAR, b""))) == len(twin)
+
+
+def test_a_look_moves_the_next_one_only_when_it_must() -> None:
+    state, company = Overlay(MemoryStore()), company_code(1)
+    state.begin()
+    plans: list[tuple[int | None, int, int | None]] = [
+        (30, 0, 30),  # what is planned, on which day, and what then stands
+        (37, 7, 30),
+        (12, 8, 12),
+        (40, 11, 40),  # it stood under tomorrow
+        (40, 12, 40),
+        (None, 13, None),
+    ]
+    for planned, today, wanted in plans:
+        process_plan(state, company, planned, today)
+        assert state.get(COMPANY_ALERTS, company.encode() + b"D") == wanted
+        assert len(list(state.scan(ALERT_CALENDAR, b""))) == (wanted is not None)
 
 
 def next_look(province: Harness, company: str) -> int | None:

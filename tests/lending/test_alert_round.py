@@ -270,6 +270,23 @@ def test_whoever_waits_nobody_is_starved(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(set(looks.others)) == count + 40 * 9 - waiting
 
 
+def test_who_is_touched_when_the_time_has_come_is_looked_at_once_for_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    harness = Harness(RULES)
+    harness.block(*cliffs(harness, [1]))
+    seen = list[Collection[str]]()
+
+    def note(watch: Watch, company: str, touched: Collection[str]) -> Any:
+        seen.append(touched)
+        return process_company_alerts(watch, company, touched)
+
+    monkeypatch.setattr("ledger.execution.process_company_alerts", note)
+    more = harness.submit("D02", "C044", [invoice(9, TODAY, company=company_code(1))], "line")
+    harness.block(more, time_ms=harness.head.time_ms + 30 * DAY_MS)
+    assert seen == [{"C044/line", TIME_TOUCHED}]
+
+
 def test_a_look_that_fails_does_not_stop_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = Harness(RULES)
     harness.block(*cliffs(harness, range(12)))
