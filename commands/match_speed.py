@@ -103,7 +103,7 @@ def _measure_changes(
         for match in book.decide(known, DAY):
             if match.decision.outcome is not Outcome.GRANT:
                 started = thread_time_ns()
-                found += book.find_change(match.product, known) is not None
+                found += book.find_change(match.product, known)[0] is not None
                 times.append((thread_time_ns() - started) / _NS_A_MS)
     return {**_summary(times), "searched": len(times), "found": found}
 

@@ -64,6 +64,7 @@ TOP = 20
 # A change takes a millisecond or a few; a node that answers has other work as well.
 MAX_TOP = 50
 MAX_NAMED = 400
+MAX_EVALUATIONS = 100_000  # of all changes of one answer: about half a second
 _SOUGHT = 3
 _PER_MILLION = 1_000_000
 
@@ -121,23 +122,34 @@ class ProductBook:
         matches.sort(key=lambda ranked: (ranked[0], ranked[1].product.id))
         return [match for _, match in matches]
 
-    def find_change(self, product: Product, facts: FactsBySchema) -> Change | None:
-        """Return the smallest change found with which the product would grant."""
+    def find_change(
+        self, product: Product, facts: FactsBySchema, evaluations: int | None = None
+    ) -> tuple[Change | None, int]:
+        """Return the smallest change found with which the product would grant, and what it took.
+
+        In evaluations, at most so many; None for those of one search.
+        """
         finder = self._finders.get(product.ref)
         if finder is None:
             finder = self._finders[product.ref] = ChangeFinder(product)
-        return finder.find(facts[product.schema_ref])
+        change = finder.find(facts[product.schema_ref], evaluations)
+        return change, finder.spent
 
     def explain(self, matches: Sequence[Match], facts: FactsBySchema, top: int) -> list[Match]:
         """Return the `top` nearest of the matches that are no grants, with their changes.
 
-        Changes are sought of those with the fewest reasons, some times as many as are wanted.
+        Changes are sought of those with the fewest reasons, some times as many as are wanted, and
+        until all have taken MAX_EVALUATIONS: a node that answers has a chain to keep up.
         """
         others = [item for item in matches if item.decision.outcome is not Outcome.GRANT]
-        found = [
-            Match(item.product, item.decision, None, self.find_change(item.product, facts))
-            for item in others[: _SOUGHT * top]
-        ]
+        found = []
+        left = MAX_EVALUATIONS
+        for item in others[: _SOUGHT * top]:
+            change = None
+            if left > 0:
+                change, spent = self.find_change(item.product, facts, left)
+                left -= spent
+            found.append(Match(item.product, item.decision, None, change))
         return sorted(found, key=_nearness)[:top]
 
 

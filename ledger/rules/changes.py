@@ -111,11 +111,17 @@ class ChangeFinder:
         self._product = product
         self._solver = Solver(product.features)
         self._goals = goals_of(product, self._solver)
+        self.spent = 0
 
-    def find(self, facts: Mapping[str, FactValue]) -> Change | None:
-        """Return the smallest change found for these facts."""
+    def find(self, facts: Mapping[str, FactValue], evaluations: int | None = None) -> Change | None:
+        """Return the smallest change found for these facts; `spent` is then what it took.
+
+        `evaluations` are at most so many, MAX_EVALUATIONS for None.
+        """
         search = _Search(self._solver, self._goals, facts)
-        moves = search.find_within(MAX_EVALUATIONS)
+        most = MAX_EVALUATIONS if evaluations is None else min(evaluations, MAX_EVALUATIONS)
+        moves = search.find_within(most)
+        self.spent = search.spent
         if moves is None:
             return None
         decision = self._product.decide(search.facts_after(moves))
@@ -142,6 +148,7 @@ class _Search:
         self._raw = facts
         self._known = accept_facts(solver.features.values(), facts)
         self._derived = [item for item in solver.features.values() if item.of]
+        self.spent = 0  # evaluations of the search
 
     def facts_after(self, moves: Mapping[str, FactValue]) -> dict[str, FactValue]:
         """Return the facts with the moves made, and what is computed from them computed anew."""
@@ -167,7 +174,8 @@ class _Search:
             moves = self._find()
         except Exhausted:
             moves = None
-        self._solver.allow(evaluations)  # for what is told of the moves
+        self.spent = evaluations - self._solver.left
+        self._solver.allow(MAX_EVALUATIONS)  # for what is told of the moves
         return moves
 
     def _find(self) -> dict[str, FactValue] | None:

@@ -63,17 +63,17 @@ class Solver:
             for item in features
             if item.agg == "days_since" and item.leeway is Leeway.FIXED
         }
-        self._left = 0
+        self.left = 0  # evaluations that a search may still make
         self._functions: dict[int, tuple[Tree, Callable[[Facts], Any]]] = {}
 
     def allow(self, evaluations: int) -> None:
         """Grant a search so many evaluations, so that no rule makes one go on for long."""
-        self._left = evaluations
+        self.left = evaluations
 
     def spend(self, evaluations: int = 1) -> None:
         """Count what is evaluated; raise `Exhausted` beyond what was allowed."""
-        self._left -= evaluations
-        if self._left < 0:
+        self.left -= evaluations
+        if self.left < 0:
             raise Exhausted
 
     def value(self, tree: Tree, facts: Facts) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Code, Rejected
+from ledger.lending import matching
 from ledger.lending.matching import find_best_assets
 from tests.lending.documents import supply_chain
 from tests.lending.province import BUYER, OTHER, SELLER, TODAY, Province
@@ -88,6 +89,15 @@ def test_a_change_that_would_pass_names_what_failed(province: Province) -> None:
     assert (reason["code"], reason["text"]) == ("R104", "The loan would outlive the receivable")
     (move,) = item["change"]["moves"]
     assert (move["feature"], move["before"], move["after"]) == ("ap.term", 160, 150)
+
+
+def test_all_changes_of_an_answer_have_a_bound(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look-up is answered by a node that has a chain to keep up with."""
+    assert all(item["change"] for item in match(province)["others"])
+    monkeypatch.setattr(matching, "MAX_EVALUATIONS", 1)
+    assert [item["change"] for item in match(province)["others"]] == [None, None]
 
 
 def test_the_best_asset_is_free_then_confirmed_then_great() -> None:
