@@ -128,10 +128,14 @@ def _describe(alert_id: bytes, raised: RaisedAlert, day: int) -> dict[str, Value
 def _show(context: QueryContext, alert_id: bytes, raised: RaisedAlert) -> dict[str, Value]:
     """Return the alert for the caller: a lender is not shown figures that are not public.
 
+    What a regulator noted (a visit to come, a suspicion) is for regulators.
+
     That a rule holds is what it is told of its borrower; the records themselves take the company's
     authorisation and a logged look.
     """
     shown = _describe(alert_id, raised, context.day)
+    if context.caller.role is not Role.REGULATOR:
+        shown["note"] = ""
     if context.caller.role is Role.BANK and not raised.institution:
         alert = context.rules.alert(raised.rule)
         names = {name.partition("/")[0] for name in alert.categories}

@@ -203,3 +203,17 @@ def test_what_the_company_applies_for_is_decided_on_all_that_the_product_reads(
     asset = province.receivable()
     province.consent(SELLER, "ICBC", from_day=province.day - 10)
     assert province.apply("SCF-ICBC/1", asset=asset)["outcome"] == "GRANT"
+
+
+def test_what_a_regulator_notes_on_an_alert_is_for_regulators() -> None:
+    province = Supervised()
+    province.sell(OTHER)
+    province.report("ICBC", 5_000_000)
+    province.lend(OTHER)
+    alert = province.ask("D18", "alerts.list")["alerts"][0]
+    named = {"alert": alert["alert"]}
+    province.do("D18", "alert.ack", **named, note="we visit on Monday")
+    for who, note in (("D18", "we visit on Monday"), ("ICBC", "")):
+        assert province.ask(who, "alert.show", **named)["note"] == note
+        listed = province.ask(who, "alerts.list")["alerts"]
+        assert [a["note"] for a in listed if a["alert"] == alert["alert"]] == [note]
