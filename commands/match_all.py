@@ -87,21 +87,22 @@ def match_all(
         )
     try:
         from analytics.matching import sample as sampling
-        from analytics.matching.bulk import prepare, run
+        from analytics.matching.bulk import prepare
         from analytics.matching.run import Options
+        from analytics.matching.run import match_all as answer
         from analytics.matching.summary import summarise
 
         if spark:
-            import_module("analytics.matching.spark")
+            answer = import_module("analytics.matching.spark").match_all_on_spark
     except ImportError as error:
         raise LocalError(Code.INPUT_USAGE, _extra_for(error)) from None
-    prepared = prepare(facts, rules, wish, products, is_spark=spark)
+    prepared = prepare(facts, rules, wish, products)
     plan = prepared.plan
     options = Options(prepared.files, out, threads, memory_mb, spill)
     if not as_json:
         _show_question(prepared.as_of, plan, prepared.absent)
     with progress("matching", prepared.rows, "companies") as bar:
-        counts = run(prepared, options, bar.advance)
+        counts = answer(plan, options, bar.advance)
         seconds = bar.seconds
     summary = summarise(plan, counts)
     if sample:

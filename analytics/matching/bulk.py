@@ -1,4 +1,4 @@
-"""From a command line to answers: the snapshot, the products in force, the plan, the run."""
+"""From a command line to a plan: the snapshot and the products in force on its day."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.columns import open_parquet, read_snapshot
-from analytics.matching.counts import Counts
 from analytics.matching.plan import Plan, compile_plan
 from analytics.matching.rules import Rules, load_rules
-from analytics.matching.run import Options, Progress, find_files, match_all
-from analytics.sql.dialect import DUCKDB, SPARK
+from analytics.matching.run import find_files
 from ledger.errors import Code, LocalError
 from ledger.rules.features import AS_OF
 from ledger.rules.units import FactValue
@@ -29,12 +27,7 @@ class Prepared:
 
 
 def prepare(
-    facts: Path,
-    rules: Path,
-    wish: Mapping[str, int],
-    products: Sequence[str] = (),
-    *,
-    is_spark: bool = False,
+    facts: Path, rules: Path, wish: Mapping[str, int], products: Sequence[str] = ()
 ) -> Prepared:
     """Return the plan of the products in force on the snapshot's day.
 
@@ -47,20 +40,10 @@ def prepare(
     constants: dict[str, FactValue] = {AS_OF: snapshot.as_of, **wish}
     _check_constants(found, constants)
     names = frozenset(open_parquet(files[0]).schema_arrow.names)
-    dialect = SPARK if is_spark else DUCKDB
-    plan = compile_plan(found.products, found.schemas, names, constants, dialect)
+    plan = compile_plan(found.products, found.schemas, names, constants)
     absent = sorted(name for name in plan.columns if name not in names and name not in constants)
     rows = sum(open_parquet(file).metadata.num_rows for file in files)
     return Prepared(files, plan, rows, snapshot.as_of, tuple(absent))
-
-
-def run(prepared: Prepared, options: Options, progress: Progress) -> Counts:
-    """Answer for every company, by the engine that the plan was compiled for."""
-    if prepared.plan.dialect is not SPARK:
-        return match_all(prepared.plan, options, progress)
-    from analytics.matching.spark import match_all_on_spark
-
-    return match_all_on_spark(prepared.plan, options, progress)
 
 
 def _select(rules: Rules, wanted: Sequence[str]) -> Rules:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from analytics.columns import COMPANY
-from analytics.sql.dialect import Dialect
+from analytics.sql import dialect
 from analytics.sql.expressions import ExpressionCompiler
 from analytics.sql.nodes import Graph, Node, Stages, compute_stages
 from analytics.sql.values import Fault, Unsupported, Value
@@ -93,7 +93,6 @@ class Offer:
 class Plan:
     """A compiled plan; `columns` are the facts it reads, with what is declared of them."""
 
-    dialect: Dialect
     offers: tuple[Offer, ...]
     conditions: tuple[Column, ...]
     columns: Mapping[str, Feature]
@@ -104,7 +103,7 @@ class Plan:
 
     def render(self, source: str) -> str:
         """Return the query over `source`, which has `columns`, those of `opaque` and a company."""
-        return self.stages.render(source, self.dialect)
+        return self.stages.render(source)
 
 
 def compile_plan(
@@ -112,14 +111,13 @@ def compile_plan(
     schemas: Mapping[str, Schema],
     available: frozenset[str],
     constants: Mapping[str, FactValue],
-    dialect: Dialect,
 ) -> Plan:
     """Return the plan of products over a table with the columns `available` and a company.
 
     `constants` are facts that all companies have alike (the day, what is asked for). A fact that
     is in neither is missing for every company.
     """
-    return _Compilation(schemas, available, constants, dialect).compile(products)
+    return _Compilation(schemas, available, constants).compile(products)
 
 
 class _Compilation:
@@ -130,10 +128,8 @@ class _Compilation:
         schemas: Mapping[str, Schema],
         available: frozenset[str],
         constants: Mapping[str, FactValue],
-        dialect: Dialect,
     ) -> None:
         self._graph = Graph()
-        self._dialect = dialect
         self._available = available
         self._constants = constants
         self._columns: dict[str, Feature] = {}
@@ -152,7 +148,6 @@ class _Compilation:
         for name in sorted(read | {name for item in products for name in item.inputs}):
             self._columns.setdefault(name, self._find_feature(name))
         return Plan(
-            self._dialect,
             offers,
             tuple(self._conditions.values()),
             {name: self._columns[name] for name in sorted(self._columns)},
@@ -174,28 +169,28 @@ class _Compilation:
         constants = {
             name: value for name, value in self._constants.items() if name in schema.features
         }
-        return ExpressionCompiler(self._graph, self._dialect, columns, constants)
+        return ExpressionCompiler(self._graph, columns, constants)
 
     def _accept(self, feature: Feature) -> Node:
         """Return the fact of a row, NULL where the schema does not accept it."""
         if feature.name in self._constants:
-            return self._graph.leaf(self._dialect.literal(self._constants[feature.name]))
+            return self._graph.leaf(dialect.literal(self._constants[feature.name]))
         kind = type_of_unit(feature.unit).kind
         if feature.name not in self._available:
-            return self._graph.leaf(self._dialect.null(kind))
-        column = self._graph.leaf(self._dialect.column(feature.name))
+            return self._graph.leaf(dialect.null(kind))
+        column = self._graph.leaf(dialect.column(feature.name))
         tests = []
         if kind is Kind.STRING and feature.values is not None:
-            listed = ", ".join(self._dialect.literal(item) for item in sorted(feature.values))
+            listed = ", ".join(dialect.literal(item) for item in sorted(feature.values))
             tests.append(self._graph.make(f"{{0}} IN ({_plain(listed)})", column))
         elif kind is Kind.STRING:
-            size = self._graph.make(self._dialect.texts["size"], column)
+            size = self._graph.make(dialect.TEXTS["size"], column)
             tests.append(self._graph.make(f"{{0}} <= {MAX_TEXT_CHARACTERS}", size))
         if kind is Kind.INT:
             bounds = ((">=", feature.minimum), ("<=", feature.maximum))
             for sign, bound in bounds:
                 if bound is not None:
-                    literal = self._graph.leaf(self._dialect.literal(bound))
+                    literal = self._graph.leaf(dialect.literal(bound))
                     tests.append(self._graph.make(f"{{0}} {sign} {{1}}", column, literal))
         if not tests:
             return column
@@ -228,7 +223,7 @@ class _Compilation:
                 f"opaque.{number}", f"opaque.{number}.fault", expression, read
             )
         found = self._opaque[key]
-        column, fault = (self._dialect.column(name) for name in (found.name, found.fault))
+        column, fault = (dialect.column(name) for name in (found.name, found.fault))
         return Value(self._graph.leaf(column), frozenset(Fault), self._graph.leaf(fault))
 
     def _keep_fault(self, schema_ref: str, name: str, value: Value) -> Fault | str | None:
@@ -302,7 +297,7 @@ class _Compilation:
             branches = [(signs[name], points) for name, points in table.items()]
         else:
             branches = [
-                (f"{{0}} = {_plain(self._dialect.literal(name))}", points)
+                (f"{{0}} = {_plain(dialect.literal(name))}", points)
                 for name, points in characteristic.table.items()
             ]
         known = " ".join(f"WHEN {test} THEN {points}" for test, points in branches)
@@ -313,7 +308,7 @@ class _Compilation:
         return points, self._graph.make(f"CASE WHEN {tests} THEN 0 ELSE 1 END", value)
 
     def _int(self, value: int) -> str:
-        return self._dialect.literal(value)
+        return dialect.literal(value)
 
     def _compile_rate(self, score: Node, bands: Sequence[Band]) -> Node:
         """Return the rate of the score's band, NULL where that declines."""

@@ -3,7 +3,8 @@
 The folder of the answers holds `plan.json` (what the columns mean, and a digest of everything that
 the answers rest on), `part-00000.parquet` and so on, beside each the counts of the part, and in the
 end `summary.json`. A part's counts are written after the part has its name, so what is there is
-whole; a folder whose digest differs is not touched.
+whole; a folder whose digest differs is not touched. A cluster (`analytics.matching.spark`) answers
+the same parts, with the same `Worker`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ from analytics.matching.plan import Plan, Result
 from ledger.errors import Code, LocalError
 
 ROWS_A_PART = 65_536
-ANSWERS = "answers"  # the folder of the parts that Spark writes
+_PARTIAL = ".partial"  # how the name of a file ends that is not whole
 GRANTED = "granted"  # how many products grant
 Progress = Callable[[int], None]
 
@@ -103,24 +105,12 @@ def match_all(plan: Plan, options: Options, progress: Progress) -> Counts:
     Raise `LocalError` 8001 for a snapshot without the right columns, or a folder that holds answers
     to another question.
     """
-    for file in options.facts:
-        check_columns(plan, open_parquet(file).schema_arrow, file)
-    query = plan.render("chunk")
-    begin(plan, options, query)
-    total = Counts()
-    left = []
-    for part in split(options.facts):
-        held = part.counts(options.out)
-        if held.exists():
-            total.add(Counts.from_value(json.loads(held.read_text())))
-            progress(part.rows)
-        else:
-            left.append(part)
+    total, left = begin(plan, options, progress)
     local = threading.local()
 
     def work(part: Part) -> Counts:
         if not hasattr(local, "worker"):
-            local.worker = _Worker(plan, options, query)
+            local.worker = Worker(plan, options)
         counts: Counts = local.worker.answer(part)
         return counts
 
@@ -135,6 +125,25 @@ def match_all(plan: Plan, options: Options, progress: Progress) -> Counts:
                 future.cancel()
             raise
     return total
+
+
+def begin(plan: Plan, options: Options, progress: Progress) -> tuple[Counts, list[Part]]:
+    """Return the counts of the parts that are answered already, and the parts that are not.
+
+    Raise `LocalError` 8001 as `match_all` does.
+    """
+    for file in options.facts:
+        check_columns(plan, open_parquet(file).schema_arrow, file)
+    _open_folder(plan, options)
+    total, left = Counts(), []
+    for part in split(options.facts):
+        held = part.counts(options.out)
+        if held.exists():
+            total.add(Counts.from_value(json.loads(held.read_text())))
+            progress(part.rows)
+        else:
+            left.append(part)
+    return total, left
 
 
 def read_facts(plan: Plan, part: Part) -> pa.Table:
@@ -155,17 +164,17 @@ def read_facts(plan: Plan, part: Part) -> pa.Table:
     return group.slice(part.first, part.rows)
 
 
-class _Worker:
+class Worker:
     """One thread's connection."""
 
-    def __init__(self, plan: Plan, options: Options, query: str) -> None:
+    def __init__(self, plan: Plan, options: Options) -> None:
         self._plan = plan
         self._options = options
-        self._query = query
+        self._query = plan.render("chunk")
         self._connection = connect(options.memory_mb, options.spill)
 
     def answer(self, part: Part) -> Counts:
-        """Write a part and its counts."""
+        """Write a part and its counts; raise `LocalError` 8001 for facts that cannot be read."""
         facts = read_facts(self._plan, part)
         table = run_chunk(self._connection, self._plan, self._query, facts)
         counts, granted = count_part(self._plan, table)
@@ -177,7 +186,7 @@ class _Worker:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    partial = path.with_suffix(".partial")
+    partial = _partial(path)
     dictionary = [item.name for item in table.schema if not pa.types.is_boolean(item.type)]
     dictionary.remove(COMPANY)
     pq.write_table(
@@ -192,8 +201,13 @@ def _write(table: pa.Table, path: Path) -> None:
     partial.replace(path)
 
 
+def _partial(path: Path) -> Path:
+    """Return a name that nobody else writes to: a cluster may try a part twice at once."""
+    return path.with_suffix(f".{uuid.uuid4().hex}{_PARTIAL}")
+
+
 def _write_text(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
+    partial = _partial(path)
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 
@@ -209,24 +223,26 @@ def check_columns(plan: Plan, schema: pa.Schema, path: Path) -> None:
                 raise LocalError(Code.INPUT_FILE, f"{path}: {name} is {found}, want {want}")
 
 
-def begin(plan: Plan, options: Options, query: str) -> None:
+def _open_folder(plan: Plan, options: Options) -> None:
     """Make the folder, or make sure that what is in it answers the same question."""
-    digest = _digest(plan, query, options.facts)
+    digest = _digest(plan, options.facts)
     held = options.out / "plan.json"
     options.out.mkdir(parents=True, exist_ok=True)
     if held.exists():
         if json.loads(held.read_text())["digest"] != digest:
             message = f"{options.out} holds answers to other rules or facts: choose another folder"
             raise LocalError(Code.INPUT_FILE, message)
+        for left in options.out.glob(f"*{_PARTIAL}"):
+            left.unlink(missing_ok=True)
         return
     if any(options.out.iterdir()):
         raise LocalError(Code.INPUT_FILE, f"{options.out} is not empty")
     _write_text(held, json.dumps({"digest": digest, **describe(plan)}, indent=1))
 
 
-def _digest(plan: Plan, query: str, files: Iterable[Path]) -> str:
+def _digest(plan: Plan, files: Iterable[Path]) -> str:
     """Return a digest of the rules, the constants and the snapshot."""
-    found = hashlib.sha256(query.encode())
+    found = hashlib.sha256(plan.render("chunk").encode())
     for offer in plan.offers:
         found.update(offer.product.source_hash + offer.product.scorecard.source_hash)
     for file in files:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
 from analytics.columns import COMPANY, open_parquet
 from analytics.matching.answers import from_decision, read_answer
 from analytics.matching.plan import Plan
-from analytics.matching.run import ANSWERS, Options, Part, read_facts, split
+from analytics.matching.run import Options, Part, read_facts, split
 from ledger.errors import Code, LocalError
 
 _PARTS_MAX = 16  # reading a part costs far more than deciding a company
@@ -71,19 +69,12 @@ def _read_rows(
         if not len(rows):
             continue
         facts = read_facts(plan, part).take(rows)
-        answers = _read_answers(options.out, part, rows, facts[COMPANY])
+        answers = _read_answers(options.out, part, rows)
         yield from zip(facts.to_pylist(), answers, strict=True)
 
 
-def _read_answers(
-    out: Path, part: Part, rows: pa.Array, companies: pa.ChunkedArray
-) -> list[Mapping[str, Any]]:
-    """Return the answers for some rows of a part; Spark's are looked up by company."""
-    if (out / ANSWERS).is_dir():
-        wanted = pc.field(COMPANY).isin(companies.combine_chunks())
-        table = pads.dataset(out / ANSWERS, format="parquet").to_table(filter=wanted)
-        found = {row[COMPANY]: row for row in table.to_pylist()}
-        return [found[company] for company in companies.to_pylist()]
+def _read_answers(out: Path, part: Part, rows: pa.Array) -> list[Mapping[str, Any]]:
+    """Return the answers for some rows of a part."""
     path = part.answers(out)
     if not path.exists():
         raise LocalError(Code.INPUT_FILE, f"{path} is not there: match the whole snapshot first")

@@ -1,35 +1,50 @@
-"""The same plan on Spark, for a province that outgrows one machine.
+"""The parts of a snapshot answered by the executors of a Spark cluster, DuckDB in each task.
 
-The session is the one that `spark-submit` or the environment gives, else a local one. Files of
-answers are Spark's own (`answers/part-….parquet`), in which the rows stand in no order that means
-anything: the company says whose they are. Counting reads them back, one row group after another.
+Spark deals out parts; a task does what a thread of the one-machine run does: it reads
+its part of the snapshot, answers it and writes part and counts (`analytics.matching.run.Worker`).
+No row passes through the JVM, so a core of a cluster is worth a core of one machine, and a folder
+may be begun by one and finished by the other. The snapshot and the folder of the answers are on a
+file system that the driver and all executors have at the same path, and the Python of the executors
+(`PYSPARK_PYTHON`) has creditledger with the extra `analytics`. DuckDB's memory is outside of the
+JVM: `Options.memory_mb` for each core belongs into `spark.executor.memoryOverhead`.
 """
 
 from __future__ import annotations
 
-import json
+import copyreg
+import io
 import os
-from pathlib import Path
+import pickle
+import re
+import sys
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any
 
-import pyarrow as pa
-from pyspark.errors import PySparkRuntimeError
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from analytics.columns import open_parquet
-from analytics.matching.counts import Counts, count_part
+from analytics.matching.counts import Counts
 from analytics.matching.plan import Plan
-from analytics.matching.run import ANSWERS, Options, Progress, begin, check_columns
+from analytics.matching.run import Options, Part, Progress, Worker, begin
 from ledger.errors import Code, LocalError
+from ledger.rules.closures import build_evaluator
+from ledger.rules.compiler import Expression
+from ledger.rules.features import Feature
+from ledger.rules.tree import Tree
 
-# The plan has shared its parts already. Merging the projections again would undo that, and the
-# classes generated of thousands of columns are larger than a JVM takes.
-_SETTINGS = {
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.CollapseProject",
-    "spark.sql.parquet.compression.codec": "zstd",
+_ERROR = re.compile(r"[A-Za-z.]*(Error|Exception): ")
+_LOCAL = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
 }
-_LOCAL = {"spark.ui.enabled": "false", "spark.driver.memory": "4g"}
+_LOOK_S = 1.0  # between looks at the folder, for the progress
 
 
 def open_session(threads: int) -> SparkSession:
@@ -42,6 +57,7 @@ def open_session(threads: int) -> SparkSession:
         builder = builder.master(f"local[{threads}]")
         for key, value in _LOCAL.items():
             builder = builder.config(key, value)
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         return builder.getOrCreate()
     except PySparkRuntimeError as error:
@@ -50,37 +66,109 @@ def open_session(threads: int) -> SparkSession:
 
 
 def match_all_on_spark(plan: Plan, options: Options, progress: Progress) -> Counts:
-    """Answer for every company of the snapshot; `progress` is told when they are counted.
+    """Answer for every company of the snapshot; `progress` is told of companies as they are done.
 
-    Raise `LocalError` 8001 for a rule that has no SQL (Spark has no evaluator of a node), and for
-    what `match_all` refuses.
+    Raise `LocalError` 8001 for what `match_all` refuses, and where the executors write elsewhere;
+    8004 where Spark gives up.
     """
-    if plan.opaque:
-        sources = "; ".join(item.expression.source for item in plan.opaque[:3])
-        raise LocalError(Code.INPUT_FILE, f"{len(plan.opaque)} rules have no SQL: {sources}")
-    for file in options.facts:
-        check_columns(plan, open_parquet(file).schema_arrow, file)
-    query = plan.render("facts")
-    begin(plan, options, query)
-    answers = options.out / ANSWERS
-    if not (answers / "_SUCCESS").exists():
-        session = open_session(options.threads)
-        for key, value in _SETTINGS.items():
-            session.conf.set(key, value)
-        paths = [str(path.resolve()) for path in options.facts]
-        session.read.parquet(*paths).createOrReplaceTempView("facts")
-        session.sql(query).write.mode("overwrite").parquet(str(answers.resolve()))
-    return _count(plan, answers, progress)
-
-
-def _count(plan: Plan, answers: Path, progress: Progress) -> Counts:
-    total = Counts()
-    for path in sorted(answers.glob("*.parquet")):
-        file = open_parquet(path)
-        for group in range(file.num_row_groups):
-            table: pa.Table = file.read_row_group(group)
-            counts, _ = count_part(plan, table)
-            total.add(counts)
-            progress(table.num_rows)
-    (answers.parent / "counts.json").write_text(json.dumps(total.to_value()), encoding="utf-8")
+    total, left = begin(plan, options, progress)
+    if not left:
+        return total
+    session = open_session(options.threads)
+    try:
+        with _watch(left, options, progress):
+            parts = session.sparkContext.parallelize(_resolve(left), len(left))
+            answered = parts.map(_make_task(plan, options)).collect()
+    except PySparkException as error:
+        raise LocalError(Code.INPUT_USAGE, f"Spark gave up: {error}") from None
+    except Py4JJavaError as error:
+        raise LocalError(Code.INPUT_USAGE, f"Spark gave up: {_find_cause(error)}") from None
+    for counts in answered:
+        if isinstance(counts, LocalError):
+            raise counts
+        total.add(counts)
+    if not any(part.counts(options.out).exists() for part in left):
+        message = f"the executors wrote elsewhere: {options.out} must be a folder that all share"
+        raise LocalError(Code.INPUT_FILE, message)
     return total
+
+
+def _resolve(parts: Sequence[Part]) -> list[Part]:
+    return [replace(part, file=part.file.resolve()) for part in parts]
+
+
+def _make_task(plan: Plan, options: Options) -> Callable[[Part], Counts | LocalError]:
+    """Return what a task does with its part; it travels to the executors."""
+    spill = None if options.spill is None else options.spill.resolve()
+    packed = _pack((plan, replace(options, facts=(), out=options.out.resolve(), spill=spill)))
+
+    def answer(part: Part) -> Counts | LocalError:
+        try:
+            return _unpack(packed).answer(part)
+        except LocalError as error:  # an answer, for trying again would not help
+            return error
+
+    return answer
+
+
+def _find_cause(error: Py4JJavaError) -> str:
+    """Return the line of the traceback of a task that says what happened there."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if _ERROR.match(line)]
+    return next((line for line in said if "py4j" not in line), lines[0])
+
+
+@contextmanager
+def _watch(left: Sequence[Part], options: Options, progress: Progress) -> Iterator[None]:
+    """Tell the progress of the parts of which the folder has the counts."""
+    is_over = threading.Event()
+
+    def look() -> None:
+        waiting = list(left)
+        while waiting:
+            is_last = is_over.wait(_LOOK_S)
+            done = {part for part in waiting if part.counts(options.out).exists()}
+            waiting = [part for part in waiting if part not in done]
+            progress(sum(part.rows for part in done))
+            if is_last:
+                return
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles a plan, whose rules hold functions that were made at run time."""
+
+    dispatch_table = copyreg.dispatch_table | {
+        Expression: lambda item: (_revive, (item.source, item.tree, item.cost, item.reads)),
+        Feature: lambda item: (Feature, tuple(_values(item))),
+    }
+
+
+def _revive(source: str, tree: Tree, cost: int, reads: frozenset[str]) -> Expression:
+    """Return an expression that is only interpreted: a task evaluates the rules without SQL."""
+    interpret = build_evaluator(tree)
+    return Expression(source, tree, cost, reads, interpret, interpret)
+
+
+def _values(feature: Feature) -> Iterator[Any]:
+    """Yield the fields without the stream: facts are columns here, nobody computes them."""
+    for item in fields(feature):
+        yield None if item.name == "stream" else getattr(feature, item.name)
+
+
+def _pack(value: tuple[Plan, Options]) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file).dump(value)
+    return zlib.compress(file.getvalue())
+
+
+@lru_cache(maxsize=1)  # Spark uses a process for many tasks
+def _unpack(packed: bytes) -> Worker:
+    return Worker(*pickle.loads(zlib.decompress(packed)))  # noqa: S301 - of our own driver

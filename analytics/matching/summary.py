@@ -56,7 +56,7 @@ def _summarise_product(offer: Offer, counts: Counts) -> dict[str, Any]:
         "referred": sum(results[result] for result in _REFERS),
         "limits_fen": counts.limits_fen.get(product.id, 0),
         "reasons": sorted(reasons, key=lambda item: -int(item["companies"])),
-        "missing": dict(sorted(lacking.items(), key=lambda item: -item[1])),
+        "missing": dict(sorted(lacking.items(), key=lambda item: (-item[1], item[0]))),
     }
 
 

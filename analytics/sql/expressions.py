@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analytics.sql.dialect import Dialect
+from analytics.sql import dialect
 from analytics.sql.lists import Lists
 from analytics.sql.nodes import Graph, Node
 from analytics.sql.values import (
@@ -61,13 +61,11 @@ class ExpressionCompiler:
     def __init__(
         self,
         graph: Graph,
-        dialect: Dialect,
         columns: Mapping[str, Node],
         constants: Mapping[str, FactValue],
     ) -> None:
         self._graph = graph
-        self._make = Maker(graph, dialect)
-        self._dialect = dialect
+        self._make = Maker(graph)
         self._columns = columns
         self._constants = constants
         self._locals: dict[int, Value] = {}
@@ -189,8 +187,8 @@ class ExpressionCompiler:
         nodes = [value.sql for value in values]
         if operation in _COMPARISONS:
             sql = self._graph.make(f"({{0}} {_COMPARISONS[operation]} {{1}})", *nodes)
-        elif operation in self._dialect.texts:
-            sql = self._graph.make(self._dialect.texts[operation], *nodes)
+        elif operation in dialect.TEXTS:
+            sql = self._graph.make(dialect.TEXTS[operation], *nodes)
         elif operation == "not":
             sql = self._graph.make("(NOT {0})", *nodes)
         else:
@@ -201,9 +199,9 @@ class ExpressionCompiler:
         if operation in ("least", "greatest"):
             return self._compile_extreme(operation, values)
         if operation == "size":
-            sql = self._graph.make(self._dialect.texts["size"], values[0].sql)
+            sql = self._graph.make(dialect.TEXTS["size"], values[0].sql)
             return self._make.strict(sql, values, found=(0, 2**32))
-        if operation not in self._dialect.plain:
+        if operation not in dialect.PLAIN:
             raise Unsupported(operation)
         ranges = [value.range for value in values]
         found, may_overflow = _bound(operation, ranges)
@@ -211,7 +209,7 @@ class ExpressionCompiler:
         is_plain = not may_overflow and (
             operation not in _PRODUCTS or _fits_product(operation, ranges)
         )
-        spelling = self._dialect.plain if is_plain else self._dialect.checked
+        spelling = dialect.PLAIN if is_plain else dialect.CHECKED
         nodes = [value.sql for value in values]
         sql = self._graph.make(spelling[operation], *nodes)
         own = {Fault.OVERFLOW} if may_overflow else set()

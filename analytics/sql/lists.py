@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from analytics.sql import dialect
 from analytics.sql.nodes import Node
 from analytics.sql.values import NEVER, Element, Fault, Items, Maker, Operand, Unsupported, Value
 from ledger.rules.tree import Loop, Tree
@@ -199,7 +200,7 @@ class Lists:
             if element.present is not None
         ]
         fixed = len(items.elements) - len(ones)
-        parts = [*ones, self._graph.leaf(self._make.dialect.literal(fixed))]
+        parts = [*ones, self._graph.leaf(dialect.literal(fixed))]
         return self._graph.join("+", parts)
 
     def _guard(self, items: Items, sql: Node) -> Node:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from analytics.sql.dialect import Dialect
+from analytics.sql import dialect
 
 # A part nested deeper than this becomes a column: engines bound the depth of an expression.
 _MAX_TEXT_HEIGHT = 24
@@ -70,7 +70,7 @@ class Stages:
     inner: tuple[Stage, ...]
     outputs: tuple[tuple[str, str], ...]
 
-    def render(self, source: str, dialect: Dialect) -> str:
+    def render(self, source: str) -> str:
         """Return the whole SELECT over `source`, a table or a query in brackets."""
         text = source
         for stage in self.inner:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
-from analytics.sql.dialect import Dialect
+from analytics.sql import dialect
 from analytics.sql.nodes import Graph, Node
 from ledger.rules.failures import ErrorKind
 from ledger.rules.intervals import FULL, Range
@@ -85,21 +85,20 @@ class Maker:
     """Makes the nodes that all parts of the compiler need."""
 
     graph: Graph
-    dialect: Dialect
 
     def constant(self, value: FactValue) -> Value:
         """Return a value known now."""
         is_int = type(value) is int
         return Value(
-            self.graph.leaf(self.dialect.literal(value)),
+            self.graph.leaf(dialect.literal(value)),
             range=(int(value), int(value)) if is_int else FULL,
         )
 
     def never(self, fault: Fault, kind: Kind) -> Value:
         """Return what always raises `fault`."""
-        if kind not in self.dialect.types:
+        if kind not in dialect.TYPES:
             raise Unsupported(f"a {kind}")
-        return Value(self.graph.leaf(self.dialect.null(kind)), frozenset({fault}))
+        return Value(self.graph.leaf(dialect.null(kind)), frozenset({fault}))
 
     def code(self, fault: Fault) -> Node:
         """Return the literal of a fault."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from analytics.sql.dialect import DUCKDB
+from analytics.sql import dialect
 from analytics.sql.expressions import ExpressionCompiler
 from analytics.sql.nodes import Graph, Node, compute_stages
 from analytics.sql.values import Fault, Unsupported, Value
@@ -66,9 +66,9 @@ def run_seeds(seeds: range, tally: Tally) -> None:
     outputs: dict[str, Node] = {}
     for index, case in enumerate(cases):
         outputs[f"v{index}"] = case.value.sql
-        compiler = ExpressionCompiler(graph, DUCKDB, {}, {})
+        compiler = ExpressionCompiler(graph, {}, {})
         outputs[f"e{index}"] = compiler.fault(case.value) or graph.leaf("NULL")
-    lines = _run(compute_stages(outputs).render("facts", DUCKDB), cases)
+    lines = _run(compute_stages(outputs).render("facts"), cases)
     for index, case in enumerate(cases):
         for row, line in zip(case.rows, lines, strict=True):
             value, fault = line[2 * index : 2 * index + 2]
@@ -100,7 +100,7 @@ def _make_case(seed: int, graph: Graph, tally: Tally) -> Case | None:
         return None
     columns = {name: graph.leaf(f'"{seed}.{name}"') for name in expression.reads}
     try:
-        value = ExpressionCompiler(graph, DUCKDB, columns, {}).compile(expression.tree)
+        value = ExpressionCompiler(graph, columns, {}).compile(expression.tree)
     except Unsupported:
         tally.unsupported += 1
         return None
@@ -116,9 +116,9 @@ def _run(query: str, cases: Sequence[Case]) -> list[tuple[Any, ...]]:
         for name in sorted(case.expression.reads):
             values = [row.get(name) for row in case.rows]
             kind = KINDS[name.partition(".")[0]].kind
-            if kind not in DUCKDB.types:  # of these only has() is asked
+            if kind not in dialect.TYPES:  # of these only has() is asked
                 values = [None if value is None else True for value in values]
-            columns[f"{case.seed}.{name}"] = DUCKDB.types.get(kind, "BOOLEAN"), values
+            columns[f"{case.seed}.{name}"] = dialect.TYPES.get(kind, "BOOLEAN"), values
     columns["always"] = "BIGINT", [0] * FACT_SETS
     connection = duckdb.connect()
     connection.execute("SET threads = 1")

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.sql.dialect import DUCKDB
 from analytics.sql.expressions import ExpressionCompiler
 from analytics.sql.nodes import Graph, Node, compute_stages
 from analytics.sql.values import Unsupported
@@ -42,6 +41,19 @@ _FREE = {
 }
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 Rows = Sequence[Mapping[str, Any]]
+# Every operation at the edges of 64 bits, every fault, every kind of text.
+EXPRESSIONS = (
+    "a + b", "a - b", "a * b", "-a", "a / b", "a % b", "a * 3 / 7 + b % 5",
+    "mul_bp(yuan(a), ratio_bp(b, c))", "mul_bp_up(yuan(a), ratio_bp(b, c))", "ratio_bp(a, b)",
+    "math.least(a, b, 7)", "math.greatest(a, -b)", "f ? a : b / c", "[a, b, 3][c]",
+    "a < b && f || g", "!(f && a / b > c)", "has(a) ? f : g", "a in [1, b, -9223372036854775808]",
+    "[a, b, c].filter(x, x > 0).exists(x, 100 / x > 1)", "[a, b].all(x, x + 1 > x)",
+    "[a, b].map(x, x * 2).exists_one(x, x > 7)", "size([a, b].filter(x, x > 1)) > 0",
+    "s + t == 'aé\\\\ \\' {0}'", "s.contains(t)", "s.startsWith('a')", "s.endsWith(t + '😀')",
+    "size(s) > 2", "s < t", "string(a) + string(f)", "s in ['', 'a\\\\b', 'é']",
+)  # fmt: skip
+_EDGES = (0, 1, -1, 2, 3, 7, 10_000, 2**31, 2**62, 2**63 - 1, -(2**63), -(2**63) + 1, None)
+_TEXTS = ("", "a", "aé", "é企😀", "a\\b", "it's", None)
 
 
 def compile_rule(text: str, variables: Mapping[str, Variable] = _FREE) -> Expression | None:
@@ -56,13 +68,13 @@ def translate(expressions: Sequence[Expression]) -> str:
     """Return the query that computes value and fault of each expression; raise `Unsupported`."""
     graph = Graph()
     columns = {name: graph.leaf(f'"{name}"') for name in TYPES}
-    compiler = ExpressionCompiler(graph, DUCKDB, columns, {})
+    compiler = ExpressionCompiler(graph, columns, {})
     outputs: dict[str, Node] = {}
     for index, expression in enumerate(expressions):
         value = compiler.compile(expression.tree)
         outputs[f"v{index}"] = value.sql
         outputs[f"e{index}"] = compiler.fault(value) or graph.leaf("NULL")
-    return compute_stages(outputs).render("facts", DUCKDB)
+    return compute_stages(outputs).render("facts")
 
 
 def run_sql(expressions: Sequence[Expression], rows: Rows) -> list[list[tuple[Any, int | None]]]:
@@ -125,6 +137,32 @@ def _is_supported(expression: Expression) -> bool:
     except Unsupported:
         return False
     return True
+
+
+def rows_of_edges() -> Rows:
+    """Return rows in which every edge meets every other."""
+    rows: list[dict[str, Any]] = []
+    for first, a in enumerate(_EDGES):
+        for second, b in enumerate(_EDGES):
+            number = first * len(_EDGES) + second
+            rows.append(
+                {
+                    "a": a,
+                    "b": b,
+                    "c": _EDGES[(first + 2 * second) % len(_EDGES)],
+                    "f": (True, False, None)[number % 3],
+                    "g": (True, False, None)[number // 3 % 3],
+                    "s": _TEXTS[number % len(_TEXTS)],
+                    "t": _TEXTS[number // len(_TEXTS) % len(_TEXTS)],
+                }
+            )
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]
+
+
+def test_sql_gives_it_at_the_edges() -> None:
+    expressions = [item for item in map(compile_rule, EXPRESSIONS) if item is not None]
+    assert len(expressions) > len(EXPRESSIONS) - 4
+    assert check_equal(expressions, rows_of_edges()) > 4000
 
 
 def test_sql_gives_it_too_where_ranges_are_declared_and_checks_left_out() -> None:

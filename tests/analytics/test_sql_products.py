@@ -18,7 +18,6 @@ from analytics.matching.answers import from_decision, read_answer
 from analytics.matching.duck import connect, run_chunk, table_of
 from analytics.matching.plan import Plan, Result, compile_plan
 from analytics.matching.rules import Rules, load_rules, select_in_force
-from analytics.sql.dialect import DUCKDB
 from ledger.rules.features import AS_OF, Feature
 from tests.analytics.random_facts import find_edges, make_facts, make_near
 
@@ -85,7 +84,7 @@ bands = [[0, "DECLINE", "R301"], [200, "9.00%"], [420, "7.20%"]]
 def compile_all(rules: Rules, constants: Mapping[str, FactValue] = ASKED) -> Plan:
     """Return the plan over a table that has every column."""
     names = frozenset(name for schema in rules.schemas.values() for name in schema.features)
-    return compile_plan(rules.products, rules.schemas, names, constants, DUCKDB)
+    return compile_plan(rules.products, rules.schemas, names, constants)
 
 
 def features_of(rules: Rules) -> list[Feature]:
@@ -156,7 +155,7 @@ def test_errors_of_every_kind_come_out_as_they_are(tmp_path: Path) -> None:
 
 def test_without_an_amount_nothing_is_granted(tmp_path: Path) -> None:
     rules = load_rules(ROOT / "genesis/demo", DAY)
-    plan = compile_plan(rules.products, rules.schemas, frozenset(), {AS_OF: DAY}, DUCKDB)
+    plan = compile_plan(rules.products, rules.schemas, frozenset(), {AS_OF: DAY})
     counts = check_plan(plan, [{}])
     assert counts[Result.REFER_CONDITION] == len(rules.products)
     features, edges = features_of(rules), find_edges(rules.products)
