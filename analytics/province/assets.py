@@ -35,6 +35,9 @@ _KINDS: Mapping[str, tuple[float, float]] = {
 }
 _OF_EXPORTERS = frozenset({"export_declaration", "bill_of_lading"})
 _DEFAULT_KIND = (0.05, 0.05)
+# Most are of the last three months; days that the oldest go back, and how rare the old are.
+_OLD: Mapping[str, tuple[int, int]] = {"equipment": (3600, 8)}
+_DEFAULT_OLD = (600, 32)
 
 
 class Asset:
@@ -57,7 +60,9 @@ class Asset:
         self._amount = np.maximum(as_ints(amount), 1) * FEN_STEP
         self._foreign = latent.draw(f"asset currency {kind}") < 0.02
         self._pledged = latent.draw(f"asset pledged {kind}")
-        self._day = latent.as_of - 5 - as_ints(90 * latent.draw(f"asset day {kind}"))
+        chance = latent.draw(f"asset day {kind}")
+        most, power = _OLD.get(kind, _DEFAULT_OLD)
+        self._day = latent.as_of - 5 - as_ints(90 * chance + most * chance**power)
 
     def fact(self, feature: Feature) -> Column:
         """Return what the schema asks of the asset; `LocalError` 8003 for what is not known."""
@@ -132,7 +137,10 @@ def make_loan_facts(latent: Latent) -> dict[str, Any]:
     """Return the loan book's facts by name: zero for a company that never borrowed here."""
     borrowed = latent.draw("borrowed") < _BORROWERS
     is_open: Bools = borrowed & (latent.draw("open") < 0.75)
-    loans = np.where(is_open, 1 + as_ints(3 * latent.draw("loans") ** 2), 0)
+    # One to three, seldom as many as eleven, of up to nine lenders.
+    many, others = latent.draw("loans"), latent.draw("lenders")
+    loans = np.where(is_open, 1 + as_ints(3 * many**2 + 8 * many**40), 0)
+    lenders = 1 + (others < 0.3) + as_ints(7 * (1 - others) ** 24)
     spread = exp(0.8 * normal(derive(latent.words, "debt")))
     debt = np.maximum(latent.sales, 2_000_000.0) * 0.08 * spread
     # Late with instalments: likelier for the ill, most by days, some by months.
@@ -144,5 +152,5 @@ def make_loan_facts(latent: Latent) -> dict[str, Any]:
         "overdue_days_max_24m": np.where(borrowed, late, 0),
         "overdue_days": now,
         "loans_open": loans,
-        "lenders": np.minimum(loans, 1 + (latent.draw("lenders") < 0.3)),
+        "lenders": np.minimum(loans, lenders),
     }

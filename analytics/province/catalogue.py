@@ -162,7 +162,7 @@ REGISTER: Mapping[str, Recipe] = {
         "removed_on": later(30, 300, 0.5)}),
     "C019": Recipe(who={"": 0.003}, health=-1.2, back=(5, 2500), fields={
         "removed_on": later(300, 900, 0.2)}),
-    "C020": Recipe(who={"": 0.02}, health=-0.5, most=2, back=(5, 1400)),
+    "C020": Recipe(who={"": 0.017}, health=-0.5, most=6, back=(5, 1400)),
     "C023": Recipe(who={"C14": 0.75, "C13": 0.6, "H62": 0.5, "": 0.005}, back=(60, 1700)),
     "C027": Recipe(who={"C": 0.08, "F": 0.03, "": 0.005}, most=3, back=(5, 900), fields={
         "conclusion": one_of((0.92, 0.08))}),
@@ -291,7 +291,7 @@ COURTS: Mapping[str, Recipe] = {
     "C171": Recipe(who={"": 0.07}, health=-0.7, size=0.2, most=4, back=(10, 1200), fields={
         "party_role": one_of((0.45, 0.5, 0.05)), "amount_in_dispute": money(0.04),
         "outcome": one_of((0.3, 0.3, 0.15, 0.15, 0.1))}),
-    "C172": Recipe(who={"": 0.06}, health=-0.8, size=0.2, most=4, back=(5, 700), fields={
+    "C172": Recipe(who={"": 0.05}, health=-0.8, size=0.2, most=24, back=(5, 700), fields={
         "party_role": one_of((0.4, 0.55, 0.05))}),
     "C174": Recipe(who={"": 0.015}, health=-1.2, most=3, back=(5, 1700), fields={
         "enforcement_amount": money(0.05), "status": one_of((0.45, 0.35, 0.2))}),

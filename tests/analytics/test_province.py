@@ -48,3 +48,16 @@ def test_codes_are_valid_and_differ() -> None:
 def test_more_companies_than_codes_are_refused() -> None:
     with pytest.raises(LocalError, match="want 0 to 60000000"):
         make_codes(59_999_999, np.zeros(2, dtype=np.int64))
+
+
+def test_a_few_companies_are_where_products_draw_the_line() -> None:
+    """Else a condition could never fail: on loans, penalties and suits, and on old documents."""
+    companies = Province(1)
+    table = make_tables(companies, 0, 10_000)[0]
+    most = {"co.loans_open": 7, "co.lenders": 6, "co.market_penalties_24m": 4, "co.sued_12m": 9}
+    for name, least in most.items():
+        assert max(value or 0 for value in table[name].to_pylist()) >= least, name
+    ages = {"rv": 271, "iv": 181, "wr": 541, "ex": 241, "bl": 201, "eq": 8 * 365 + 1}
+    for kind, least in ages.items():
+        oldest = min(day for day in table[f"{kind}.dated"].to_pylist() if day is not None)
+        assert companies.as_of - oldest >= least, kind
