@@ -17,6 +17,8 @@ from commands.session import Session, net_of, open_session, report, transact
 from commands.values import COMPANY, ValueType, day, parse_day
 from ledger.errors import Code, LocalError, RemoteError
 
+PAGE_MAX = 500  # records in one answer of a node
+
 _PURPOSE = click.option(
     "--purpose",
     type=click.Choice(("lending", "monitoring", "guarantee")),
@@ -124,7 +126,13 @@ def _looked(
 @click.argument("company", type=COMPANY)
 @click.argument("category")
 @click.option("--schema", default="", help="Record schema of the category, for example line.")
-@click.option("--limit", default=100, show_default=True, help="Records to show at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Records to show at most.",
+)
 @_PURPOSE
 @identity_option
 @json_option
@@ -144,17 +152,17 @@ def records(
     A look under an authorisation is logged on the chain before anything is shown, and so is one
     that is refused.
     """
-    params: dict[str, Any] = {"company": company, "category": category, "limit": limit}
+    params: dict[str, Any] = {"company": company, "category": category}
     if schema:
         params["schema"] = schema
     with open_session(context, identity) as session:
         try:
-            answer = session.query("company.records", **params)
+            answer = _read_pages(session, params, limit)
         except RemoteError as refusal:
             if refusal.code not in (Code.ACCESS_NOT_LOGGED, Code.CONSENT_MISSING):
                 raise
             params["access"] = session.look(company, (category,), purpose)
-            answer = session.query("company.records", **params)
+            answer = _read_pages(session, params, limit)
         if as_json:
             show_json(answer)
             return
@@ -167,7 +175,20 @@ def records(
     declared = ", self-declared" if answer["is_self_declared"] else ""
     show_rows(f"{category} of {company} ({answer['basis']}{declared})", rows)
     if answer["cursor"] is not None:
-        say(f"the first {len(rows)} are shown: --limit shows up to 500")
+        say(f"the first {len(rows)} are shown: --limit shows more")
+
+
+def _read_pages(session: Session, params: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """Return the answer with the first `limit` records, all pages of it by one look."""
+    found: list[Any] = []
+    cursor: dict[str, int] = {}
+    while True:
+        count = min(limit - len(found), PAGE_MAX)
+        page = session.query("company.records", **params, **cursor, limit=count)
+        found += page["records"]
+        if page["cursor"] is None or len(found) >= limit:
+            return {**page, "records": found}
+        cursor = {"cursor": page["cursor"]}
 
 
 def _standing(item: Mapping[str, Any]) -> str:

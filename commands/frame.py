@@ -71,6 +71,7 @@ _HINTS: Mapping[Code, str] = {
     Code.NOT_SYNCED: "the node is catching up; ask another, or wait",
     Code.PORT_IN_USE: "stop what listens there, or choose another port",
     Code.DISK_FULL: "free some space, then start the node again",
+    Code.SENDER_UNKNOWN: "a company's key is bound first: creditledger company bind",
     Code.PROPOSAL_UNKNOWN: "see: creditledger member list --all",
     Code.CONSENT_MISSING: "the company grants it: creditledger consent grant",
     Code.COMPANY_UNKNOWN: "no record names this company yet",

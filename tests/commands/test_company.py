@@ -32,7 +32,7 @@ class FakeSession:
 
     def query(self, _name: str, **params: Any) -> Any:
         if params.get("access") == "a look":
-            return {"relation": "consent", "records": ()}
+            return {"relation": "consent", "records": (), "cursor": None}
         raise NodeError("D18", self.code, "no")
 
     def look(self, company: str, categories: tuple[str, ...], purpose: str) -> str:
@@ -75,11 +75,12 @@ def test_a_record_says_why_fields_are_absent_and_what_the_company_says(
     category = next(c for c in load_network("guangdong").categories if c["id"] == "C175")
 
     class Shown(FakeSession):
-        def query(self, _name: str, **_: Any) -> Any:
+        def query(self, _name: str, **asked: Any) -> Any:
             codes = (Code.OK, Code.NOT_HELD, Code.RECORD_OVER)
             records = tuple(item | {"code": int(code)} for code in codes)
             records += tuple(item | {"code": 0, "objection": mark} for mark in marks)
-            shown = {"basis": "public", "records": records, "cursor": 5}
+            at = asked.get("cursor", 0)
+            shown = {"basis": "public", "records": records[at : at + 3], "cursor": at + 3}
             shown["is_self_declared"] = True
             return shown if _name == "company.records" else [category]
 
@@ -90,7 +91,8 @@ def test_a_record_says_why_fields_are_absent_and_what_the_company_says(
         yield session
 
     monkeypatch.setattr(company_commands, "open_session", open_session)
-    result = CliRunner().invoke(cli, ["company", "records", COMPANY, "C175", "--as", "icbc-gd"])
+    words = ["company", "records", COMPANY, "C175", "--as", "icbc-gd", "--limit", "5"]
+    result = CliRunner().invoke(cli, words)
     assert result.exit_code == Exit.OK, result.output
     told = ("CURRENT, not held here", "CURRENT, no longer shown", "CURRENT, disputed")
     said = ("the company says: the goods came back", "(public, self-declared)", "first 5 are shown")
