@@ -26,8 +26,8 @@ from functools import lru_cache
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException, PySparkRuntimeError
-from pyspark.sql import SparkSession
+from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkException
 
 from analytics.matching.counts import Counts
 from analytics.matching.plan import Plan
@@ -39,29 +39,31 @@ from ledger.rules.features import Feature
 from ledger.rules.tree import Tree
 
 _ERROR = re.compile(r"[A-Za-z.]*(Error|Exception): ")
-_LOCAL = {
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
-}
+_SUBMITTED = {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}  # which name a cluster
+_LOCAL = (
+    ("spark.ui.enabled", "false"),
+    ("spark.ui.showConsoleProgress", "false"),
+    ("spark.log.level", "ERROR"),
+)
 _LOOK_S = 1.0  # between looks at the folder, for the progress
 
 
-def open_session(threads: int) -> SparkSession:
-    """Return the session there is, or a local one of so many threads.
+def open_context(threads: int) -> SparkContext:
+    """Return the cluster that the environment names, else a local Spark of so many threads.
 
     Raise `LocalError` 8004 where Spark does not start.
     """
-    builder = SparkSession.builder.appName("creditledger match --all")
-    if "SPARK_REMOTE" not in os.environ and "MASTER" not in os.environ:
-        builder = builder.master(f"local[{threads}]")
-        for key, value in _LOCAL.items():
-            builder = builder.config(key, value)
+    if "SPARK_REMOTE" in os.environ:
+        message = "Spark Connect runs no tasks of ours: name the cluster in PYSPARK_SUBMIT_ARGS"
+        raise LocalError(Code.INPUT_USAGE, message)
+    conf = SparkConf().setAppName("creditledger match --all")
+    if not _SUBMITTED & os.environ.keys():
+        conf.setMaster(f"local[{threads}]").setAll(list(_LOCAL))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
-        return builder.getOrCreate()
-    except PySparkRuntimeError as error:
-        message = f"Spark does not start, is Java installed? {error}"
+        return SparkContext.getOrCreate(conf)
+    except (PySparkException, Py4JJavaError) as error:
+        message = f"Spark does not start, is Java installed? {_find_cause(error)}"
         raise LocalError(Code.INPUT_USAGE, message) from None
 
 
@@ -74,14 +76,12 @@ def match_all_on_spark(plan: Plan, options: Options, progress: Progress) -> Coun
     total, left = begin(plan, options, progress)
     if not left:
         return total
-    session = open_session(options.threads)
+    context = open_context(options.threads)
     try:
         with _watch(left, options, progress):
-            parts = session.sparkContext.parallelize(_resolve(left), len(left))
+            parts = context.parallelize(_resolve(left), len(left))
             answered = parts.map(_make_task(plan, options)).collect()
-    except PySparkException as error:
-        raise LocalError(Code.INPUT_USAGE, f"Spark gave up: {error}") from None
-    except Py4JJavaError as error:
+    except (PySparkException, Py4JJavaError) as error:
         raise LocalError(Code.INPUT_USAGE, f"Spark gave up: {_find_cause(error)}") from None
     for counts in answered:
         if isinstance(counts, LocalError):
@@ -111,11 +111,11 @@ def _make_task(plan: Plan, options: Options) -> Callable[[Part], Counts | LocalE
     return answer
 
 
-def _find_cause(error: Py4JJavaError) -> str:
-    """Return the line of the traceback of a task that says what happened there."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if _ERROR.match(line)]
-    return next((line for line in said if "py4j" not in line), lines[0])
+def _find_cause(error: Exception) -> str:
+    """Return the line that says what happened, of a task's traceback if there is one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if _ERROR.match(line) and "py4j" not in line]
+    return next(iter([*said, *lines]), type(error).__name__)
 
 
 @contextmanager

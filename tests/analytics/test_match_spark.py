@@ -25,21 +25,22 @@ from tests.analytics.test_match_all import WISH, write_snapshot
 from tests.analytics.test_sql_products import features_of, odd_rules
 
 COMPANIES = 250
+_QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @pytest.fixture(scope="module")
-def session() -> Iterator[Any]:
+def context() -> Iterator[Any]:
     """A local Spark of one thread."""
     if shutil.which("java") is None:
         pytest.skip("there is no Java to run Spark on")
     pytest.importorskip("pyspark", reason="pyspark, the extra spark, is not installed")
-    from analytics.matching.spark import open_session
+    from analytics.matching.spark import open_context
 
     with pytest.MonkeyPatch.context() as environment:
         # A short life: optimising machine code would take longer than running it.
-        environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-        found = open_session(1)
-    found.sparkContext.setLogLevel("OFF")
+        environment.setenv("JDK_JAVA_OPTIONS", _QUICK)
+        found = open_context(1)
+    found.setLogLevel("OFF")
     yield found
     found.stop()
 
@@ -70,9 +71,9 @@ def match(prepared: Prepared, out: Path, told: list[int]) -> Counts:
 
 
 def test_a_cluster_writes_what_one_machine_writes(
-    session: Any, prepared: Prepared, tmp_path: Path
+    context: Any, prepared: Prepared, tmp_path: Path
 ) -> None:
-    assert session is not None
+    assert context is not None
     assert prepared.plan.opaque  # a task has the evaluator of the nodes, too
     alone, out = tmp_path / "alone", tmp_path / "out"
     want = match_all(prepared.plan, Options(prepared.files, alone, 1), lambda _: None)
@@ -91,9 +92,9 @@ def test_a_cluster_writes_what_one_machine_writes(
 
 
 def test_a_cluster_goes_on_with_what_one_machine_left(
-    session: Any, prepared: Prepared, tmp_path: Path
+    context: Any, prepared: Prepared, tmp_path: Path
 ) -> None:
-    assert session is not None
+    assert context is not None
     want = match_all(prepared.plan, Options(prepared.files, tmp_path, 1), lambda _: None)
     (tmp_path / "part-00001.json").unlink()
     (tmp_path / "part-00001.0.partial").write_bytes(b"killed while it wrote")
@@ -106,9 +107,9 @@ def test_a_cluster_goes_on_with_what_one_machine_left(
 
 
 def test_a_damaged_snapshot_is_named_by_the_task_that_reads_it(
-    session: Any, prepared: Prepared, tmp_path: Path
+    context: Any, prepared: Prepared, tmp_path: Path
 ) -> None:
-    assert session is not None
+    assert context is not None
     path = tmp_path / "facts.parquet"
     content = bytearray(prepared.files[0].read_bytes())
     column = pq.read_metadata(prepared.files[0]).row_group(0).column(0)
