@@ -53,6 +53,8 @@ def get_concerned(state: Overlay, transaction: Transaction) -> frozenset[str]:
     for name, table, places in _REFERENCES:
         reference = body.get(name)
         stored = state.get(table, _as_key(reference)) if type(reference) is str else None
+        if table is GUARANTEES and stored is not None and not stored[1]:
+            continue  # who was only asked to stand for a loan is no party to it
         if stored is not None:
             found.update(stored[place] for place in places)
     return frozenset(found)

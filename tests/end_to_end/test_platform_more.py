@@ -108,6 +108,10 @@ def test_nobody_else_asks_for_a_guarantee_and_asking_binds_nobody(province: Prov
     assert province.ask("ICBC", "loan.show", loan=loan)["guarantor"] == ""
     with pytest.raises(Rejected, match="may not see this loan"):
         province.ask("PAB", "loan.show", loan=loan)
+    paid = province.sign("ICBC", "loan.repay", {"loan": loan, "amount_fen": 5})
+    province.succeed(paid)
+    with pytest.raises(Rejected, match="2006"):
+        province.ask("PAB", "receipt.check", tx_id=paid.id)
 
 
 def test_a_guarantor_sees_the_loan_that_it_stands_for(province: Province) -> None:
