@@ -1,7 +1,7 @@
 """The parts of a snapshot answered by the executors of a Spark cluster, DuckDB in each task.
 
-Spark deals out parts; a task does what a thread of the one-machine run does: it reads
-its part of the snapshot, answers it and writes part and counts (`analytics.matching.run.Worker`).
+Spark deals out parts; a task does what a thread of the one-machine run does: it reads its part of
+the snapshot, answers it and writes the answers and their counts (`analytics.matching.run.Worker`).
 No row passes through the JVM, so a core of a cluster is worth a core of one machine, and a folder
 may be begun by one and finished by the other. The snapshot and the folder of the answers are on a
 file system that the driver and all executors have at the same path, and the Python of the executors
@@ -40,11 +40,11 @@ from ledger.rules.tree import Tree
 
 _ERROR = re.compile(r"[A-Za-z.]*(Error|Exception): ")
 _SUBMITTED = {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}  # which name a cluster
-_LOCAL = (
+_LOCAL = [
     ("spark.ui.enabled", "false"),
     ("spark.ui.showConsoleProgress", "false"),
     ("spark.log.level", "ERROR"),
-)
+]
 _LOOK_S = 1.0  # between looks at the folder, for the progress
 
 
@@ -58,7 +58,7 @@ def open_context(threads: int) -> SparkContext:
         raise LocalError(Code.INPUT_USAGE, message)
     conf = SparkConf().setAppName("creditledger match --all")
     if not _SUBMITTED & os.environ.keys():
-        conf.setMaster(f"local[{threads}]").setAll(list(_LOCAL))
+        conf.setMaster(f"local[{threads}]").setAll(_LOCAL)
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         return SparkContext.getOrCreate(conf)
