@@ -128,7 +128,7 @@ class Solver:
             yield given
         count = 0
         for name in movable:
-            for value in self._nearest(name, start, sources, holds):
+            for value in self._nearest(name, start, sources, holds, facts):
                 count += 1
                 yield {**given, name: value}
         if count == 0:
@@ -143,7 +143,7 @@ class Solver:
                 moved = self.after(start, {first: value})
                 for second in names:
                     if second != first:
-                        for other in self._nearest(second, moved, sources, holds):
+                        for other in self._nearest(second, moved, sources, holds, moved):
                             yield {first: value, second: other}
 
     def _extremes(self, name: str, facts: Facts, sources: list[Tree]) -> Iterable[FactValue]:
@@ -178,10 +178,16 @@ class Solver:
             low = max(low, 0)
         return min(low, now), max(high, now)
 
+    def _span(self, name: str, now: int) -> tuple[int, int]:
+        """Return the least and greatest value that a number may turn out to have."""
+        low, high = _range_of(self.features[name])
+        return min(low if self.features[name].minimum is not None else 0, now), max(high, now)
+
     def choices(self, name: str, trees: Iterable[Tree], now: FactValue | None) -> list[FactValue]:
         """Return what a text or flag may become."""
         leeway = self.features[name].leeway
-        if self.features[name].unit is Unit.FLAG and leeway in (Leeway.UP, Leeway.DOWN):
+        is_one_way = leeway in (Leeway.UP, Leeway.DOWN) and now is not None
+        if self.features[name].unit is Unit.FLAG and is_one_way:
             return [leeway is Leeway.UP]
         return [value for value in self._choices(name, trees) if value != now]
 
@@ -197,9 +203,17 @@ class Solver:
         return list(found) or [""]
 
     def _nearest(
-        self, name: str, facts: Facts, sources: list[Tree], holds: Callable[[Facts], bool]
+        self,
+        name: str,
+        facts: Facts,
+        sources: list[Tree],
+        holds: Callable[[Facts], bool],
+        known: Facts,
     ) -> list[FactValue]:
-        """Return the nearest values with which it holds: a number's below and above."""
+        """Return the nearest values with which it holds: a number's below and above.
+
+        What is not `known` may turn out either way, whichever way the company moves what is.
+        """
         changed = dict(facts)
 
         def test(value: FactValue) -> bool:
@@ -210,9 +224,11 @@ class Solver:
             return holds(changed)
 
         if self.features[name].unit in (Unit.FLAG, Unit.TEXT):
-            return [item for item in self.choices(name, sources, facts[name]) if test(item)]
+            now_known = facts[name] if name in known else None
+            choices = self.choices(name, sources, now_known)
+            return [item for item in choices if item != facts[name] and test(item)]
         now = int(facts[name])
-        low, high = self.bounds(name, facts)
+        low, high = self.bounds(name, facts) if name in known else self._span(name, now)
         hints = self._hints(name, facts, sources)
         sides = (
             _search(now, low, [hint for hint in hints if low <= hint < now], test),

@@ -212,6 +212,25 @@ def test_days_that_pass_are_waited_for() -> None:
     assert find_change(product, {**facts, "began": 20_000, "age": -1_700}) is None
 
 
+def test_what_is_not_known_may_turn_out_either_way() -> None:
+    """A company brings a share down, not up; where nobody attested it, it may yet be great."""
+    features = {
+        **FEATURES,
+        "a": replace(FEATURES["a"], minimum=0, maximum=10_000, change=Leeway.DOWN),
+        "f": replace(FEATURES["f"], change=Leeway.DOWN),
+    }
+    condition = compile_over("a >= 3000 && f", features)
+    amount = compile_over("ap.amount * 50", features)
+    assert condition is not None
+    assert amount is not None
+    product = product_of("SHARE", [condition], amount, [amount], features)
+    change = find_change(product, {"ap.amount": 7})
+    assert change is not None
+    assert {move.feature: move.after for move in change.moves} == {"a": 3_000, "f": True}
+    check_change(product, {"ap.amount": 7}, change)
+    assert find_change(product, {"ap.amount": 7, "a": 2_000, "f": True}) is None
+
+
 def test_a_search_ends_with_its_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {**_FACTS, "rv.amount": 1_249_999}
     assert find_change(SAMPLE, facts) is not None
