@@ -32,7 +32,7 @@ from ledger.credit.records import (
 )
 from ledger.credit.retention import find_last_day
 from ledger.credit.rulebook import RecordPlan
-from ledger.credit.windows_state import schema_key
+from ledger.credit.windows_state import get_coverage, put_coverage, schema_key
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.membership.catalogue import Category
@@ -150,10 +150,24 @@ def _put_erased(
     if was_current:
         forget_lookups(context, plan, company, entry)
         context.notes.correct(company, plan.schema.full_name, entry.height)
+    _count_out(context.state, company, placed)
     # The content's hash has no salt: it goes, so that nobody can guess at what it was.
     erased = replace(entry, status=RecordStatus.ERASED, content=b"")
     _put_entry(context.state, company, placed, erased)
     return placed.day if was_current else None
+
+
+def _count_out(state: Overlay, company: str, placed: PlacedRecord) -> None:
+    """Take a record out of the numbers that summaries of the company show."""
+    key = schema_key(placed.full_name)
+    known = get_coverage(state, company.encode(), key)
+    is_conflict = placed.entry.status is RecordStatus.CONFLICT
+    fewer = replace(
+        known,
+        record_count=known.record_count - 1,
+        conflict_count=known.conflict_count - is_conflict,
+    )
+    put_coverage(state, company.encode(), key, fewer)
 
 
 def _put_entry(state: Overlay, company: str, placed: PlacedRecord, entry: RecordEntry) -> None:

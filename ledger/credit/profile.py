@@ -64,7 +64,8 @@ def get_shown_coverage(
     days = [
         placed.day
         for placed in get_records(context.state, company, full_name, None, None)
-        if placed.day >= oldest or not _is_over(context, category, company, placed)
+        if placed.entry.status is not RecordStatus.ERASED
+        and (placed.day >= oldest or not _is_over(context, category, company, placed))
     ]
     return replace(
         coverage,

@@ -66,6 +66,8 @@ def test_a_record_that_was_erased_is_not_brought_back_by_a_correction(province: 
     assert Code(code) is Code.RECORD_SUPERSEDES_UNKNOWN, data
     assert "was erased" in data["error"]
     shown = province.ask(SELLER, "company.records", **LINES)["records"]
+    (lines,) = province.ask(SELLER, "company.show", company=SELLER)["schemas"]
+    assert lines["record_count"] == len(shown) - 1
     (after,) = [item for item in shown if item["digest"] == record["digest"]]
     assert (after["status"], after["fields"], after["body"]) == ("ERASED", None, None)
 
