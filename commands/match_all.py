@@ -125,7 +125,7 @@ def match_all(
 
 
 def _extra_for(error: ImportError) -> str:
-    extra = "spark" if (error.name or "").startswith("pyspark") else "analytics"
+    extra = "spark" if (error.name or "").startswith(("pyspark", "py4j")) else "analytics"
     return f"{error.name} is not installed: pip install 'creditledger[{extra}]'"
 
 

@@ -11,6 +11,7 @@ JVM: `Options.memory_mb` for each core belongs into `spark.executor.memoryOverhe
 
 from __future__ import annotations
 
+import atexit
 import copyreg
 import io
 import os
@@ -61,10 +62,12 @@ def open_context(threads: int) -> SparkContext:
         conf.setMaster(f"local[{threads}]").setAll(_LOCAL)
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
-        return SparkContext.getOrCreate(conf)
+        context = SparkContext.getOrCreate(conf)
     except (PySparkException, Py4JJavaError) as error:
         message = f"Spark does not start, is Java installed? {_find_cause(error)}"
         raise LocalError(Code.INPUT_USAGE, message) from None
+    atexit.register(context.stop)  # else a cluster would say that the application failed
+    return context
 
 
 def match_all_on_spark(plan: Plan, options: Options, progress: Progress) -> Counts:
