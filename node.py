@@ -217,7 +217,7 @@ class Node:
         store, changes = self._home.store, self._history.changes_until
         validators = self._genesis.validator_keys()
         shelf = SnapshotShelf(store, self._interval, self._peers, changes)
-        return shelf, StateTransfer(store, validators, self._interval, self._peers, self._loop.post)
+        return shelf, StateTransfer(store, validators, self._peers, self._loop.post)
 
     def _seat_parts(self) -> SeatParts:
         return SeatParts(

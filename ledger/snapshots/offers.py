@@ -39,26 +39,25 @@ def encode_offers(offers: Sequence[Offer]) -> bytes:
     return encode(tuple(offer.to_value() for offer in offers))
 
 
-def read_offers(
-    data: bytes, chain_id: bytes, validators: Validators, interval: int
-) -> tuple[Offer, ...]:
+def read_offers(data: bytes, chain_id: bytes, validators: Validators) -> tuple[Offer, ...]:
     """Return the offers in an answer, proved; raise `Refused` (1302, 1306, 1310) for a lie.
 
-    `validators` are those of genesis, `interval` is S.
+    `validators` are those of genesis. Any certified height will do: which ones are kept is the
+    source's affair.
     """
     value = decode(data, max_bytes=OFFER_BYTES_MAX)
     if type(value) is not tuple or len(value) > SNAPSHOTS_KEPT:
         raise invalid(f"offers are not a list of at most {SNAPSHOTS_KEPT}")
-    return tuple(_read_offer(item, chain_id, validators, interval) for item in value)
+    return tuple(_read_offer(item, chain_id, validators) for item in value)
 
 
-def _read_offer(value: object, chain_id: bytes, validators: Validators, interval: int) -> Offer:
+def _read_offer(value: object, chain_id: bytes, validators: Validators) -> Offer:
     if type(value) is not tuple or [type(part) for part in value] != [bytes, tuple, tuple]:
         raise invalid("offer is not a header, a certificate and changes")
     header, certificate = decode_header(value[0]), certificate_from_value(value[1])
     changes = tuple(change_from_value(item) for item in value[2])
-    if header.chain_id != chain_id or header.height < 1 or header.height % interval:
-        raise invalid(f"offered height {header.height} is no multiple of {interval} on this chain")
+    if header.chain_id != chain_id or header.height < 1:
+        raise invalid(f"offered height {header.height} is no block of this chain")
     if certificate.height != header.height or certificate.block_hash != header.hash():
         raise invalid(f"certificate is not of the offered block {header.height}")
     epoch, members = follow_epochs(chain_id, validators, changes)

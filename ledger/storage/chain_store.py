@@ -171,6 +171,13 @@ class ChainStore:
         """Return (bodies deleted, last block below which none was) of a home that deleted some."""
         return self._two_integers(ERASURE_KEY, "erasure")
 
+    def bodiless_height(self) -> int:
+        """Return the height up to which bodies were never here; above it only erased ones lack."""
+        base, erasure = self.base(), self.erasure()
+        if erasure is not None:
+            return erasure[1]
+        return 0 if base is None else base[0]
+
     def _two_integers(self, key: bytes, what: str) -> tuple[int, int] | None:
         data = self._reader.get(key)
         if data is None:
@@ -279,6 +286,15 @@ class ChainStore:
                 f"body {found.index(None)} of block {height}, transaction {position}, is gone",
             )
         return whole
+
+    def has_bodies(self, block: StoredBlock) -> bool:
+        """Tell whether every body of a block is here."""
+        height = block.header.height
+        return all(
+            self.body(height, position, index) is not None
+            for position, item in enumerate(block.transactions)
+            for index in range(item.attachment_count)
+        )
 
     def transactions(self, block: StoredBlock) -> tuple[Transaction, ...]:
         """Return the block's transactions with their bodies, as they came (`Refused` 12xx)."""

@@ -115,7 +115,7 @@ class BlockKeeper:
         """Say who keeps snapshots for others and who fetches theirs (rule 41)."""
         self._shelf = shelf
         self._transfer = transfer
-        shelf.keep(self.head)
+        shelf.begin(self.head)
         transfer.bind(self)
 
     @property

@@ -291,11 +291,12 @@ class CatchUp:
 
     def _append_parts(self, request: GetBlocks, items: list[BlockParts]) -> None:
         size = 0
-        base = self._chain.base()
+        bodiless = self._chain.bodiless_height()
         for height in range(request.first, request.last + 1):
             block = self._chain.block(height)
-            # Below a snapshot the bodies are not here, so others have to be asked (rule 41).
-            if block is None or (base is not None and height <= base[0]):
+            # Below a snapshot the bodies are not here, so others have to be asked (rule 41); above
+            # it one may have been erased from this disk (ADR 0020).
+            if block is None or height <= bodiless or not self._chain.has_bodies(block):
                 break
             certificate = self._chain.certificate(height)
             wires = tuple(item.encoded() for item in self._chain.transactions(block))

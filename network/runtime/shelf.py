@@ -1,9 +1,10 @@
-"""The snapshots that this node gives to others: two, at heights that are multiples of S (rule 41).
+"""The snapshots that this node gives to others: two, mostly at multiples of S (rule 41).
 
 A snapshot is a view of the database at the moment when the block of its height was written, before
 the next one was. LevelDB keeps what a view can see and what was overwritten since, so keeping one
 costs a block nothing and the disk only what has changed; it lasts as long as the process, and after
-a restart the next multiple of S brings the next one. Pieces are read one at a time in a worker
+a restart the next multiple of S brings the next one, but for homes that cannot give all blocks:
+these keep the state that they start with. Pieces are read one at a time in a worker
 thread, so askers take turns, and execution goes on beside them.
 """
 
@@ -52,6 +53,17 @@ class SnapshotShelf:
     def heights(self) -> tuple[int, ...]:
         """The heights of the snapshots that are kept, ascending."""
         return tuple(item.header.height for item in self._kept)
+
+    def begin(self, header: Header) -> None:
+        """Keep the state that the node starts with, where its blocks are not all to be had of it.
+
+        A home that began at a snapshot or deleted erased bodies cannot give others every block; if
+        all homes are so, who is behind could wait for the next multiple of S in vain.
+        """
+        if self._interval and header.height and ChainStore(self._store).base() is not None:
+            self._kept = (Snapshot(header, self._store.snapshot()),)
+        else:
+            self.keep(header)
 
     def keep(self, header: Header) -> None:
         """Keep the state after `header`'s block if it is its turn.

@@ -73,16 +73,14 @@ class StateTransfer:
         self,
         store: SwitchableStore,
         validators: Validators,
-        interval: int,
         peers: PeerNetwork,
         post: Callable[[Event], None],
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
-        """`validators` are those of genesis, `interval` is S."""
+        """`validators` are those of genesis."""
         self._store = store
         self._chain = ChainStore(store)
         self._validators = validators
-        self._interval = interval
         self._peers = peers
         self._post = post
         self._answer_seconds = answer_seconds
@@ -168,9 +166,7 @@ class StateTransfer:
         data = await self._ask(source, 0, OfferQuery())
         chain_id = self._chain.chain_id() or b""
         try:
-            return await trio.to_thread.run_sync(
-                read_offers, data, chain_id, self._validators, self._interval
-            )
+            return await trio.to_thread.run_sync(read_offers, data, chain_id, self._validators)
         except Refused as error:
             raise RemoteError(str(source), error.code, error.message) from None
 

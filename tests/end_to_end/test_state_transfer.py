@@ -6,6 +6,7 @@ its keys, its genesis document and its votes; its database is as on the first da
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +21,14 @@ from ledger.snapshots.limits import FAR_SNAPSHOTS
 from ledger.storage.chain_store import ChainStore
 from ledger.storage.home import HomeLayout
 from ledger.storage.leveldb import LevelStore
+from ledger.transactions.records import Record, encode_record, record_digest
+from network.sdk import open_ledger
+from network.sdk.records import EraseRecords, SubmitRecords
 from tests.end_to_end.province import MEMBERS, Province
 
 S = 4
 LOST = "D18"
+MS_A_DAY = 86_400_000
 
 
 @pytest.fixture
@@ -101,3 +106,47 @@ def test_f25_node_that_lost_its_chain_comes_up_by_a_snapshot_and_votes(network: 
     network.restart(LOST)
     network.restart(other)
     network.check_well()
+
+
+def submit_and_erase(network: Province) -> None:
+    """Let a department's record in, and order it erased."""
+    day = network.client("D02").head().time_ms // MS_A_DAY - 9
+    company = network.send("D01", "company.bind", network.new_company()[2]).result[1]["company"]
+    record = Record(
+        company,
+        day,
+        {
+            "tax_type": "VAT",
+            "arrears_balance": 5,
+            "current_arrears": 5,
+            "announced_on": day,
+            "announcing_authority": "Huizhou",
+        },
+    )
+    with open_ledger(network.profile("D02")) as department:
+        department.send(SubmitRecords("C048", 1, (record,)))
+        named = (day, record_digest(encode_record(record)))
+        erased = department.send(EraseRecords(company, "C048", (named,), "order", "order 7"))
+    assert erased.answer.erased == 1
+
+
+def test_node_that_was_away_while_all_others_erased_comes_back(tmp_path: Path) -> None:
+    """ADR 0020: nobody holds a block that it needs, so it comes up by the state they begin with."""
+    network = Province.start(tmp_path / "net")
+    others = [member for member in MEMBERS if member != LOST]
+    try:
+        grow(network, 2)
+        stop([network.network.node(LOST).process])
+        submit_and_erase(network)
+        grow(network, 2)
+        stop([network.network.node(member).process for member in others])
+        for member in others:
+            result = network.command("erase", "--home", network.home(member), "--json")
+            assert json.loads(result.stdout)["deleted"] == 1
+        local_network.start(network.network, [*others, LOST])
+        network.check_well()
+        stop([network.network.node(others[0]).process])  # so that its vote is needed
+        receipt = network.send("D01", "company.bind", network.new_company()[2])
+        assert network.block_hash(LOST, receipt.header.height) == receipt.header.hash()
+    finally:
+        network.stop()

@@ -171,7 +171,7 @@ class Network:
             self.events.append(event)
             done.set()
 
-        transfer = StateTransfer(store, validators, S, self.links, post, 0.3)  # type: ignore[arg-type]
+        transfer = StateTransfer(store, validators, self.links, post, 0.3)  # type: ignore[arg-type]
         self.owner = Owner(store)
         transfer.bind(self.owner)
         self.links.transfer = transfer
@@ -372,7 +372,7 @@ def test_what_is_stopped_before_it_has_begun_never_begins(tmp_path):
 
     async def main() -> None:
         validators = chain.genesis.validator_keys()
-        transfer = StateTransfer(store, validators, S, network.links, network.events.append)  # type: ignore[arg-type]
+        transfer = StateTransfer(store, validators, network.links, network.events.append)  # type: ignore[arg-type]
         network.links.transfer = transfer
         async with trio.open_nursery() as nursery:
             network.links.nursery = nursery
