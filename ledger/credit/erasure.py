@@ -32,7 +32,7 @@ from ledger.credit.records import (
 )
 from ledger.credit.retention import find_last_day
 from ledger.credit.rulebook import RecordPlan
-from ledger.credit.windows_state import get_coverage, put_coverage, schema_key
+from ledger.credit.windows_state import cut_day, get_coverage, put_coverage, schema_key
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.membership.catalogue import Category
@@ -124,7 +124,7 @@ def _erase(erasing: _Erasing, day: int, digest: bytes) -> int | None:
         raise Rejected(Code.RECORD_UNKNOWN, f"{company} {what} {digest.hex()} on day {day}")
     if erasing.ground == "retention":
         _check_over(erasing, placed)
-    return _put_erased(context, plan, company, placed)
+    return _put_erased(erasing, placed)
 
 
 def _check_over(erasing: _Erasing, placed: PlacedRecord) -> None:
@@ -142,28 +142,36 @@ def _check_over(erasing: _Erasing, placed: PlacedRecord) -> None:
         )
 
 
-def _put_erased(
-    context: Context, plan: RecordPlan, company: str, placed: PlacedRecord
-) -> int | None:
+def _put_erased(erasing: _Erasing, placed: PlacedRecord) -> int | None:
+    context, plan, company = erasing.context, erasing.plan, erasing.company
     entry = placed.entry
     was_current = entry.status is RecordStatus.CURRENT
     if was_current:
         forget_lookups(context, plan, company, entry)
         context.notes.correct(company, plan.schema.full_name, entry.height)
-    _count_out(context.state, company, placed)
+    _count_out(erasing, placed)
     # The content's hash has no salt: it goes, so that nobody can guess at what it was.
     erased = replace(entry, status=RecordStatus.ERASED, content=b"")
     _put_entry(context.state, company, placed, erased)
     return placed.day if was_current else None
 
 
-def _count_out(state: Overlay, company: str, placed: PlacedRecord) -> None:
-    """Take a record out of the numbers that summaries of the company show."""
+def _count_out(erasing: _Erasing, placed: PlacedRecord) -> None:
+    """Take a record out of the numbers that summaries of the company show.
+
+    Its day is no longer one of which everything is known, so a window left empty is missing and not
+    zero, until the source attests the day anew. A record that spoke against the company is as if it
+    had never been: there nothing is what is known of the day.
+    """
+    state, company = erasing.context.state, erasing.company
     key = schema_key(placed.full_name)
     known = get_coverage(state, company.encode(), key)
     is_conflict = placed.entry.status is RecordStatus.CONFLICT
+    was_counted = placed.entry.status is RecordStatus.CURRENT
+    is_cut = was_counted and not erasing.category.is_negative
     fewer = replace(
         known,
+        intervals=cut_day(known.intervals, placed.day) if is_cut else known.intervals,
         record_count=known.record_count - 1,
         conflict_count=known.conflict_count - is_conflict,
     )

@@ -162,6 +162,17 @@ def merge_interval(
     return (*before, (first_day, last_day), *after)
 
 
+def cut_day(intervals: Sequence[tuple[int, int]], day: int) -> tuple[tuple[int, int], ...]:
+    """Return the intervals without one day; the one that held it becomes two, one or none."""
+    kept: list[tuple[int, int]] = []
+    for low, high in intervals:
+        if low <= day <= high:
+            kept += [part for part in ((low, day - 1), (day + 1, high)) if part[0] <= part[1]]
+        else:
+            kept.append((low, high))
+    return tuple(kept)
+
+
 def get_coverage(state: Overlay, company: bytes, schema_key: bytes) -> Coverage:
     """Return what is known of one record schema (`RecordSchema.key`) of a company."""
     value = state.get(COVERAGE, company + schema_key)

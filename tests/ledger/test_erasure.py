@@ -9,6 +9,7 @@ import pytest
 from ledger.credit.erasure import MAX_ERASED
 from ledger.credit.records import RecordStatus, find_by_digest
 from ledger.credit.retention import KEPT_DAYS
+from ledger.credit.windows_state import cut_day
 from ledger.errors import Code
 from ledger.storage.chain_store import BODIES
 from tests.lending.province import SELLER, TODAY, Province, invoice
@@ -134,6 +135,32 @@ def test_all_or_nothing_and_never_twice() -> None:
     assert erase(province, records=(first, second))["erased"] == 2
     text = province.refuse(Code.RECORD_UNKNOWN, "D02", "records.erase", **body, records=(first,))
     assert "erased already" in text
+
+
+def test_sales_that_are_all_erased_are_missing_and_not_zero() -> None:
+    """Missing is never zero (RULES.md): the source attests anew, or nobody knows."""
+    province = Province()
+    year = [item for item in records_of(province) if item["day"] > TODAY - 365]
+    erase(province, records=tuple((item["day"], item["digest"]) for item in year))
+    params = {"company": SELLER, "schema": "company/1"}
+    facts = province.ask("D02", "company.features", **params)["facts"]
+    assert "co.sales_12m" not in facts
+    province.attest_sales()
+    assert sales(province) == 0
+
+
+@pytest.mark.parametrize(
+    ("day", "want"),
+    [
+        (5, ((6, 9), (20, 20))),
+        (7, ((5, 6), (8, 9), (20, 20))),
+        (9, ((5, 8), (20, 20))),
+        (20, ((5, 9),)),
+        (12, ((5, 9), (20, 20))),
+    ],
+)
+def test_a_day_is_cut_out_of_what_is_attested(day: int, want: tuple[tuple[int, int], ...]) -> None:
+    assert cut_day(((5, 9), (20, 20)), day) == want
 
 
 def test_a_superseded_record_is_erased_and_its_correction_counts_on() -> None:
