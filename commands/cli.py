@@ -44,6 +44,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("commands.audit", "replay a chain offline and judge it"),
     "backup": ("commands.backup", "copy a node's home so that it is whole"),
     "erase": ("commands.erase", "delete the bodies of erased records from a home"),
+    "restore": ("commands.restore", "make a home of a backup"),
     "compact": ("commands.compact", "merge the tables of a home's database"),
     "export": ("commands.export", "the facts of a stopped node's companies, for analysis"),
     "repair": ("commands.repair", "build a damaged home's database anew"),

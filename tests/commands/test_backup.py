@@ -82,3 +82,43 @@ def test_copied_tables_are_files_of_their_own(tmp_path: Path, seed: int) -> None
     assert tables
     assert all(table.stat().st_nlink == 1 for table in tables)
     assert not list(target.glob("*.held"))
+
+
+def make_backup(folder: Path) -> Path:
+    """Return a backup of a home with a table and a log."""
+    home, out = folder / "home", folder / "out"
+    home.mkdir()
+    store = LevelStore(home / "db")
+    store.write({b"k%04d" % i: bytes(50) + b"%d" % i for i in range(3000)}, sync=True)
+    store.compact()
+    store.write({b"last": b"one"}, sync=True)
+    store.close()
+    (home / "genesis.bin").write_bytes(b"g")
+    (home / "config.toml").write_bytes(b"[node]\n")
+    arguments = ["backup", "--home", str(home), "--out", str(out)]
+    assert CliRunner().invoke(cli, arguments).exit_code == Exit.OK
+    return out
+
+
+def test_restored_home_has_what_the_backup_has(tmp_path: Path) -> None:
+    copy, home = make_backup(tmp_path), tmp_path / "new"
+    result = CliRunner().invoke(cli, ["restore", str(copy), "--home", str(home)])
+    assert result.exit_code == Exit.OK, result.output
+    assert "member rejoin" in result.output
+    assert _entries(home / "db") == _entries(tmp_path / "home" / "db")
+    assert (home / "config.toml").read_bytes() == b"[node]\n"
+    again = CliRunner().invoke(cli, ["restore", str(copy), "--home", str(home)])
+    assert again.exit_code == Exit.REFUSED
+    assert "is not empty" in again.stderr
+
+
+def test_damaged_backup_is_not_restored(tmp_path: Path) -> None:
+    copy, home = make_backup(tmp_path), tmp_path / "new"
+    table = max((copy / "db").glob("*.ldb"), key=lambda path: path.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[100] ^= 1
+    table.write_bytes(data)
+    result = CliRunner().invoke(cli, ["restore", str(copy), "--home", str(home)])
+    assert result.exit_code == Exit.STORAGE
+    assert table.name in result.stderr
+    assert not home.exists()
