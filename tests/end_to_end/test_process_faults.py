@@ -142,25 +142,33 @@ def check_votes_once(records: list[VoteRecord]) -> None:
             assert accepted.get(place, proof.digest) == proof.digest
 
 
+def accepted_heights(records: list[VoteRecord]) -> set[int]:
+    """Return the heights of which a log holds an accepted proposal."""
+    found = (record for record in records if isinstance(record, AcceptedRecord))
+    return {record.pre_prepare.batch.height for record in found}
+
+
 def test_f41_killed_at_an_operation_a_node_gives_the_same_votes_again(sabotage: Sabotage) -> None:
-    """SIGKILL before the nth file operation: in the middle of votes and of blocks."""
+    """SIGKILL before the nth file operation: in the middle of votes and of blocks.
+
+    The plan comes when the node answers: how much it writes before that depends on the machine.
+    """
     province, dice = sabotage.province, Random(SEED)
     member = MEMBERS[0]
-    before: list[VoteRecord] = []
+    given: list[VoteRecord] = []
     for _ in range(KILLS):
-        process = sabotage.start(member, Rule("any", "[dv]*", "kill", first=dice.randint(90, 170)))
+        process = sabotage.start(member)
+        sabotage.do(Rule("any", "[dv]*", "kill", first=dice.randint(1, 80)))
         while process.is_running:
             bind(province, other(member))
-        records = vote_records(province.home(member))
-        assert records[: len(before)] == before
-        before = records
+        given += vote_records(province.home(member))
     province.restart(member)
     bind(province, member)
     sabotage.stop(member)
     after = vote_records(province.home(member))
-    assert after[: len(before)] == before
-    assert len(after) >= len(before)
-    check_votes_once(after)
+    check_votes_once(given + after)
+    kept = accepted_heights(after)
+    assert {height for height in accepted_heights(given) if height >= min(kept)} <= kept
     for node in MEMBERS[1:]:
         assert province.client("D18", node).status()["evidence"] == 0
 
