@@ -151,3 +151,13 @@ class Governance(Harness):
     def query(self, name: str, caller: str = "D02", **params: Any) -> Any:
         """Return the answer of a query."""
         return QUERIES[name](self.query_context(caller), params)
+
+
+def five() -> Governance:
+    """Return a network with ICBC as its fifth validator."""
+    chain = Governance()
+    chain.observe("ICBC")
+    code, data = chain.decide("D01", "promote", "ICBC")
+    assert (code, data["state"]) == (Code.OK, "pending")
+    chain.settle()
+    return chain
