@@ -21,7 +21,7 @@ from commands.console import say, show_facts, show_json, show_table
 from commands.files import replace
 from commands.frame import Group, identity_option, json_option, reader_option
 from commands.member_join import join, rejoin
-from commands.proposing import describe_change, find_proposal, read_key
+from commands.proposing import describe_change, find_proposal, read_key, withdraw_proposal
 from commands.session import (
     Session,
     any_identity,
@@ -185,10 +185,7 @@ def _decision(data: Mapping[str, Any]) -> str:
 @click.pass_context
 def withdraw(context: click.Context, proposal: str, identity: str, as_json: bool) -> None:
     """Take back your own PROPOSAL, by its number or id, while it is open."""
-    with open_session(context, identity) as session:
-        body = {"proposal": find_proposal(session, proposal)}
-        outcome = session.send("member.withdraw", body)
-    report(outcome, as_json, f"proposal {proposal} is withdrawn")
+    withdraw_proposal(context, "member", proposal, identity=identity, as_json=as_json)
 
 
 @command.command("ready", example="creditledger member ready --as ICBC")

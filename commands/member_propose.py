@@ -13,17 +13,19 @@ from typing import Any
 
 import click
 
-from commands.frame import F, Group, identity_option, json_option
-from commands.proposing import NewKey, describe_change, key_options, read_certificate
-from commands.session import open_session, report
+from commands.frame import Group
+from commands.proposing import (
+    NewKey,
+    key_options,
+    proposal_options,
+    read_certificate,
+    send_proposal,
+)
+from commands.session import Session
 from ledger.errors import Code, LocalError
-from ledger.membership.limits import MAX_PROPOSAL_MS, MS_A_DAY
 from ledger.membership.possession import KeyRole
 
 _PATH = click.Path(path_type=Path)
-_DAYS_MAX = MAX_PROPOSAL_MS // MS_A_DAY
-# The chain's clock may be a little ahead of what was asked.
-_MARGIN_MS = 60_000
 
 # Chain id → the change's fields beside kind and member.
 Fields = Callable[[bytes], Mapping[str, Any]]
@@ -34,54 +36,15 @@ def command() -> None:
     """Propose a change of the membership; the validators' members approve it."""
 
 
-def _common(function: F) -> F:
-    """Add what every form takes."""
-    options = (
-        click.option("--note", help="A sentence for those who approve."),
-        click.option(
-            "--days",
-            default=7,
-            show_default=True,
-            type=click.IntRange(1, _DAYS_MAX),
-            help="Days for which it can be approved.",
-        ),
-        identity_option,
-        json_option,
-        click.pass_context,
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
 def _propose(
-    context: click.Context,
-    kind: str,
-    member: str,
-    fields: Fields,
-    *,
-    note: str | None,
-    days: int,
-    identity: str,
-    as_json: bool,
+    context: click.Context, kind: str, member: str, fields: Fields, **options: Any
 ) -> None:
-    """Send a proposal and report it."""
-    with open_session(context, identity) as session:
-        chain_id = session.client.profile.chain_id
-        change = {"kind": kind, "member": member, **fields(chain_id)}
-        expires_ms = session.client.head().clock_ms + days * MS_A_DAY - _MARGIN_MS
-        body: dict[str, Any] = {"change": change, "expires_ms": expires_ms}
-        if note:
-            body["note"] = note
-        outcome = session.send("member.propose", body)
-    data = outcome.data if outcome.code == Code.OK else {}
-    report(
-        outcome,
-        as_json,
-        f"proposal {data.get('number')}: {describe_change(change)}; "
-        f"{data.get('approvals')} of {data.get('needed')} approvals\n"
-        f"  others approve it: creditledger member approve {data.get('number')} --as MEMBER",
-    )
+    """Send a proposal and report it; `options` are those of `proposal_options`."""
+
+    def make(session: Session) -> Mapping[str, Any]:
+        return {"kind": kind, "member": member, **fields(session.client.profile.chain_id)}
+
+    send_proposal(context, "member", make, **options)
 
 
 def _nothing(_chain_id: bytes) -> Mapping[str, Any]:
@@ -108,7 +71,7 @@ def _nothing(_chain_id: bytes) -> Mapping[str, Any]:
     "--certificate", required=True, type=_PATH, help="Its certificate, of `keys new member`."
 )
 @key_options
-@_common
+@proposal_options
 def add_member(
     context: click.Context,
     member: str,
@@ -146,7 +109,7 @@ def add_member(
 @click.argument("member")
 @click.option("--address", required=True, help="host:port of its node.")
 @key_options
-@_common
+@proposal_options
 def add_observer(
     context: click.Context,
     member: str,
@@ -164,7 +127,7 @@ def add_observer(
 
 @command.command("promote", example="creditledger member propose promote ICBC --as D02")
 @click.argument("member")
-@_common
+@proposal_options
 def promote(context: click.Context, member: str, **common: Any) -> None:
     """Propose that MEMBER's node votes, as the last of the validators.
 
@@ -175,7 +138,7 @@ def promote(context: click.Context, member: str, **common: Any) -> None:
 
 @command.command("demote", example="creditledger member propose demote D20 --as D02")
 @click.argument("member")
-@_common
+@proposal_options
 def demote(context: click.Context, member: str, **common: Any) -> None:
     """Propose that MEMBER's node follows and votes no more; four validators must stay."""
     _propose(context, "demote", member, _nothing, **common)
@@ -185,7 +148,7 @@ def demote(context: click.Context, member: str, **common: Any) -> None:
     "remove", example="creditledger member propose remove D20 --note 'key was stolen' --as D02"
 )
 @click.argument("member")
-@_common
+@proposal_options
 def remove(context: click.Context, member: str, **common: Any) -> None:
     """Propose that MEMBER takes no part any more; all its keys are revoked for ever."""
     _propose(context, "remove", member, _nothing, **common)
@@ -197,7 +160,7 @@ def remove(context: click.Context, member: str, **common: Any) -> None:
 )
 @click.argument("member")
 @key_options
-@_common
+@proposal_options
 def rotate_node_key(
     context: click.Context,
     member: str,
@@ -220,7 +183,7 @@ def rotate_node_key(
 @click.argument("member")
 @click.option("--certificate", required=True, type=_PATH, help="The new key's certificate.")
 @key_options
-@_common
+@proposal_options
 def rotate_key(
     context: click.Context,
     member: str,
@@ -243,7 +206,7 @@ def rotate_key(
 )
 @click.argument("member")
 @click.option("--address", required=True, help="host:port of its node.")
-@_common
+@proposal_options
 def set_address(context: click.Context, member: str, address: str, **common: Any) -> None:
     """Propose another address for MEMBER's node."""
     if ":" not in address:

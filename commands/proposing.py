@@ -1,4 +1,4 @@
-"""Keys and proofs of a proposed change, and finding a proposal by its number.
+"""Proposals on the command line: their options, keys and proofs, sending one, finding it again.
 
 A change that brings a key must prove that its holder means it: the key signs what it is for. Who
 holds the key makes the proof with `member prove`, or lets `member propose` read the key's file.
@@ -16,14 +16,22 @@ from typing import Any
 import click
 
 from commands.files import read_bytes
+from commands.frame import F, identity_option, json_option
 from commands.passwords import old_password
-from commands.session import Session
+from commands.session import Session, open_session, report
 from commands.values import day, parse_id
 from ledger.errors import Code, LocalError
 from ledger.keys import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SigningKey
+from ledger.membership.limits import MAX_PROPOSAL_MS, MS_A_DAY
 from ledger.membership.possession import KeyRole, prove_possession
 
 _PATH = click.Path(path_type=Path)
+_DAYS_MAX = MAX_PROPOSAL_MS // MS_A_DAY
+# The chain's clock may be a little ahead of what was asked.
+_MARGIN_MS = 60_000
+
+# The session → the change.
+MakeChange = Callable[[Session], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,63 @@ class NewKey:
             "public_key": _hex("--public-key", self.public_key or "", PUBLIC_KEY_BYTES),
             "proof": _hex("--proof", self.proof or "", SIGNATURE_BYTES),
         }
+
+
+def proposal_options(function: F) -> F:
+    """Add what every proposal takes."""
+    options = (
+        click.option("--note", help="A sentence for those who approve."),
+        click.option(
+            "--days",
+            default=7,
+            show_default=True,
+            type=click.IntRange(1, _DAYS_MAX),
+            help="Days for which it can be approved.",
+        ),
+        identity_option,
+        json_option,
+        click.pass_context,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def send_proposal(
+    context: click.Context,
+    group: str,
+    make: MakeChange,
+    *,
+    note: str | None,
+    days: int,
+    identity: str,
+    as_json: bool,
+) -> None:
+    """Send a proposal to the members (`group` is `member` or `rule`) and report it."""
+    with open_session(context, identity) as session:
+        change = make(session)
+        expires_ms = session.client.head().clock_ms + days * MS_A_DAY - _MARGIN_MS
+        body: dict[str, Any] = {"change": change, "expires_ms": expires_ms}
+        if note:
+            body["note"] = note
+        outcome = session.send(f"{group}.propose", body)
+    data = outcome.data if outcome.code == Code.OK else {}
+    report(
+        outcome,
+        as_json,
+        f"proposal {data.get('number')}: {describe_change(change)}; "
+        f"{data.get('approvals')} of {data.get('needed')} approvals\n"
+        f"  others approve it: creditledger {group} approve {data.get('number')} --as MEMBER",
+    )
+
+
+def withdraw_proposal(
+    context: click.Context, group: str, proposal: str, *, identity: str, as_json: bool
+) -> None:
+    """Take back a proposal that is named by number or id, and report it."""
+    with open_session(context, identity) as session:
+        outcome = session.send(f"{group}.withdraw", {"proposal": find_proposal(session, proposal)})
+    report(outcome, as_json, f"proposal {proposal} is withdrawn")
 
 
 def key_options(function: Callable[..., Any]) -> Callable[..., Any]:

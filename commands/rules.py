@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,48 +17,30 @@ import click
 
 from commands.console import say, show_facts, show_json, show_table
 from commands.files import read_bytes
-from commands.frame import F, Group, identity_option, json_option, reader_option
-from commands.proposing import describe_change, find_proposal
+from commands.frame import Group, identity_option, json_option, reader_option
+from commands.proposing import (
+    describe_change,
+    find_proposal,
+    proposal_options,
+    send_proposal,
+    withdraw_proposal,
+)
 from commands.session import Session, any_identity, ask, net_of, open_session, report
 from commands.values import DAY, day, moment
 from commands.what_if import what_if_command
 from ledger.credit.currencies import get_minor_digits
 from ledger.errors import Code, LocalError
-from ledger.membership.limits import MAX_PROPOSAL_MS, MS_A_DAY
+from ledger.membership.limits import MS_A_DAY
 
 _PATH = click.Path(path_type=Path)
-_DAYS_MAX = MAX_PROPOSAL_MS // MS_A_DAY
-_MARGIN_MS = 60_000  # the chain's clock may be a little ahead of what was asked
 _KINDS = ("schema", "scorecard", "alert", "product")
 # What `exposure limits --json` shows beside a limit itself.
 _USE = frozenset({"status", "subject", "value", "base_fen", "used_bp", "breaches"})
-# The session → the change.
-MakeChange = Callable[[Session], Mapping[str, Any]]
 
 
 @click.group("rule", cls=Group)
 def command() -> None:
     """Rules of credit by the members' vote: schemas, scorecards, alerts, categories, rates."""
-
-
-def _common(function: F) -> F:
-    """Add what every proposal takes."""
-    options = (
-        click.option("--note", help="A sentence for those who approve."),
-        click.option(
-            "--days",
-            default=7,
-            show_default=True,
-            type=click.IntRange(1, _DAYS_MAX),
-            help="Days for which it can be approved.",
-        ),
-        identity_option,
-        json_option,
-        click.pass_context,
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
 
 
 _FROM = click.option(
@@ -73,39 +55,12 @@ def _first_day(session: Session, first: int | None) -> int:
     return int(session.client.head().clock_ms) // MS_A_DAY + 1
 
 
-def _propose(
-    context: click.Context,
-    make: MakeChange,
-    *,
-    note: str | None,
-    days: int,
-    identity: str,
-    as_json: bool,
-) -> None:
-    """Send a proposal and report it."""
-    with open_session(context, identity) as session:
-        change = make(session)
-        expires_ms = session.client.head().clock_ms + days * MS_A_DAY - _MARGIN_MS
-        body: dict[str, Any] = {"change": change, "expires_ms": expires_ms}
-        if note:
-            body["note"] = note
-        outcome = session.send("rule.propose", body)
-    data = outcome.data if outcome.code == Code.OK else {}
-    report(
-        outcome,
-        as_json,
-        f"proposal {data.get('number')}: {describe_change(change)}; "
-        f"{data.get('approvals')} of {data.get('needed')} approvals\n"
-        f"  others approve it: creditledger rule approve {data.get('number')} --as MEMBER",
-    )
-
-
 @command.command(
     "propose", example="creditledger rule propose sales.toml --from 2020-03-01 --as D18"
 )
 @click.argument("file", type=_PATH)
 @_FROM
-@_common
+@proposal_options
 def propose(context: click.Context, file: Path, first: int | None, **common: Any) -> None:
     """Propose the schema, scorecard or alert of FILE; the versions of a rule only go up.
 
@@ -116,17 +71,17 @@ def propose(context: click.Context, file: Path, first: int | None, **common: Any
     def make(session: Session) -> Mapping[str, Any]:
         return {"kind": "rule", "source": source, "effective_from": _first_day(session, first)}
 
-    _propose(context, make, **common)
+    send_proposal(context, "rule", make, **common)
 
 
 @command.command("end", example="creditledger rule end EW05/1 --until 2020-06-30 --as D18")
 @click.argument("alert")
 @click.option("--until", required=True, type=DAY, help="The last day on which it counts.")
-@_common
+@proposal_options
 def end(context: click.Context, alert: str, until: int, **common: Any) -> None:
     """Propose that ALERT (ID/VERSION) is looked at until a day and no longer."""
     change = {"kind": "end_alert", "ref": alert, "last_day": until}
-    _propose(context, lambda _session: change, **common)
+    send_proposal(context, "rule", lambda _session: change, **common)
 
 
 @command.command(
@@ -137,7 +92,7 @@ def end(context: click.Context, alert: str, until: int, **common: Any) -> None:
 @click.option(
     "--until", type=DAY, help="Last day on which the versions before are accepted (or ever)."
 )
-@_common
+@proposal_options
 def category(
     context: click.Context, file: Path, first: int | None, until: int | None, **common: Any
 ) -> None:
@@ -155,7 +110,7 @@ def category(
             change["accepted_until"] = until
         return change
 
-    _propose(context, make, **common)
+    send_proposal(context, "rule", make, **common)
 
 
 _FIELD: Mapping[str, Any] = {
@@ -207,14 +162,14 @@ def _filled(usual: Mapping[str, Any], given: Any) -> dict[str, Any]:
 @click.argument("currency")
 @click.argument("on", type=DAY)
 @click.argument("yuan")
-@_common
+@proposal_options
 def rate(context: click.Context, currency: str, on: int, yuan: str, **common: Any) -> None:
     """Propose that one unit of CURRENCY is worth YUAN on the day ON, and until the next rate."""
     change = {
         "kind": "rates",
         "rates": ((currency, on, parse_exchange_rate(currency, yuan)),),
     }
-    _propose(context, lambda _session: change, **common)
+    send_proposal(context, "rule", lambda _session: change, **common)
 
 
 def parse_exchange_rate(currency: str, yuan: str) -> int:
@@ -235,7 +190,7 @@ def parse_exchange_rate(currency: str, yuan: str) -> int:
 @click.argument("name")
 @click.argument("value", type=int)
 @_FROM
-@_common
+@proposal_options
 def setting(
     context: click.Context, name: str, value: int, first: int | None, **common: Any
 ) -> None:
@@ -245,13 +200,13 @@ def setting(
         fields = {"name": name, "value": value, "effective_from": _first_day(session, first)}
         return {"kind": "setting", **fields}
 
-    _propose(context, make, **common)
+    send_proposal(context, "rule", make, **common)
 
 
 @command.command("limit", example="creditledger rule limit leverage.toml --as D18")
 @click.argument("file", type=_PATH)
 @_FROM
-@_common
+@proposal_options
 def limit(context: click.Context, file: Path, first: int | None, **common: Any) -> None:
     """Propose the prudential limit of FILE for a supervisory class of institutions.
 
@@ -263,14 +218,14 @@ def limit(context: click.Context, file: Path, first: int | None, **common: Any) 
     def make(session: Session) -> Mapping[str, Any]:
         return {"kind": "limit", "limit": value, "effective_from": _first_day(session, first)}
 
-    _propose(context, make, **common)
+    send_proposal(context, "rule", make, **common)
 
 
 @command.command("end-limit", example="creditledger rule end-limit leasing L12 --as D18")
 @click.argument("supervisory_class")
 @click.argument("limit_id")
 @_FROM
-@_common
+@proposal_options
 def end_limit(
     context: click.Context, supervisory_class: str, limit_id: str, first: int | None, **common: Any
 ) -> None:
@@ -280,7 +235,7 @@ def end_limit(
         named = {"class": supervisory_class, "id": limit_id}
         return {"kind": "end_limit", "effective_from": _first_day(session, first), **named}
 
-    _propose(context, make, **common)
+    send_proposal(context, "rule", make, **common)
 
 
 @command.command("approve", example="creditledger rule approve 3 --as D01")
@@ -310,10 +265,7 @@ def approve(context: click.Context, proposal: str, identity: str, as_json: bool)
 @click.pass_context
 def withdraw(context: click.Context, proposal: str, identity: str, as_json: bool) -> None:
     """Take back your own PROPOSAL, by its number or id, while it is open."""
-    with open_session(context, identity) as session:
-        body = {"proposal": find_proposal(session, proposal)}
-        outcome = session.send("rule.withdraw", body)
-    report(outcome, as_json, f"proposal {proposal} is withdrawn")
+    withdraw_proposal(context, "rule", proposal, identity=identity, as_json=as_json)
 
 
 @command.command("list", example="creditledger rule list")

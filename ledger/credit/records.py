@@ -414,8 +414,23 @@ def rebuild_day(context: Context, plan: RecordPlan, company: str, day: int) -> N
     process_rebuilt_day(context.state, company.encode(), plan.key, plan.streams, day, events)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchHead:
+    """What a transaction says of the records attached to it; an empty schema is the category's."""
+
+    category: str
+    schema: str
+    version: int
+
+
 def handle_submit(context: Context) -> Value:
     """`records.submit` {category, schema, version, count, root} with the records attached."""
+    head = read_batch_head(context)
+    return process_batch(context, get_owned_plan(context, head.category, head.schema, head.version))
+
+
+def read_batch_head(context: Context) -> BatchHead:
+    """Return the body of a transaction that carries records; raise `Rejected` (12xx, 2105)."""
     body = Fields(context.body)
     category = body.identifier("category")
     schema = body.identifier("schema") if body.text("schema", minimum=0) else ""
@@ -426,7 +441,7 @@ def handle_submit(context: Context) -> Value:
     if not 1 <= count <= MAX_ATTACHMENTS:
         code = Code.BATCH_TOO_LARGE if count else Code.BATCH_EMPTY
         raise Rejected(code, f"got {count} records, want 1 to {MAX_ATTACHMENTS}")
-    return process_batch(context, get_owned_plan(context, category, schema, version))
+    return BatchHead(category, schema, version)
 
 
 def process_batch(context: Context, plan: RecordPlan) -> Value:
