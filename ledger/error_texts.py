@@ -136,6 +136,17 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.ACCESS_UNFIT: "The logged access is not one that lets this caller see this now. Open "
     "another.",
     Code.CONSENT_USED: "The authorisation allows no further look now. Ask the company for another.",
+    Code.CONSENT_DAYS: "The authorisation does not open the days that are to be read; the message "
+    "names them. Ask the company for one that does (`consent needed` says which days a product "
+    "reads).",
+    Code.CONSENT_ONWARD: "The company does not let its data be passed on. Ask it for an "
+    "authorisation that does (`consent grant --onward`), or have it authorise the other one.",
+    Code.CONSENT_BORDER: "The member is abroad and the company does not let its data leave the "
+    "country. Ask it for an authorisation that does (`consent grant --cross-border`).",
+    Code.DELETION_OVERDUE: "The member kept data of this company longer than it may and has not "
+    "told its deletion. Delete it, say so (`consent deleted`), and look again.",
+    Code.DELETION_STATE: "Nothing is to be deleted under this look: nothing of it may be kept, or "
+    "its deletion was told before. See `company who-looked`.",
     Code.OBJECTION_UNKNOWN: "No objection has this id. Check the id.",
     Code.OBJECTION_STATE: "The objection's state does not allow this step. Look at its state.",
     # 2300: financing assets
