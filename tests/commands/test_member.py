@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands import member as member_commands
-from commands import member_propose, member_protocol
+from commands import member_protocol, proposing
 from commands.cli import cli
 from commands.frame import Exit
 from commands.session import Outcome
@@ -83,7 +83,7 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> GovernedChain:
         del via
         yield FakeSession(chain, identity)
 
-    for module in (member_commands, member_propose, member_protocol):
+    for module in (member_commands, member_protocol, proposing):
         monkeypatch.setattr(module, "open_session", open_session)
     monkeypatch.setattr(member_commands, "ask_head", lambda session, *_: session.head())
     for module in (member_commands, member_protocol):
