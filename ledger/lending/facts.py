@@ -17,7 +17,12 @@ from dataclasses import dataclass
 from ledger.credit.assets import Asset, AssetState, find_pledged_match, get_pledge
 from ledger.credit.records import find_by_identity, find_latest, read_fields
 from ledger.credit.windows_state import CompanyWindows
-from ledger.lending.loan import Loan, compute_days_past_due, compute_late_days_max
+from ledger.lending.loan import (
+    LATE_KEPT_DAYS,
+    Loan,
+    compute_days_past_due,
+    compute_late_days_max,
+)
 from ledger.lending.registry_facts import REGISTRY_CATEGORIES, REGISTRY_FACTS
 from ledger.membership.context import BodyReader
 from ledger.rules.features import Feature, FeatureSource
@@ -27,7 +32,6 @@ from ledger.state.overlay import Overlay
 from ledger.state.tables import COMPANY_LOANS, LOANS
 
 INVOICE_CATEGORY, INVOICE_LINES = "C044", "C044/line"  # its identity: invoice_no, issued_on
-LOOK_BACK_DAYS = 730
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,7 @@ def _debt_outstanding(loans: list[Loan], _day: int) -> int:
 
 
 def _overdue_days_max_24m(loans: list[Loan], day: int) -> int:
-    since_day = day - LOOK_BACK_DAYS
-    return max((compute_late_days_max(loan, day, since_day) for loan in loans), default=0)
+    return max((compute_late_days_max(loan, day, LATE_KEPT_DAYS) for loan in loans), default=0)
 
 
 def _overdue_days(loans: list[Loan], day: int) -> int:

@@ -34,6 +34,7 @@ from ledger.transactions.fields import MAX_AMOUNT_FEN
 TERM_DAYS_MAX = 3_650
 RATE_BP_MAX = 10_000
 OFFER_DAYS = 30
+LATE_KEPT_DAYS = 730  # for so long a loan remembers how late it was on which day
 
 
 def check_amount(amount_fen: int, name: str = "amount_fen") -> None:
@@ -59,7 +60,9 @@ class Loan:
     """One loan as the ledger holds it; interest stands as of `accrued_day`.
 
     `period_paid_fen` is what was paid towards the first instalment of `plan`. `late_days_max` is
-    the most days that a payment came late, `late_day` the day of the last late payment.
+    the most days that a payment came late, `late_day` the day of the last late payment. `late` are
+    (day, days past due) of payments of the last LATE_KEPT_DAYS that came late, but for those after
+    which one came as late or later: so the worst since any day is the first one since then.
     """
 
     company: str
@@ -91,6 +94,7 @@ class Loan:
     written_off_interest_fen: int = 0
     recovered_fen: int = 0
     offer: tuple[Any, ...] | None = None  # new terms that the company has not accepted yet
+    late: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         _check_loan(self)
@@ -236,10 +240,15 @@ def compute_days_past_due(loan: Loan, day: int) -> int:
     return max(0, end - loan.plan[0].due_day)
 
 
-def compute_late_days_max(loan: Loan, day: int, since_day: int) -> int:
-    """Return the most days past due of the loan since `since_day`, its late payments included."""
-    seen = loan.late_days_max if loan.late_day >= since_day else 0
-    if loan.ended_day is not None and loan.ended_day < since_day:
+def compute_late_days_max(loan: Loan, day: int, days: int) -> int:
+    """Return the most days that the loan was past due on any of the `days` days up to `day`.
+
+    At most LATE_KEPT_DAYS of them; the days are those of a window (RULES.md): after `day` − `days`,
+    up to `day`. How late a loan was before them, or is after it was paid, counts for nothing.
+    """
+    first_day = day - days + 1
+    seen = next((late_days for paid_day, late_days in loan.late if paid_day >= first_day), 0)
+    if loan.ended_day is not None and loan.ended_day < first_day:
         return 0
     return max(seen, compute_days_past_due(loan, day))
 
@@ -282,11 +291,23 @@ def repay(loan: Loan, amount_fen: int, day: int) -> tuple[Loan, Split]:
         period_paid_fen=accrued.period_paid_fen + amount_fen,
         state=state,
         ended_day=day if is_all else None,
-        late_days_max=max(accrued.late_days_max, late_days),
-        late_day=day if late_days else accrued.late_day,
         entries=accrued.entries + 1,
     )
-    return (paid if is_all else _move_plan(paid, day)), split
+    noted = _note_late(paid, day, late_days)
+    return (noted if is_all else _move_plan(noted, day)), split
+
+
+def _note_late(loan: Loan, day: int, late_days: int) -> Loan:
+    """Return the loan that remembers to have been so late on `day`; nothing when it was not."""
+    if not late_days:
+        return loan
+    kept = (item for item in loan.late if item[0] > day - LATE_KEPT_DAYS and item[1] > late_days)
+    return replace(
+        loan,
+        late_days_max=max(loan.late_days_max, late_days),
+        late_day=day,
+        late=(*kept, (day, late_days)),
+    )
 
 
 def _move_plan(loan: Loan, day: int) -> Loan:
@@ -349,19 +370,17 @@ def restructure(loan: Loan, terms: Terms, due_day: int, day: int) -> Loan:
     accrued = accrue(loan, day)
     owed_units = accrued.interest_remainder + accrued.interest_fen * terms.year_units
     due_days = compute_due_days(terms, day, due_day)
-    late_days = compute_days_past_due(loan, day)
-    return replace(
+    changed = replace(
         accrued,
         state=state,
         terms=terms,
         due_day=due_day,
         plan=compute_plan(terms, accrued.outstanding_fen, day, due_days, owed_units),
         period_paid_fen=0,
-        late_days_max=max(loan.late_days_max, late_days),
-        late_day=day if late_days else loan.late_day,
         entries=loan.entries + 1,
         offer=None,
     )
+    return _note_late(changed, day, compute_days_past_due(loan, day))
 
 
 def claim(loan: Loan, amount_fen: int, day: int) -> Loan:

@@ -33,6 +33,7 @@ from ledger.lending.loan import (
     Loan,
     compute_days_past_due,
     compute_due_fen,
+    compute_late_days_max,
     compute_owed_fen,
     compute_state,
 )
@@ -45,7 +46,9 @@ from ledger.transactions.fields import Fields
 
 MAX_LISTED = 500
 # Fields of a loan that are shown otherwise, or that only the arithmetic needs.
-_INNER = frozenset({"interest_remainder", "interest_fen", "accrued_day", "terms", "plan", "state"})
+_INNER = frozenset(
+    {"interest_remainder", "interest_fen", "accrued_day", "terms", "plan", "state", "late"}
+)
 
 
 def _may_see(context: QueryContext, *concerned: str) -> bool:
@@ -137,8 +140,8 @@ def _find_grade(loan: Loan, day: int) -> str:
     if loan.is_closed:
         return compute_grade(0)
     days_past_due = compute_days_past_due(loan, day)
-    if loan.state is LoanState.RESTRUCTURED and day - loan.late_day < OBSERVED_DAYS:
-        days_past_due = max(days_past_due, loan.late_days_max)
+    if loan.state is LoanState.RESTRUCTURED:
+        days_past_due = compute_late_days_max(loan, day, OBSERVED_DAYS)
     return compute_grade(days_past_due)
 
 

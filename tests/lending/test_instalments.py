@@ -93,7 +93,8 @@ def test_an_instalment_that_is_missed_is_late_until_it_is_paid() -> None:
     assert compute_days_past_due(loan, late_day) == 10
     loan, _ = repay(loan, compute_due_fen(loan, late_day), late_day)
     assert compute_state(loan, late_day) is LoanState.ACTIVE
-    assert compute_late_days_max(loan, late_day + 1, DAY) == late_day - first.due_day
+    assert compute_late_days_max(loan, late_day + 1, 2) == late_day - first.due_day
+    assert compute_late_days_max(loan, late_day + 1, 1) == 0
     # What lateness cost is spread over the instalments that are left.
     assert sum(item.principal_fen for item in loan.plan) == loan.outstanding_fen
     assert loan.plan[0].total_fen > second.total_fen
