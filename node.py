@@ -152,6 +152,7 @@ class Node:
             self._peers,
             self._door,
             self._mempool,
+            self._keeper.executed_bodies,
             self._verifier,
             self._catch_up,
             self._voter,

@@ -99,8 +99,8 @@ class BlockKeeper:
         self._certified = trio.Event()
         last = chain.last_certificate()
         self.head = head
-        self._bodies = ExecutedBodies(chain)
-        mempool.bind(self._bodies.get)
+        self.executed_bodies = ExecutedBodies(chain)
+        mempool.bind(self.executed_bodies.get)
         self.certified_height = 0 if last is None else last.height
         self.alert_height = 0  # of the last block executed here that raised an alert
         self.transactions_count = 0
@@ -178,7 +178,7 @@ class BlockKeeper:
             self._execute, batch, transactions, digests, expected
         )
         self.head = executed.header
-        self._bodies.add(batch.height, batch.transactions)
+        self.executed_bodies.add(batch.height, batch.transactions)
         if is_changed:
             self._membership.tell()
         self.blocks_count += 1

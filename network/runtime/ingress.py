@@ -26,10 +26,12 @@ from ledger.chain.certificate import Certificate
 from ledger.errors import Code, CreditLedgerError
 from network.peers import PeerNetwork
 from network.runtime.door import Door
+from network.runtime.executed import ExecutedBodies
 from network.runtime.history import EpochHistory
 from network.runtime.mempool import Mempool
 from network.runtime.own_votes import SIGNED, HeardVotes
 from network.runtime.shelf import SnapshotShelf
+from network.runtime.threads import run_in_thread
 from network.runtime.transfer import StateTransfer
 from network.runtime.verifier import VoteVerifier
 from network.wire import (
@@ -52,7 +54,7 @@ BULK_LANE = 256
 VOTES_AT_ONCE = 64
 # What a member waits for each body that it should not have spread: three times what that costs.
 BAD_BODY_SECONDS = 0.0002
-# How long a member's lane rests after blocks were read for it, times what that took; at most.
+# How long a member's lane rests after something was read for it, times what that took; at most.
 SERVED_PAUSE = 2.0
 SERVED_PAUSE_S_MAX = 0.5
 ANSWER_BYTES = 4 * 1024 * 1024  # of one frame
@@ -104,6 +106,7 @@ class Ingress:
         peers: PeerNetwork,
         door: Door,
         mempool: Mempool,
+        executed: ExecutedBodies,
         verifier: VoteVerifier,
         blocks: BlockSource,
         shown: ShownVotes,
@@ -114,6 +117,7 @@ class Ingress:
         self._peers = peers
         self._door = door
         self._mempool = mempool
+        self._executed = executed
         self._verifier = verifier
         self._blocks = blocks
         self._shown = shown
@@ -244,8 +248,7 @@ class Ingress:
         if isinstance(frame, GetBlocks):
             began = trio.current_time()
             await self._blocks.serve_blocks(number, frame)
-            # One that asks without end gets a share of a worker thread, and not all of it (F69).
-            await trio.sleep(min(SERVED_PAUSE * (trio.current_time() - began), SERVED_PAUSE_S_MAX))
+            await _rest(began)
         elif isinstance(frame, GetState):
             if self._shelf is not None:
                 await self._shelf.serve(number, frame)
@@ -264,7 +267,9 @@ class Ingress:
                 # A correct member checks before it spreads: its lane waits, nobody else's (F68).
                 await trio.sleep(bad * BAD_BODY_SECONDS)
         elif isinstance(frame, GetBodies):
-            self._send_bodies(number, frame.hashes)
+            began = trio.current_time()
+            await self._send_bodies(number, frame.hashes)
+            await _rest(began)
         elif isinstance(frame, Offer):
             self._take_offer(number, frame.hashes)
 
@@ -274,14 +279,21 @@ class Ingress:
         if wanted:
             self._peers.send(member, GetBodies(tuple(wanted)))
 
-    def _send_bodies(self, member: int, hashes: Sequence[bytes]) -> None:
+    async def _send_bodies(self, member: int, hashes: Sequence[bytes]) -> None:
+        """Send what is asked for: what waits here, and out of the chain what is executed."""
         wires: list[bytes] = []
         left = ANSWER_BYTES_MAX
+        executed = []
         for signed_hash in dict.fromkeys(hashes):
-            held = self._mempool.find(signed_hash)
-            if held is not None and len(held.wire) <= left:
+            held = self._mempool.get(signed_hash)
+            if held is None:
+                executed.append(signed_hash)
+            elif len(held.wire) <= left:
                 wires.append(held.wire)
                 left -= len(held.wire)
+        places = self._executed.find(executed)
+        if places:
+            wires += await run_in_thread(self._executed.read, places, left)
         for chunk in chunked(wires):
             self._peers.send(member, Bodies(chunk, BodiesPurpose.ANSWER))
 
@@ -290,6 +302,11 @@ class Ingress:
         number = self._peers.index(member)
         if number is not None:
             self._peers.charge(number, code, reason)
+
+
+async def _rest(began: float) -> None:
+    """Let a member's lane rest: one that asks without end gets a share of a worker thread (F69)."""
+    await trio.sleep(min(SERVED_PAUSE * (trio.current_time() - began), SERVED_PAUSE_S_MAX))
 
 
 def chunked(wires: Sequence[bytes]) -> list[tuple[bytes, ...]]:

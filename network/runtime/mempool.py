@@ -27,12 +27,15 @@ class MempoolLimits:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A transaction, its wire bytes, the member over whose link it came, record digests."""
+    """A transaction, its wire bytes, the member over whose link it came, record digests.
+
+    None for the digests: nobody has computed them yet.
+    """
 
     transaction: Transaction
     wire: bytes
     origin: int
-    digests: tuple[bytes, ...]
+    digests: tuple[bytes, ...] | None
 
 
 class Mempool:

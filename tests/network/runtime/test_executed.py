@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 
 import trio
@@ -11,13 +12,30 @@ from consensus.events import BatchExecuted, RequestReceived
 from ledger.chain.batch import Batch
 from ledger.errors import Code
 from ledger.execution import execute_block
-from ledger.storage.chain_store import ChainStore
+from ledger.storage.chain_store import TRANSACTIONS, ChainStore, body_key, height_key
 from network.runtime.blocks import BlockKeeper
 from network.runtime.door import Door
 from network.runtime.executed import BLOCKS_MAX, ExecutedBodies
 from network.runtime.mempool import Mempool
 from tests.ledger.test_records import line
 from tests.ledger_harness import Harness, company_code
+
+
+class CountedReads:
+    """A store that counts how often each key is read."""
+
+    def __init__(self, harness: Harness) -> None:
+        self._store = harness.store
+        self.counts: Counter[bytes] = Counter()
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value, and count."""
+        self.counts[key] += 1
+        return self._store.get(key)
+
+    def scan(self, *arguments, **options):
+        """Read a range; not counted."""
+        return self._store.scan(*arguments, **options)
 
 
 class Keeper:
@@ -67,6 +85,53 @@ def test_executed_body_is_found_in_the_last_blocks_also_after_a_restart():
         bodies.add(height, ())
     assert bodies.get(first.signed_hash) is None
     assert bodies.get(bytes(32)) is None
+
+
+def test_block_is_read_once_for_all_that_is_asked_of_it():
+    # Once for each body, as it was: a slow member's question for 500 bodies of one block held the
+    # loop of every other member for seconds, and the primary was taken for dead.
+    harness = Harness()
+    asked = [harness.bind(company_code(number)) for number in range(40)]
+    harness.block(*asked[:20])
+    harness.block(*asked[20:])
+    reads = CountedReads(harness)
+    bodies = ExecutedBodies(ChainStore(reads))
+    reads.counts.clear()
+    hashes = [
+        item.signed_hash for pair in zip(asked[:20], asked[20:], strict=True) for item in pair
+    ]
+    assert bodies.read(bodies.find([*hashes, bytes(32)]), 10**6) == [
+        item.encoded() for item in asked
+    ]
+    keys = [height_key(TRANSACTIONS, height) for height in (1, 2)]
+    assert [reads.counts[key] for key in keys] == [1, 1]
+    for item in asked:
+        assert bodies.get(item.signed_hash) is not None
+    assert [reads.counts[key] for key in keys] == [2, 2]
+
+
+def test_only_what_fits_is_read_out_of_the_chain():
+    harness = Harness()
+    asked = [harness.bind(company_code(number)) for number in range(3)]
+    harness.block(*asked)
+    bodies = ExecutedBodies(ChainStore(harness.store))
+    places = bodies.find([item.signed_hash for item in asked])
+    size = sum(len(item.encoded()) for item in asked)
+    assert len(bodies.read(places, size)) == 3
+    assert len(bodies.read(places, size - 1)) == 2
+    assert bodies.read(places, 0) == []
+
+
+def test_transaction_with_an_erased_body_is_not_held():
+    harness = Harness()
+    first = harness.submit("D02", "C044", [line(1), line(2)], "line")
+    second = harness.submit("D02", "C044", [line(3)], "line")
+    harness.block(harness.bind(company_code(1)), first, second)
+    harness.store.write({body_key(1, 1, 1): None}, sync=False)
+    bodies = ExecutedBodies(ChainStore(harness.store))
+    assert bodies.get(first.signed_hash) is None
+    places = bodies.find([first.signed_hash, second.signed_hash])
+    assert bodies.read(places, 10**6) == [second.encoded()]
 
 
 def test_proposal_that_repeats_what_is_executed_is_announced_and_executed():  # rule 20
