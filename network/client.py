@@ -39,6 +39,8 @@ __all__ = ["Client", "ClientPolicy", "NodeError", "Profile", "SyncClient", "open
 
 T = TypeVar("T")
 
+AGAIN_S = 0.1  # before what no receipt came for is handed in again
+
 # Of these another node may do better; any other error is about what was asked.
 _ELSEWHERE = frozenset(
     (
@@ -66,6 +68,7 @@ class ClientPolicy:
     answer_s: float = 10.0  # one node's answer, BUSY waited out included
     receipt_poll_s: float = 5.0  # held open by the node, before it is asked again
     ttl_ms: int = 600_000
+    wait_ms: int = 60_000  # for the receipt of what was submitted, where the call does not say
     clock_s: float = 60.0  # how long a node's clock, once asked, is reckoned on
 
 
@@ -221,29 +224,38 @@ class Client:
         kind: str,
         body: Mapping[str, Any],
         attachments: Sequence[bytes] = (),
-        wait_ms: int = 60_000,
+        wait_ms: int | None = None,
     ) -> Receipt:
         """Sign, submit and wait for the verified receipt, whatever the result's code.
 
         The same bytes are handed in again while no receipt comes, so at most one is executed.
+        `wait_ms` is the policy's unless it is given.
         """
         return await self.submit_until_certified(await self.sign(kind, body, attachments), wait_ms)
 
     async def submit_until_certified(
-        self, transaction: Transaction, wait_ms: int = 60_000
+        self, transaction: Transaction, wait_ms: int | None = None
     ) -> Receipt:
-        """Submit a signed transaction, again if need be, and return its verified receipt."""
-        deadline = trio.current_time() + wait_ms / 1000
+        """Submit a signed transaction, again if need be, and return its verified receipt.
+
+        One that no node takes is an error at once. Once it was taken, nodes that are down or behind
+        are waited for: it may be executed, and whoever is told that it failed might sign another.
+        """
+        wait_s = (self._policy.wait_ms if wait_ms is None else wait_ms) / 1000
+        deadline = trio.current_time() + wait_s
+        was_taken = False
         while True:
-            await self.submit(transaction)
-            left_ms = int((deadline - trio.current_time()) * 1000)
-            poll_ms = int(self._policy.receipt_poll_s * 1000)
             try:
+                await self.submit(transaction)
+                was_taken = True
+                left_ms = int((deadline - trio.current_time()) * 1000)
+                poll_ms = int(self._policy.receipt_poll_s * 1000)
                 return await self.receipt(transaction.id, max(0, min(left_ms, poll_ms)))
             except RemoteError as error:
                 is_known_loss = error.code in _ELSEWHERE or error.code == Code.NOT_FOUND
-                if not is_known_loss or trio.current_time() >= deadline:
+                if not (was_taken and is_known_loss) or trio.current_time() >= deadline:
                     raise
+            await trio.sleep(AGAIN_S * self._jitter())
 
     async def ask_node(self, node: NodeAddress, method: str, params: Mapping[str, Any]) -> Any:
         """Return one node's own answer; what counts only when several give it is asked so."""
@@ -451,7 +463,7 @@ class SyncClient:
         kind: str,
         body: Mapping[str, Any],
         attachments: Sequence[bytes] = (),
-        wait_ms: int = 60_000,
+        wait_ms: int | None = None,
     ) -> Receipt:
         """See `Client.submit_kind`."""
         return self._call(lambda client: client.submit_kind(kind, body, attachments, wait_ms))
@@ -460,6 +472,8 @@ class SyncClient:
         """Return what `method` gives of the client, for example of `network.finality`."""
         return self._call(method)
 
-    def submit_until_certified(self, transaction: Transaction, wait_ms: int = 60_000) -> Receipt:
+    def submit_until_certified(
+        self, transaction: Transaction, wait_ms: int | None = None
+    ) -> Receipt:
         """See `Client.submit_until_certified`."""
         return self._call(lambda client: client.submit_until_certified(transaction, wait_ms))

@@ -297,6 +297,39 @@ def test_all_nodes_down_is_one_error(consortium: Consortium) -> None:
     play(consortium, scenario)
 
 
+@pytest.mark.parametrize(("down_s", "is_lost"), [(40, False), (90, True)])
+def test_what_was_taken_is_waited_for_though_all_nodes_go_down(
+    consortium: Consortium, down_s: int, is_lost: bool
+) -> None:
+    """All are killed after one took it: they come back, within the time that the client gives."""
+
+    async def scenario(world: World) -> None:
+        start, ports = trio.current_time(), dict(world.wire.listening)
+
+        async def go_down() -> None:
+            world.wire.listening.clear()
+            await world.wire.cut()
+
+        async def come_back() -> None:
+            await trio.sleep(down_s)
+            world.wire.listening.update(ports)
+
+        world.nodes["tax"].moods = [trio.lowlevel.checkpoint, go_down]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(come_back)
+            if is_lost:
+                with pytest.raises(RemoteError) as failure:
+                    await world.client.submit_kind("k", {})
+                assert failure.value.code in (Code.CONNECT_FAILED, Code.CONNECTION_LOST)
+                assert trio.current_time() - start == pytest.approx(60, abs=1)
+            else:
+                assert (await world.client.submit_kind("k", {})).result == (0, None)
+                assert trio.current_time() - start == pytest.approx(40, abs=1)
+        assert len({data for _, data in world.ledger.submissions}) == 1
+
+    play(consortium, scenario)
+
+
 def test_refusal_is_final_and_asks_nobody_else(consortium: Consortium) -> None:
     async def refuse() -> None:
         raise Refused(Code.TX_EXPIRED_AT_DOOR, "transaction has expired")
