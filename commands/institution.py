@@ -98,7 +98,7 @@ def _show_reconciled(reconciled: Any) -> None:
         if item["reported_fen"] is not None
     }
     if facts:
-        show_facts("reconciled when reported", facts)
+        show_facts("reconciled with the ledger of the day", facts)
 
 
 @command.command("show", example="creditledger institution show mumian-mlc --as D18")

@@ -9,6 +9,10 @@ debtors of the receivables that secure its loans, parties that it guarantees. Li
 are then looked at from the top down, however many parties there are. Keys are institution, kind,
 amount with its bits turned so that the largest comes first, and the party; beside each rank, under
 the kind in lower case, stands the party's amount.
+
+EXPOSURE_DAYS holds, by institution and day, what its total was when the day was over, for what it
+lends and for what it guarantees: a report that comes late is held against the day it speaks of. A
+day on which nothing moved has no entry; what is older than KEPT_DAYS goes, but for the last of it.
 """
 
 from __future__ import annotations
@@ -19,10 +23,17 @@ from enum import Enum
 from itertools import islice
 from typing import Any
 
+from ledger.credit.day_keys import day_key
 from ledger.errors import Code, LocalError
 from ledger.state.overlay import Overlay
-from ledger.state.tables import COMPANY_EXPOSURES, LARGEST_EXPOSURES, LENDER_EXPOSURES
+from ledger.state.tables import (
+    COMPANY_EXPOSURES,
+    EXPOSURE_DAYS,
+    LARGEST_EXPOSURES,
+    LENDER_EXPOSURES,
+)
 
+KEPT_DAYS = 730
 _SEPARATOR = b"\x00"
 _AMOUNT_BYTES = 8
 _AMOUNT_TOP = (1 << (8 * _AMOUNT_BYTES)) - 1
@@ -33,6 +44,13 @@ class Party(Enum):
 
     BORROWER = b"B"
     DEBTOR = b"D"
+    GUARANTEED = b"G"
+
+
+class Side(Enum):
+    """Whether an institution's total is of what it lends or of what it guarantees."""
+
+    LENT = b"L"
     GUARANTEED = b"G"
 
 
@@ -92,13 +110,14 @@ def process_move(
     company: str,
     lender: str,
     *,
+    day: int,
     drawn_fen: int = 0,
     repaid_fen: int = 0,
     loans: int = 0,
     written_off_fen: int = 0,
     debtor: str = "",
 ) -> None:
-    """Book principal drawn, repaid or written off, and loans opened (1) or closed (−1).
+    """Book principal drawn, repaid or written off on `day`, loans opened (1) or closed (−1).
 
     `debtor` owes the receivable that secures the loan, "" where there is none.
     """
@@ -107,10 +126,33 @@ def process_move(
     total = get_lender_exposure(state, lender).moved(*move)
     state.put(COMPANY_EXPOSURES, company.encode() + lender.encode(), own.to_value())
     state.put(LENDER_EXPOSURES, lender.encode(), total.to_value())
+    process_day_total(state, lender, Side.LENT, day, total.outstanding_fen)
     delta_fen = drawn_fen - repaid_fen - written_off_fen
     process_ranked(state, lender, Party.BORROWER, company, delta_fen)
     if debtor:
         process_ranked(state, lender, Party.DEBTOR, debtor, delta_fen)
+
+
+def process_day_total(
+    state: Overlay, institution: str, side: Side, day: int, outstanding_fen: int
+) -> None:
+    """Keep what an institution's total is on `day` now; drop days that nobody can ask about."""
+    prefix = _days(institution, side)
+    if state.get(EXPOSURE_DAYS, prefix + day_key(day)) is None:
+        old = state.scan(EXPOSURE_DAYS, prefix, stop=day_key(day - KEPT_DAYS + 1))
+        for key in [key for key, _ in old][:-1]:
+            state.delete(EXPOSURE_DAYS, key)
+    state.put(EXPOSURE_DAYS, prefix + day_key(day), outstanding_fen)
+
+
+def get_day_total(state: Overlay, institution: str, side: Side, day: int) -> int:
+    """Return an institution's total in fen when `day` was over (or as it is now, if it is today).
+
+    `day` is at most KEPT_DAYS ago.
+    """
+    prefix = _days(institution, side)
+    found = state.scan(EXPOSURE_DAYS, prefix, stop=day_key(day + 1), reverse=True)
+    return next((int(fen) for _, fen in found), 0)
 
 
 def process_ranked(
@@ -145,6 +187,10 @@ def get_largest(
         rank = key[len(prefix) :]
         fen = _AMOUNT_TOP - int.from_bytes(rank[:_AMOUNT_BYTES], "big")
         yield rank[_AMOUNT_BYTES:].decode(), fen
+
+
+def _days(institution: str, side: Side) -> bytes:
+    return institution.encode() + _SEPARATOR + side.value
 
 
 def _ranks(institution: str, party: Party) -> bytes:

@@ -5,7 +5,8 @@ nobody is bound to a stranger, whose own limits would then decide on the draw. G
 the application's id to (guarantor, fen), with 0 fen while it is only asked. When the loan is drawn
 the guarantee is part of it, at most its principal. What a guarantor stands for is
 kept as totals like a lender's (GUARANTOR_EXPOSURES), so that its own supervisory limits can be
-watched: what it guarantees of a loan, at most the principal that is still outstanding.
+watched: what it guarantees of a loan, at most the principal that is still outstanding; once it was
+claimed, what was claimed and is not paid.
 """
 
 from __future__ import annotations
@@ -20,8 +21,14 @@ from ledger.lending.applications import (
     compute_stage,
     read_application,
 )
-from ledger.lending.exposure import Exposure, Party, process_ranked
-from ledger.lending.loan import Loan, check_amount
+from ledger.lending.exposure import (
+    Exposure,
+    Party,
+    Side,
+    process_day_total,
+    process_ranked,
+)
+from ledger.lending.loan import Loan, check_amount, compute_guaranteed_fen
 from ledger.lending.loan_states import Stage
 from ledger.lending.pledges import get_offer_fen
 from ledger.membership.context import Context, Handler, Role, check_acts_for, check_role
@@ -115,24 +122,28 @@ def process_guarantee(context: Context) -> Value:
     return {"application": application_id.hex(), "guaranteed_fen": amount_fen}
 
 
-def process_drawn(state: Overlay, loan: Loan) -> None:
+def process_drawn(state: Overlay, loan: Loan, day: int) -> None:
     """Count what the guarantor of a loan now stands for."""
     if loan.guarantor:
-        _move(state, loan, drawn_fen=loan.guaranteed_fen, freed_fen=0, loans=1)
+        _move(state, loan, day, drawn_fen=compute_guaranteed_fen(loan), freed_fen=0, loans=1)
 
 
-def process_lowered(state: Overlay, loan: Loan, principal_fen: int) -> None:
-    """Free the guarantor of what it stands for no more, now that so much less is outstanding."""
-    if loan.guarantor:
-        before_fen = min(loan.guaranteed_fen, loan.outstanding_fen + principal_fen)
-        freed_fen = before_fen - min(loan.guaranteed_fen, loan.outstanding_fen)
-        _move(state, loan, drawn_fen=0, freed_fen=freed_fen, loans=-1 if loan.is_closed else 0)
+def process_lowered(state: Overlay, before: Loan, after: Loan, day: int) -> None:
+    """Free the guarantor of what it stands for no more, now that the loan is as `after`."""
+    if after.guarantor:
+        freed_fen = compute_guaranteed_fen(before) - compute_guaranteed_fen(after)
+        loans = -1 if after.is_closed else 0
+        _move(state, after, day, drawn_fen=0, freed_fen=freed_fen, loans=loans)
 
 
-def _move(state: Overlay, loan: Loan, *, drawn_fen: int, freed_fen: int, loans: int) -> None:
-    after = get_guarantor_exposure(state, loan.guarantor).moved(drawn_fen, freed_fen, loans, 0)
-    state.put(GUARANTOR_EXPOSURES, loan.guarantor.encode(), after.to_value())
-    process_ranked(state, loan.guarantor, Party.GUARANTEED, loan.company, drawn_fen - freed_fen)
+def _move(
+    state: Overlay, loan: Loan, day: int, *, drawn_fen: int, freed_fen: int, loans: int
+) -> None:
+    guarantor = loan.guarantor
+    after = get_guarantor_exposure(state, guarantor).moved(drawn_fen, freed_fen, loans, 0)
+    state.put(GUARANTOR_EXPOSURES, guarantor.encode(), after.to_value())
+    process_day_total(state, guarantor, Side.GUARANTEED, day, after.outstanding_fen)
+    process_ranked(state, guarantor, Party.GUARANTEED, loan.company, drawn_fen - freed_fen)
 
 
 HANDLERS: Mapping[str, Handler] = {

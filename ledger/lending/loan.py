@@ -395,6 +395,17 @@ def claim(loan: Loan, amount_fen: int, day: int) -> Loan:
     return replace(loan, state=state, claimed_fen=amount_fen, entries=loan.entries + 1)
 
 
+def compute_guaranteed_fen(loan: Loan) -> int:
+    """Return for how much of the principal the guarantor still stands, in fen.
+
+    A guarantee is claimed once; from then on it is what was claimed and is not paid.
+    """
+    if loan.is_closed:
+        return 0
+    left_fen = loan.claimed_fen - loan.guarantee_paid_fen if loan.claimed_fen else None
+    return min(loan.guaranteed_fen if left_fen is None else left_fen, loan.outstanding_fen)
+
+
 def pay_claim(loan: Loan, amount_fen: int, day: int) -> tuple[Loan, Split]:
     """Return the loan after its guarantor paid; raise `Rejected` (2408–2410)."""
     if loan.state is not LoanState.CLAIMED:

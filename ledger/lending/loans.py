@@ -155,11 +155,12 @@ def _draw(
         context.state,
         loan.company,
         loan.lender,
+        day=context.day,
         drawn_fen=amount_fen,
         loans=1,
         debtor=get_debtor(context.state, loan),
     )
-    process_drawn(context.state, loan)
+    process_drawn(context.state, loan, context.day)
     process_loan_limits(context, loan, is_new=True)
     return loan
 
@@ -180,13 +181,12 @@ def process_repay(context: Context) -> Value:
     amount_fen = body.amount("amount_fen")
     body.done()
     repaid, split = repay(loan, amount_fen, context.day)
-    return book_payment(
-        context, loan_id, repaid, ("repayment", split.interest_fen, split.principal_fen)
-    )
+    line = ("repayment", split.interest_fen, split.principal_fen)
+    return book_payment(context, loan_id, loan, repaid, line)
 
 
 def book_payment(
-    context: Context, loan_id: bytes, loan: Loan, line: tuple[str, int, int]
+    context: Context, loan_id: bytes, before: Loan, loan: Loan, line: tuple[str, int, int]
 ) -> dict[str, Value]:
     """Keep a loan after a payment of (what, interest, principal), and all that follows from it."""
     put_loan(context, loan_id, loan, line)
@@ -194,11 +194,12 @@ def book_payment(
         context.state,
         loan.company,
         loan.lender,
+        day=context.day,
         repaid_fen=line[2],
         loans=-1 if loan.is_closed else 0,
         debtor=get_debtor(context.state, loan),
     )
-    process_lowered(context.state, loan, line[2])
+    process_lowered(context.state, before, loan, context.day)
     if loan.is_closed:
         close_loan(context, loan_id, loan)
     process_loan_limits(context, loan, is_new=False)

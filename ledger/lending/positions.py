@@ -4,9 +4,10 @@
 capital, funds at hand and balances by kind of asset as of a day. Reporting a day again corrects it:
 the last word on a day counts, the earlier ones stay. Prudential limits are watched against these
 figures (`ledger.lending.limit_watch`), and the loans that the ledger holds are reconciled with what
-is reported: at the moment of the report the ledger's own totals are kept beside it, and the
-difference is shown. A difference is no fault by itself, for an institution has loans that are not
-on this ledger; one that jumps is worth a question.
+is reported: the ledger's own totals at the end of the day that the report speaks of (or as they
+stand, when it speaks of today) are kept beside it, and the difference is shown. A difference is no
+fault by itself, for an institution has loans that are not on this ledger; one that jumps is worth a
+question.
 
 INSTITUTION_REPORTS holds, by institution and day, every version of the report of that day.
 """
@@ -21,12 +22,13 @@ from typing import Any
 
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
+from ledger.lending.exposure import KEPT_DAYS, Side, get_day_total
 from ledger.state.overlay import Overlay
 from ledger.state.tables import INSTITUTION_REPORTS
 from ledger.transactions.fields import MAX_AMOUNT_FEN, Fields
 
 MAX_VERSIONS = 64
-DAYS_BACK_MAX = 730
+DAYS_BACK_MAX = KEPT_DAYS
 YEAR_END = "net_assets_year_end"
 _EPOCH = date(1970, 1, 1).toordinal()
 _SEPARATOR = b"\x00"
@@ -52,7 +54,7 @@ class Balance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One version of an institution's report, in fen; `ledgered_*` is what the ledger held then."""
+    """One version of a report, in fen; `ledgered_*` is what the ledger held at the day's end."""
 
     day: int
     version: int
@@ -80,15 +82,14 @@ class Report:
         return own[name] if name in own else self.balances.get(name)
 
 
-def read_report(
-    body: Fields, height: int, ledgered_fen: int, ledgered_guarantees_fen: int
-) -> Report:
+def read_report(body: Fields, state: Overlay, institution: str, height: int) -> Report:
     """Return the report of a body, its version not yet numbered; raise `Rejected` (2008, 24xx)."""
+    day = body.day("day")
     given = body.map("balances")
     balances = {name: given.amount(name, minimum=0) for name in Balance if given.has(name)}
     given.done()
     return Report(
-        day=body.day("day"),
+        day=day,
         version=1,
         # Net assets of an institution in trouble are below zero.
         net_assets_fen=body.integer(
@@ -99,8 +100,8 @@ def read_report(
         funds_fen=body.amount("funds_fen", minimum=0),
         balances={str(name): value for name, value in balances.items()},
         height=height,
-        ledgered_fen=ledgered_fen,
-        ledgered_guarantees_fen=ledgered_guarantees_fen,
+        ledgered_fen=get_day_total(state, institution, Side.LENT, day),
+        ledgered_guarantees_fen=get_day_total(state, institution, Side.GUARANTEED, day),
     )
 
 
@@ -157,7 +158,7 @@ def get_figure(state: Overlay, institution: str, name: str, day: int) -> int | N
 
 
 def reconcile(report: Report) -> dict[str, Value]:
-    """Return what was reported and what the ledger held then, with the differences, in fen."""
+    """Return what was reported and what the ledger held that day, and the differences, in fen."""
     shown: dict[str, Value] = {}
     for name, ledgered_fen in (
         ("loans", report.ledgered_fen),

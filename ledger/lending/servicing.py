@@ -133,8 +133,11 @@ def process_claim(context: Context) -> Value:
         raise Rejected(Code.LOAN_STATE, "nobody stands for this loan")
     most_fen = min(loan.guaranteed_fen, compute_owed_fen(loan, context.day))
     changed = claim(loan, most_fen if asked_fen is None else asked_fen, context.day)
+    shown = _change(context, loan_id, changed, "guarantee claimed")
+    process_lowered(context.state, loan, changed, context.day)
+    process_loan_limits(context, changed, is_new=False)
     return {
-        **_change(context, loan_id, changed, "guarantee claimed"),
+        **shown,
         "guarantor": loan.guarantor,
         "claimed_fen": changed.claimed_fen,
     }
@@ -152,7 +155,7 @@ def process_pay_claim(context: Context) -> Value:
     paid, split = pay_claim(loan, amount_fen, context.day)
     line = ("guarantee payment", split.interest_fen, split.principal_fen)
     return {
-        **book_payment(context, loan_id, paid, line),
+        **book_payment(context, loan_id, loan, paid, line),
         "guarantee_paid_fen": paid.guarantee_paid_fen,
     }
 
@@ -171,11 +174,12 @@ def process_write_off(context: Context) -> Value:
         context.state,
         loan.company,
         loan.lender,
+        day=context.day,
         written_off_fen=lost.written_off_fen,
         loans=-1,
         debtor=get_debtor(context.state, loan),
     )
-    process_lowered(context.state, lost, lost.written_off_fen)
+    process_lowered(context.state, loan, lost, context.day)
     close_loan(context, loan_id, lost)
     process_loan_limits(context, lost, is_new=False)
     return {

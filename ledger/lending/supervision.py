@@ -57,12 +57,7 @@ def process_report(context: Context) -> Value:
     body = Fields(context.body)
     check_role(context.sender, Role.BANK)
     institution = context.sender.id
-    report = read_report(
-        body,
-        context.height,
-        get_lender_exposure(context.state, institution).outstanding_fen,
-        get_guarantor_exposure(context.state, institution).outstanding_fen,
-    )
+    report = read_report(body, context.state, institution, context.height)
     body.done()
     check_report_day(report.day, context.day)
     version = put_report(context.state, institution, report)

@@ -205,7 +205,7 @@ class Sequences(RuleBasedStateMachine):
         for loan in books:
             _check_loan(loan, self.province.day)
         stood = [loan for loan in books if loan.guarantor]
-        stood_fen = sum(min(loan.guaranteed_fen, loan.outstanding_fen) for loan in stood)
+        stood_fen = sum(_stood_for(loan) for loan in stood)
         exposure = get_guarantor_exposure(state, "PAB")
         assert exposure.outstanding_fen == stood_fen
         assert exposure.loans_open == sum(not loan.is_closed for loan in stood)
@@ -224,6 +224,12 @@ class Sequences(RuleBasedStateMachine):
         for paper, lender in held.items():
             assert self.pledged_by[paper] == lender
         self.pledged_by = held  # what was released is anybody's again
+
+
+def _stood_for(loan: Loan) -> int:
+    if loan.state is LoanState.CLAIMED:
+        return min(loan.claimed_fen - loan.guarantee_paid_fen, loan.outstanding_fen)
+    return min(loan.guaranteed_fen, loan.outstanding_fen)
 
 
 def _check_loan(loan: Loan, day: int) -> None:
