@@ -17,7 +17,7 @@ from analytics.province.parquet import make_tables
 from ledger.rules.decision import Outcome
 from ledger.rules.features import AS_OF
 from ledger.rules.matching import Matcher
-from ledger.rules.product import AMOUNT, Product
+from ledger.rules.product import AMOUNT, Condition, Product
 from ledger.rules.units import FactValue
 
 TERM = "ap.term"
@@ -57,16 +57,35 @@ class Wish:
     amount_fen: int = 50_000_000
     term_days: int = 180
 
+    def to_facts(self) -> dict[str, FactValue]:
+        """Return the facts of the application."""
+        return {AMOUNT: self.amount_fen, TERM: self.term_days}
+
 
 def make_companies(count: int, seed: int, wish: Wish) -> Iterator[dict[str, FactValue]]:
     """Yield the facts of companies 0 to `count` - 1 of a synthetic province, with the wish."""
     province = Province(seed)
     for first in range(0, count, CHUNK):
         table = make_tables(province, first, min(CHUNK, count - first))[0]
-        asked = {AS_OF: province.as_of, AMOUNT: wish.amount_fen, TERM: wish.term_days}
+        asked = {AS_OF: province.as_of, **wish.to_facts()}
         for row in table.to_pylist():
             del row[_COMPANY]
             yield {name: value for name, value in row.items() if value is not None} | asked
+
+
+def find_wish_refusals(products: Iterable[Product], wish: Wish) -> dict[str, Condition]:
+    """Return, by product id, the condition that declines the wish whoever asks.
+
+    Such as a pawnbroker's, whom the law allows six months: of a longer wish its product says the
+    same to every company, and as many companies cannot tell it from the next pawnbroker's.
+    """
+    asked = wish.to_facts()
+    return {
+        product.id: condition
+        for product in products
+        for condition in product.conditions
+        if condition.when.reads <= asked.keys() and not condition.when.evaluate(asked)
+    }
 
 
 def count_condition_sets(products: Iterable[Product]) -> int:
