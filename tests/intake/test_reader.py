@@ -283,7 +283,9 @@ CELLS = st.one_of(st.sampled_from(GOOD.split(",")), st.text(max_size=12))
 
 
 @given(st.lists(st.lists(CELLS, min_size=7, max_size=9), max_size=5))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 def test_any_csv_gives_one_answer_a_line_or_one_error(
     tmp_path: Path, categories: Categories, rows: list[list[str]]
 ) -> None:
