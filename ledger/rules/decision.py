@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from ledger.errors import Code, Refused
+from ledger.rules.failures import ErrorKind
 from ledger.rules.units import FactValue
 
 
@@ -19,6 +21,7 @@ class Outcome(StrEnum):
 
 
 FAIL = "FAIL"
+_MISSING = str(ErrorKind.MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,24 @@ class Reason:
     result: str
     inputs: tuple[tuple[str, FactValue | None], ...]
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The facts that lacked, in order, where that is why the condition is not known."""
+        if self.result != _MISSING:
+            return ()
+        return tuple([name for name, value in self.inputs if value is None])
+
     def to_value(self) -> tuple[Any, ...]:
         """Return it as a canonical value."""
         return self.code, self.condition, self.result, self.inputs
+
+
+def join_missing(reasons: Iterable[Reason]) -> tuple[str, ...]:
+    """Return the facts that lacked for any of these reasons, once each, in order."""
+    lacks = [reason.missing for reason in reasons if reason.result != FAIL]
+    if len(lacks) < 2:
+        return lacks[0] if lacks else ()
+    return tuple(sorted({name for names in lacks for name in names}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,22 +25,27 @@ from ledger.rules.tree import Apply, Choose, Fact, HasFact, Logic, Loop, Tree, c
 
 HOLDS, UNKNOWN, FAILS = 2, 1, 0
 Values: TypeAlias = tuple[bool | None, ...]
-# From facts to the values of the distinct conditions and the verdicts of the products.
-Check: TypeAlias = Callable[[Mapping[str, Any]], tuple[Values, tuple[int, ...]]]
+# From facts to the values of the distinct conditions, the verdicts of the products and the values
+# of the inputs.
+Check: TypeAlias = Callable[[Mapping[str, Any]], tuple[Values, tuple[int, ...], tuple[Any, ...]]]
 
 
-def generate_check(products: Sequence[Sequence[Tree]]) -> tuple[Check, list[list[int]]]:
+def generate_check(
+    products: Sequence[Sequence[Tree]], inputs: Sequence[Tree] = ()
+) -> tuple[Check, list[list[int]]]:
     """Return the function for products given by their conditions, and where each value stands.
 
-    The second answer says for each product at which index of the values its conditions are. Facts
-    must have their declared types and ranges (`accept_facts`).
+    The second answer says for each product at which index of the values its conditions are.
+    `inputs` are trees of any type that are evaluated as well, for the scores. Facts must have
+    their declared types and ranges (`accept_facts`).
     """
     writer = _Writer()
     variables = [[writer.condition(tree) for tree in trees] for trees in products]
     distinct = list(dict.fromkeys(name for names in variables for name in names))
     places = {name: index for index, name in enumerate(distinct)}
     verdicts = [_verdict(list(dict.fromkeys(names))) for names in variables]
-    code = compile(writer.source(distinct, verdicts), "<match>", "exec")
+    measured = [writer.condition(tree) for tree in inputs]
+    code = compile(writer.source(distinct, verdicts, measured), "<match>", "exec")
     names = writer.names
     exec(code, names)  # noqa: S102 - the source is made here, from checked trees only
     check: Check = names["check"]
@@ -88,7 +93,7 @@ class _Writer:
         self._joined: dict[str, str] = {}  # source → variable, in order of need
 
     def condition(self, tree: Tree) -> str:
-        """Return the variable of a boolean tree: True, False, or None for an error."""
+        """Return the variable of a tree's value, None for an error: of a condition or an input."""
         if isinstance(tree, Logic):
             return self._join(tree)
         if isinstance(tree, Apply) and tree.operation == "not":
@@ -124,7 +129,9 @@ class _Writer:
         self._groups.setdefault(needs, []).append((name, emitted, without))
         return name
 
-    def source(self, distinct: Sequence[str], verdicts: Sequence[str]) -> str:
+    def source(
+        self, distinct: Sequence[str], verdicts: Sequence[str], inputs: Sequence[str]
+    ) -> str:
         """Return the source of the function `check`."""
         lines = ["def check(f):", " get = f.get"]
         lines += [f" {variable} = get({name!r})" for name, variable in self._facts.items()]
@@ -132,7 +139,9 @@ class _Writer:
             lines += _group_lines(needs, atoms)
         lines += [f" {name} = {source}" for source, name in self._joined.items()]
         values = "".join(f"{name}," for name in distinct)
-        lines.append(f" return ({values}), ({''.join(f'{item},' for item in verdicts)})")
+        judged = "".join(f"{item}," for item in verdicts)
+        measured = "".join(f"{name}," for name in inputs)
+        lines.append(f" return ({values}), ({judged}), ({measured})")
         return "\n".join(lines)
 
 
@@ -175,14 +184,13 @@ def _needs(tree: Tree) -> frozenset[str]:
     return frozenset().union(*(_needs(child) for child in children_of(tree)))
 
 
-def _build_slow(tree: Tree) -> Callable[[Mapping[str, Any]], bool | None]:
+def _build_slow(tree: Tree) -> Callable[[Mapping[str, Any]], Any]:
     evaluate = build_evaluator(tree)
 
-    def find(facts: Mapping[str, Any]) -> bool | None:
+    def find(facts: Mapping[str, Any]) -> Any:
         try:
-            found: bool = evaluate(facts)
+            return evaluate(facts)
         except EvalError:
             return None
-        return found
 
     return find

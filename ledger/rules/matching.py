@@ -3,8 +3,9 @@
 What products share is computed once: the facts are accepted once, each distinct condition is
 evaluated once in one generated function (`match_code`), each scorecard scores once, each fact is
 encoded once for the digests. What follows from the conditions (score, limit, rate) is the
-product's own code. `outcomes` says only what comes out and on which terms; `decide` gives the
-whole decisions, equal to those of `Product.decide` bit by bit.
+product's own code. `outcomes` says only what comes out and on which terms; `explain` adds the
+reasons and the score; `decide` gives the whole decisions, equal to those of `Product.decide` bit by
+bit.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from operator import itemgetter
+from typing import Any, NamedTuple
 
 from ledger.encoding import encode_own
 from ledger.errors import Code, LocalError
 from ledger.rules.codegen import Emitter
 from ledger.rules.compiler import Expression
-from ledger.rules.decision import FAIL, Decision, Outcome, Reason
+from ledger.rules.decision import FAIL, Decision, Outcome, Reason, join_missing
 from ledger.rules.failures import ErrorKind, EvalError
 from ledger.rules.features import Feature, accept_facts
 from ledger.rules.match_code import FAILS, HOLDS, Values, generate_check
-from ledger.rules.product import Condition, Product
-from ledger.rules.scorecard import Score
+from ledger.rules.product import Condition, Product, Verdict
+from ledger.rules.scorecard import Scorecard, Tally
 from ledger.rules.units import FactValue
 
 _MAX_FIXMAP = 15
@@ -38,6 +40,17 @@ class Answer:
     terms: tuple[int, int, int] | None = None
 
 
+class Finding(NamedTuple):
+    """What a product says, and why: all of its decision that is not about the decision itself.
+
+    A named tuple, as `Verdict` is, for hundreds are made for each company.
+    """
+
+    product: Product
+    score: Tally
+    verdict: Verdict
+
+
 class Matcher:
     """Products of one schema compiled together, of any scorecards."""
 
@@ -50,19 +63,27 @@ class Matcher:
         features = {item.name: item for product in self.products for item in product.features}
         self.features: tuple[Feature, ...] = tuple(features.values())
         self._names = {name: encode_own(name) for name in features}
+        cards = {product.scorecard_ref: product.scorecard for product in self.products}
+        inputs = [item.input.tree for card in cards.values() for item in card.characteristics]
         trees = [[item.when.tree for item in product.conditions] for product in self.products]
-        self._check, places = generate_check(trees)
+        self._check, places = generate_check(trees, inputs)
+        self._cards = _cut(tuple(cards.values()))
         self._declined = [Answer(product, Outcome.DECLINE) for product in self.products]
         self._referred = [Answer(product, Outcome.REFER) for product in self.products]
         self._pleas: list[_Plea] = []
         slots: dict[tuple[int, str, str], int] = {}
+        order = {ref: index for index, ref in enumerate(cards)}
         self._plans = [
-            self._plan(product, where, slots)
+            self._plan(product, order[product.scorecard_ref], where, slots)
             for product, where in zip(self.products, places, strict=True)
         ]
 
     def _plan(
-        self, product: Product, places: Sequence[int], slots: dict[tuple[int, str, str], int]
+        self,
+        product: Product,
+        card: int,
+        places: Sequence[int],
+        slots: dict[tuple[int, str, str], int],
     ) -> _Plan:
         """Return how a product is decided, its reasons among those that others give as well."""
         found = []
@@ -70,11 +91,11 @@ class Matcher:
             slot = slots.setdefault((place, condition.reason, condition.id), len(slots))
             if slot == len(self._pleas):
                 can_fail = Emitter({}).emit(condition.when.tree).may_fail
-                self._pleas.append(
-                    _Plea(place, condition, tuple(sorted(condition.when.reads)), not can_fail)
-                )
-            found.append((place, slot))
-        return _Plan(product, tuple(found), _picker([item.name for item in product.features]))
+                names = tuple(sorted(condition.when.reads))
+                self._pleas.append(_Plea(place, condition, names, not can_fail))
+            found.append(slot)
+        pick_facts = _picker([item.name for item in product.features])
+        return _Plan(product, card, _picker(found), pick_facts)
 
     def outcomes(self, facts: Mapping[str, FactValue]) -> list[Answer]:
         """Return each product's answer on the facts, in the order of the products.
@@ -82,36 +103,64 @@ class Matcher:
         A score is computed where the conditions leave it to matter.
         """
         known = accept_facts(self.features, facts)
-        scores: dict[str, Score] = {}
+        _, verdicts, inputs = self._check(known)
+        scores: list[Tally | None] = [None] * len(self._cards)
         found = list(self._declined)
-        for index, verdict in enumerate(self._check(known)[1]):
+        for index, verdict in enumerate(verdicts):
             if verdict == FAILS:
                 continue
-            product = self.products[index]
-            if verdict != HOLDS or _score(scores, product, known).is_referred:
+            if verdict != HOLDS:
                 found[index] = self._referred[index]
                 continue
-            closed = product.find_terms(known, scores[product.scorecard_ref])
-            found[index] = Answer(product, closed.outcome, closed.terms)
+            plan = self._plans[index]
+            score = scores[plan.card]
+            if score is None:
+                card, part = self._cards[plan.card]
+                score = scores[plan.card] = card.tally(inputs[part])
+            if score.is_referred:
+                found[index] = self._referred[index]
+                continue
+            closed = plan.product.find_terms(known, score)
+            found[index] = Answer(plan.product, closed.outcome, closed.terms)
+        return found
+
+    def explain(self, facts: Mapping[str, FactValue]) -> list[Finding]:
+        """Return each product's verdict and score on the facts, in the order of the products."""
+        return self._explain(accept_facts(self.features, facts))
+
+    def _explain(self, known: Mapping[str, FactValue]) -> list[Finding]:
+        values, verdicts, inputs = self._check(known)
+        scores = [card.tally(inputs[part]) for card, part in self._cards]
+        reasons: list[Reason | None] = [None] * len(self._pleas)
+        for slot, plea in enumerate(self._pleas):
+            if not values[plea.place]:
+                reasons[slot] = _explain(plea, known, values)
+        found = []
+        for (product, card, pick, _), outcome in zip(self._plans, verdicts, strict=True):
+            score = scores[card]
+            if outcome == HOLDS and not score.is_referred:
+                found.append(Finding(product, score, product.find_terms(known, score)))
+                continue
+            why = tuple(filter(None, pick(reasons)))
+            if outcome == FAILS:
+                verdict = Verdict(Outcome.DECLINE, why, join_missing(why))
+            else:
+                verdict = product.conclude(known, score, why)
+            found.append(Finding(product, score, verdict))
         return found
 
     def decide(self, facts: Mapping[str, FactValue]) -> list[Decision]:
         """Return each product's decision on the facts, in the order of the products."""
         known = accept_facts(self.features, facts)
-        values, _ = self._check(known)
-        explainer = _Explainer(self._pleas, known, values)
         encoded = dict.fromkeys(self._names, b"")
         for name, value in known.items():
             encoded[name] = self._names[name] + encode_own(value)
-        scores: dict[str, Score] = {}
-        found = []
-        for plan in self._plans:
-            product = plan.product
-            reasons, missing = explainer.explain(plan.conditions)
-            digest = _digest(plan.pick(encoded))
-            score = _score(scores, product, known)
-            found.append(product.conclude(known, score, reasons, missing, digest))
-        return found
+        return [
+            plan.product.record(
+                known, found.score, found.verdict, _digest(plan.pick_facts(encoded))
+            )
+            for plan, found in zip(self._plans, self._explain(known), strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,28 +176,33 @@ class _Plea:
     is_safe: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A product, where the values and the pleas of its conditions are, and how to pick its facts.
+class _Plan(NamedTuple):
+    """A product, which scorecard is its own, and how to pick what is its own from all.
 
-    `pick` takes what is encoded of every feature, empty for a missing one.
+    `pick` takes something of every plea, `pick_facts` what is encoded of every feature, empty for
+    a missing one.
     """
 
     product: Product
-    conditions: tuple[tuple[int, int], ...]
-    pick: Callable[[Mapping[str, bytes]], tuple[bytes, ...]]
+    card: int
+    pick: Callable[[Any], tuple[Any, ...]]
+    pick_facts: Callable[[Any], tuple[Any, ...]]
 
 
-def _picker(names: Sequence[str]) -> Callable[[Mapping[str, bytes]], tuple[bytes, ...]]:
-    # With one name `itemgetter` gives no tuple.
-    return itemgetter(*names) if len(names) > 1 else lambda items: tuple(items[n] for n in names)
+def _picker(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    # With one key `itemgetter` gives no tuple.
+    return itemgetter(*keys) if len(keys) > 1 else lambda items: tuple(items[key] for key in keys)
 
 
-def _score(scores: dict[str, Score], product: Product, known: Mapping[str, FactValue]) -> Score:
-    score = scores.get(product.scorecard_ref)
-    if score is None:
-        score = scores[product.scorecard_ref] = product.scorecard.score_accepted(known)
-    return score
+def _cut(cards: Sequence[Scorecard]) -> list[tuple[Scorecard, slice]]:
+    """Return the cards, each with where its inputs stand among those of all."""
+    found = []
+    start = 0
+    for card in cards:
+        end = start + len(card.characteristics)
+        found.append((card, slice(start, end)))
+        start = end
+    return found
 
 
 def _digest(parts: tuple[bytes, ...]) -> bytes:
@@ -158,44 +212,14 @@ def _digest(parts: tuple[bytes, ...]) -> bytes:
     return sha256(head + b"".join(parts)).digest()
 
 
-class _Explainer:
-    """Why conditions do not hold for one company; each plea is made once."""
-
-    def __init__(
-        self, pleas: Sequence[_Plea], known: Mapping[str, FactValue], values: Values
-    ) -> None:
-        self._pleas = pleas
-        self._known = known
-        self._values = values
-        self._found: list[tuple[Reason, frozenset[str]] | None] = [None] * len(pleas)
-
-    def explain(self, conditions: Sequence[tuple[int, int]]) -> tuple[list[Reason], set[str]]:
-        """Return a reason for each condition that does not hold, and the facts that lack."""
-        reasons: list[Reason] = []
-        missing: set[str] = set()
-        values, found = self._values, self._found
-        for place, slot in conditions:
-            if values[place]:
-                continue
-            why = found[slot]
-            if why is None:
-                why = found[slot] = self._explain(self._pleas[slot])
-            reasons.append(why[0])
-            if why[1]:
-                missing |= why[1]
-        return reasons, missing
-
-    def _explain(self, plea: _Plea) -> tuple[Reason, frozenset[str]]:
-        condition, when = plea.condition, plea.condition.when
-        result = FAIL
-        missing: frozenset[str] = frozenset()
-        if self._values[plea.place] is None:
-            kind = ErrorKind.MISSING if plea.is_safe else _find_error(when, self._known)
-            result = str(kind)
-            if kind is ErrorKind.MISSING:
-                missing = when.reads - self._known.keys()
-        inputs = tuple([(name, self._known.get(name)) for name in plea.names])
-        return Reason(condition.reason, condition.id, result, inputs), missing
+def _explain(plea: _Plea, known: Mapping[str, FactValue], values: Values) -> Reason:
+    """Return why a condition does not hold."""
+    condition = plea.condition
+    result = FAIL
+    if values[plea.place] is None:
+        result = str(ErrorKind.MISSING if plea.is_safe else _find_error(condition.when, known))
+    inputs = tuple([(name, known.get(name)) for name in plea.names])
+    return Reason(condition.reason, condition.id, result, inputs)
 
 
 def _find_error(when: Expression, known: Mapping[str, FactValue]) -> ErrorKind:

@@ -8,14 +8,14 @@ bounds only, and a product is refused whose bands leave a score without an answe
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ledger.encoding import encode
 from ledger.rules.checker import Environment
 from ledger.rules.compiler import Checked, Expression, check_expression, compile_together
-from ledger.rules.decision import FAIL, Decision, Outcome, Reason
+from ledger.rules.decision import FAIL, Decision, Outcome, Reason, join_missing
 from ledger.rules.documents import (
     MAX_VERSION,
     REASON,
@@ -31,8 +31,8 @@ from ledger.rules.names import quoted
 from ledger.rules.quantities import explain_quantity, parse_quantity
 from ledger.rules.schema import Schema
 from ledger.rules.scorecard import (
-    Score,
     Scorecard,
+    Tally,
     check_cost,
     check_schema_ref,
     check_unique,
@@ -94,13 +94,15 @@ class Repayment:
     late_rate_bp: int
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """An outcome and what it rests on; `terms` of a grant: limit and amount (fen), rate (bp)."""
+class Verdict(NamedTuple):
+    """An outcome and what it rests on; `missing` are facts, in order.
+
+    `terms` of a grant are limit and amount (fen) and rate (bp).
+    """
 
     outcome: Outcome
-    reasons: list[Reason]
-    missing: set[str]
+    reasons: tuple[Reason, ...]
+    missing: tuple[str, ...]
     terms: tuple[int, int, int] | None = None
 
 
@@ -147,44 +149,36 @@ class Product:
     def decide(self, facts: Mapping[str, FactValue]) -> Decision:
         """Return the decision on these facts; never fails: what is not known is referred."""
         known = accept_facts(self.features, facts)
-        score = self.scorecard.score_accepted(known)
-        reasons, missing = self._check_conditions(known)
-        digest = hashlib.sha256(encode(known)).digest()
-        return self.conclude(known, score, reasons, missing, digest)
+        score = self.scorecard.tally_accepted(known)
+        verdict = self.conclude(known, score, self._check_conditions(known))
+        return self.record(known, score, verdict, hashlib.sha256(encode(known)).digest())
 
     def conclude(
-        self,
-        known: Mapping[str, FactValue],
-        score: Score,
-        reasons: list[Reason],
-        missing: set[str],
-        digest: bytes,
-    ) -> Decision:
-        """Return the decision once the conditions were looked at.
+        self, known: Mapping[str, FactValue], score: Tally, reasons: Sequence[Reason]
+    ) -> Verdict:
+        """Return what follows once the conditions were looked at.
 
-        `known` are accepted facts, at least those of `features`; `reasons` and `missing` what the
-        conditions gave, and are added to; `digest` is of the facts among `features`.
+        `known` are accepted facts, at least those of `features`; `reasons` what the conditions
+        gave.
         """
-        for reason in reasons:
+        why = tuple(reasons)
+        for reason in why:
             if reason.result == FAIL:
-                return self._close(known, score, digest, Outcome.DECLINE, reasons, missing)
+                return Verdict(Outcome.DECLINE, why, join_missing(why))
+        missing = join_missing(why)
         if score.is_referred:
             inputs = (("missing", score.missing_count),)
-            reasons.append(
-                Reason(self.scorecard.refer_reason, "score", str(ErrorKind.MISSING), inputs)
-            )
-            missing |= self.scorecard.inputs - known.keys()
-        if reasons:
-            return self._close(known, score, digest, Outcome.REFER, reasons, missing)
-        found = self.find_terms(known, score)
-        return self._close(
-            known, score, digest, found.outcome, found.reasons, found.missing, found.terms
-        )
+            code = self.scorecard.refer_reason
+            why = (*why, Reason(code, "score", str(ErrorKind.MISSING), inputs))
+            lacks = self.scorecard.inputs - known.keys()
+            missing = tuple(sorted(lacks.union(missing)))
+        if why:
+            return Verdict(Outcome.REFER, why, missing)
+        return self.find_terms(known, score)
 
-    def _check_conditions(self, known: Mapping[str, FactValue]) -> tuple[list[Reason], set[str]]:
-        """Return a reason for each condition that does not hold, and the facts that lack."""
+    def _check_conditions(self, known: Mapping[str, FactValue]) -> list[Reason]:
+        """Return a reason for each condition that does not hold."""
         reasons: list[Reason] = []
-        missing: set[str] = set()
         for condition in self.conditions:
             try:
                 if condition.when.evaluate(known):
@@ -192,31 +186,36 @@ class Product:
                 result = FAIL
             except EvalError as error:
                 result = str(error.kind)
-                if error.kind is ErrorKind.MISSING:
-                    missing |= condition.when.reads - known.keys()
             inputs = inputs_of(condition.when, known)
             reasons.append(Reason(condition.reason, condition.id, result, inputs))
-        return reasons, missing
+        return reasons
 
-    def find_terms(self, known: Mapping[str, FactValue], score: Score) -> Verdict:
+    def find_terms(self, known: Mapping[str, FactValue], score: Tally) -> Verdict:
         """Return what score, limit and amount say, all conditions holding and none referring."""
-        index = bisect_right(self.bands, score.points, key=lambda band: band.lower)
-        band = self.bands[max(index - 1, 0)]
+        band = self.find_band(score.points)
         if band.rate_bp is None:
             reason = Reason(band.reason, "score", FAIL, (("score", score.points),))
-            return Verdict(Outcome.DECLINE, [reason], set())
+            return Verdict(Outcome.DECLINE, (reason,), ())
         limit = self._compute_limit(known)
         if isinstance(limit, Reason):
-            outcome = Outcome.DECLINE if limit.result == FAIL else Outcome.REFER
-            missing = set(self.limit.amount.reads) if outcome is Outcome.REFER else set()
-            return Verdict(outcome, [limit], missing - known.keys())
+            if limit.result == FAIL:
+                return Verdict(Outcome.DECLINE, (limit,), ())
+            missing = tuple(sorted(self.limit.amount.reads - known.keys()))
+            return Verdict(Outcome.REFER, (limit,), missing)
         asked = known.get(AMOUNT)
         if asked is None or int(asked) <= 0:
             kind = ErrorKind.MISSING if asked is None else ErrorKind.RANGE
             reason = Reason(self.limit.reason, "amount", str(kind), ((AMOUNT, asked),))
-            return Verdict(Outcome.REFER, [reason], {AMOUNT} - known.keys())
+            return Verdict(Outcome.REFER, (reason,), (AMOUNT,) if asked is None else ())
         terms = (limit, min(int(asked), limit), band.rate_bp)
-        return Verdict(Outcome.GRANT, [], set(), terms)
+        return Verdict(Outcome.GRANT, (), (), terms)
+
+    def find_band(self, points: int) -> Band:
+        """Return the band of a score; the first one's is what no score falls below."""
+        for band in reversed(self.bands):
+            if band.lower <= points:
+                return band
+        return self.bands[0]
 
     def _compute_limit(self, known: Mapping[str, FactValue]) -> int | Reason:
         """Return the limit in fen, or the reason why there is none."""
@@ -230,22 +229,16 @@ class Product:
             result = str(error.kind)
         return Reason(self.limit.reason, "limit", result, inputs_of(self.limit.amount, known))
 
-    def _close(
-        self,
-        known: Mapping[str, FactValue],
-        score: Score,
-        digest: bytes,
-        outcome: Outcome,
-        reasons: list[Reason],
-        missing: set[str],
-        terms: tuple[int, int, int] | None = None,
+    def record(
+        self, known: Mapping[str, FactValue], score: Tally, verdict: Verdict, digest: bytes
     ) -> Decision:
-        limit_fen, amount_fen, rate_bp = terms or (None, None, None)
+        """Return the decision that a verdict makes; `digest` is of the facts among `features`."""
+        limit_fen, amount_fen, rate_bp = verdict.terms or (None, None, None)
         as_of = known.get(AS_OF)
         return Decision(
-            outcome=outcome,
-            reasons=tuple(reasons),
-            missing=tuple(sorted(missing)) if missing else (),
+            outcome=verdict.outcome,
+            reasons=verdict.reasons,
+            missing=verdict.missing,
             score=score.points,
             score_reasons=score.reasons,
             limit_fen=limit_fen,

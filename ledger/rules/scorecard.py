@@ -9,7 +9,7 @@ told as "bad". Reasons are ranked by their distance from the baseline, ties by o
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ledger.errors import Code
@@ -41,14 +41,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """A score and where it comes from; `is_referred` when more than `max_missing` were missing."""
+class Tally:
+    """A score and its reasons; `is_referred` when more than `max_missing` were missing."""
 
     points: int
     reasons: tuple[str, ...]
-    parts: tuple[Part, ...]
     missing_count: int
     is_referred: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Score(Tally):
+    """A score with what each characteristic gave to it."""
+
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +75,28 @@ class Characteristic:
 
     def measure(self, facts: Mapping[str, FactValue]) -> Part:
         """Return what these facts give; what cannot be known gives the points of missing."""
-        try:
-            value: FactValue = self.input.evaluate(facts)
-        except EvalError:
-            return Part(self.id, None, self.missing, self.missing_reason)
-        points = self._points_of(value)
+        value = self.find_value(facts)
+        points = self.find_points(value)
         if points is None:
             return Part(self.id, None, self.missing, self.missing_reason)
         return Part(self.id, value, points, self.reason)
 
-    def _points_of(self, value: FactValue) -> int | None:
+    def find_value(self, facts: Mapping[str, FactValue]) -> FactValue | None:
+        """Return the input's value, None if it is missing or in error."""
+        try:
+            value: FactValue = self.input.evaluate(facts)
+        except EvalError:
+            return None
+        return value
+
+    def find_points(self, value: FactValue | None) -> int | None:
+        """Return the points of an input's value, None where those of missing count."""
+        if type(value) is int:
+            index = bisect_right(self.lowers, value)
+            return self.points[index - 1] if index else None
         if isinstance(value, str):
             return self.table.get(value)
-        if isinstance(value, bool):
-            return self.table.get(_FLAGS[value])
-        index = bisect_right(self.lowers, value)
-        return self.points[index - 1] if index else None
+        return None if value is None else self.table.get(_FLAGS[bool(value)])
 
     @property
     def lowest(self) -> int:
@@ -125,21 +137,31 @@ class Scorecard:
 
     def score_accepted(self, facts: Mapping[str, FactValue]) -> Score:
         """Return the score of facts that are known to have their declared types and ranges."""
-        points = self.initial
+        parts = tuple([item.measure(facts) for item in self.characteristics])
+        tally = self.tally([part.value for part in parts])
+        return Score(tally.points, tally.reasons, tally.missing_count, tally.is_referred, parts)
+
+    def tally_accepted(self, facts: Mapping[str, FactValue]) -> Tally:
+        """Return the points and reasons of accepted facts, as `score_accepted` has them."""
+        return self.tally([item.find_value(facts) for item in self.characteristics])
+
+    def tally(self, values: Iterable[FactValue | None]) -> Tally:
+        """Return the points and reasons of the inputs' values, None for one that has none."""
+        total = self.initial
         missing = 0
-        parts: list[Part] = []
         lost: list[tuple[int, int, str]] = []
-        for index, characteristic in enumerate(self.characteristics):
-            part = characteristic.measure(facts)
-            parts.append(part)
-            points += part.points
-            missing += part.value is None
-            if part.points < characteristic.baseline:
-                lost.append((part.points - characteristic.baseline, index, part.reason))
+        for index, (item, value) in enumerate(zip(self.characteristics, values, strict=True)):
+            points, reason = item.find_points(value), item.reason
+            if points is None:
+                missing += 1
+                points, reason = item.missing, item.missing_reason
+            total += points
+            if points < item.baseline:
+                lost.append((points - item.baseline, index, reason))
         lost.sort()
-        reasons = tuple(reason for _, _, reason in lost[: self.max_reasons])
+        reasons = tuple([reason for _, _, reason in lost[: self.max_reasons]])
         is_referred = self.max_missing is not None and missing > self.max_missing
-        return Score(points, reasons, tuple(parts), missing, is_referred)
+        return Tally(total, reasons, missing, is_referred)
 
 
 def load_scorecard(source: bytes, schema: Schema) -> Scorecard:
