@@ -35,6 +35,8 @@ _EXPANSION_FLOOR = 1024 * 1024
 _CONTAINER_BYTES = 72
 _ITEM_BYTES = 8
 _MAX_EXPANSION = 8
+# What a packer takes at first; it grows. `packb` takes 256 KiB each time, whatever the value.
+_PACK_BYTES = 512
 # Lists of nothing but these are the common case: one pass over the types is all they need, and an
 # integer that is too wide is refused by the packer.
 _SCALARS = frozenset({bool, int, str, bytes, type(None)})
@@ -92,7 +94,7 @@ def decode_own(data: bytes) -> Any:
 
 def _pack(value: Any) -> bytes:
     try:
-        packed: bytes = msgpack.packb(value, use_bin_type=True)
+        packed: bytes = msgpack.Packer(buf_size=_PACK_BYTES).pack(value)
     except (UnicodeEncodeError, OverflowError, ValueError) as error:
         raise Refused(Code.ENCODING_RANGE, f"value has no encoding: {error}") from None
     return packed

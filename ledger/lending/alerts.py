@@ -66,14 +66,51 @@ _STATE = b"S"
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """An alert in force, and what may change what it says."""
+
+    alert: Alert
+    schemas: frozenset[str]  # record schemas that it reads, itself or through the ledger's facts
+    ledger_features: tuple[Feature, ...]  # that it reads, by name
+
+    def is_touched(self, touched: Collection[str]) -> bool:
+        """Tell whether what was touched may have changed what the alert says."""
+        if TIME_TOUCHED in touched or not self.schemas.isdisjoint(touched):
+            return True
+        return bool(self.ledger_features) and (
+            LOANS_TOUCHED in touched or ASSETS_TOUCHED in touched
+        )
+
+
 class Watch:
     """Where alerts are evaluated: the state and rules as of one block."""
 
-    state: Overlay
-    rules: RuleBook
-    bodies: BodyReader
-    height: int
-    day: int
+    __slots__ = ("_in_force", "bodies", "day", "height", "rules", "state")
+
+    def __init__(
+        self, state: Overlay, rules: RuleBook, bodies: BodyReader, height: int, day: int
+    ) -> None:
+        self.state = state
+        self.rules = rules
+        self.bodies = bodies
+        self.height = height
+        self.day = day
+        self._in_force: Mapping[str, Reach] | None = None
+
+    @property
+    def in_force(self) -> Mapping[str, Reach]:
+        """The alerts in force by reference: computed once, and asked for every company."""
+        if self._in_force is None:
+            self._in_force = {
+                item.ref: _compute_reach(item) for item in self.rules.alerts(self.day)
+            }
+        return self._in_force
+
+
+def _compute_reach(alert: Alert) -> Reach:
+    features = (alert.features[name] for name in sorted(alert.inputs))
+    of_ledger = tuple(item for item in features if item.source is FeatureSource.LEDGER)
+    return Reach(alert, alert.categories.union(*map(read_categories, of_ledger)), of_ledger)
 
 
 def process_company_alerts(
@@ -88,11 +125,11 @@ def process_company_alerts(
     process_links(site, watch.bodies, company, touched)
     happened: list[tuple[str, str]] = []
     windows = CompanyWindows(watch.state, company)  # shared: most alerts read the same streams
-    for alert in watch.rules.alerts(watch.day):
-        if _is_touched(alert, touched):
-            event = _process_alert(watch, company, alert, windows)
+    for ref, reach in watch.in_force.items():
+        if reach.is_touched(touched):
+            event = _process_alert(watch, company, reach, windows)
             if event is not None:
-                happened.append((alert.ref, str(event)))
+                happened.append((ref, str(event)))
     _plan_next_look(watch, company)
     return tuple(happened)
 
@@ -115,40 +152,20 @@ def process_timed_looks(
 
 def _find_read_schemas(watch: Watch) -> frozenset[str]:
     """Return the record schemas that alerts in force read, but for one that only watches."""
-    alerts = watch.rules.alerts(watch.day)
-    return frozenset().union(
-        *(_read_schemas(item) for item in alerts if ONLY_WATCHES not in item.ref)
-    )
+    reaches = watch.in_force.items()
+    return frozenset().union(*(item.schemas for ref, item in reaches if ONLY_WATCHES not in ref))
 
 
 def _has_records(state: Overlay, company: str, names: Collection[str]) -> bool:
     return any(name in names for name, _ in get_all_coverage(state, company.encode()))
 
 
-def _is_touched(alert: Alert, touched: Collection[str]) -> bool:
-    """Tell whether what was touched may have changed what an alert says."""
-    if TIME_TOUCHED in touched or not _read_schemas(alert).isdisjoint(touched):
-        return True
-    return bool(_ledger_features(alert)) and (LOANS_TOUCHED in touched or ASSETS_TOUCHED in touched)
-
-
-def _read_schemas(alert: Alert) -> frozenset[str]:
-    """Return the record schemas that an alert reads, itself or through what the ledger knows."""
-    return alert.categories.union(*map(read_categories, _ledger_features(alert)))
-
-
-def _ledger_features(alert: Alert) -> list[Feature]:
-    features = (alert.features[name] for name in alert.inputs)
-    return [feature for feature in features if feature.source is FeatureSource.LEDGER]
-
-
 def _plan_next_look(watch: Watch, company: str) -> None:
     """Put the company into the calendar for the next day on which time may change something."""
-    in_force = {alert.ref: alert for alert in watch.rules.alerts(watch.day)}
     standing = [
-        (in_force[ref], state)
+        (watch.in_force[ref].alert, state)
         for ref, state in _find_raised(watch.state, company)
-        if ref in in_force and ONLY_WATCHES not in ref
+        if ref in watch.in_force and ONLY_WATCHES not in ref
     ]
     loans = [loan for _, loan in get_loans(watch.state, company)]
     planned = compute_next_look(loans, standing, watch.day)
@@ -156,12 +173,12 @@ def _plan_next_look(watch: Watch, company: str) -> None:
 
 
 def _process_alert(
-    watch: Watch, company: str, alert: Alert, windows: CompanyWindows
+    watch: Watch, company: str, reach: Reach, windows: CompanyWindows
 ) -> AlertEvent | None:
     """Evaluate one alert of one company, and keep what happened."""
+    alert = reach.alert
     subject = Subject(watch.state, watch.bodies, company, None, watch.day)
-    features = (alert.features[name] for name in sorted(alert.inputs))
-    facts = compute_ledger_facts(subject, features)
+    facts = compute_ledger_facts(subject, reach.ledger_features)
     outcome = alert.evaluate(watch.day, windows, facts)
     key = company.encode() + _STATE + alert.ref.encode()
     kept = watch.state.get(COMPANY_ALERTS, key) or _take_over(watch, company, alert, key)
