@@ -158,6 +158,8 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.ASSET_NOT_OWNER: "The asset belongs to another company. Use the owner's key or id.",
     Code.ASSET_STATE: "The asset's state does not allow this step. Look at it with `asset.show`.",
     Code.ASSET_KIND: "The asset is not of the kind that is wanted here. Name another asset.",
+    Code.ASSET_UNPRICED: "The asset's amount is in a currency that has no exchange rate today."
+    " The members set one by vote (rules propose).",
     # 2400: lending
     Code.PRODUCT_UNKNOWN: "No product has this id and version. `product.list` shows them.",
     Code.PRODUCT_NOT_EFFECTIVE: "The product cannot be applied for on this day. Look at its dates.",

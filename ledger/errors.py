@@ -113,6 +113,7 @@ class Code(IntEnum):
     ASSET_NOT_OWNER = 2304
     ASSET_STATE = 2305
     ASSET_KIND = 2306
+    ASSET_UNPRICED = 2307
 
     # 2400: lending
     PRODUCT_UNKNOWN = 2401

@@ -8,7 +8,8 @@ chain, so that an entry of the index says nothing to somebody who cannot already
 - the exact mark (kind and everything that `KINDS` says identifies one) makes it registered once;
 - the document mark leaves out what differs when the same paper is registered as another kind; the
   pledge is kept under it, so a receivable and its invoice cannot be pledged to two lenders;
-- the near marks count what is similar: same number, or same parties, sum and date.
+- the near marks count what is similar: same number but for zeros in front or an invoice's code,
+  or same parties, sum and date.
 
 The pledge entry holds the lender's name; the registry gives it to nobody but that lender, the owner
 and regulators. Priority is the order of the blocks. Handlers that need an application (pledge and
@@ -18,11 +19,13 @@ release) are in ledger.lending.pledges.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from ledger.credit.currencies import HOME_CURRENCY
+from ledger.credit.document_numbers import loosen_number, normalise_number
 from ledger.credit.double_registrations import (
     ASSETS_TOUCHED,
     find_holder,
@@ -30,6 +33,7 @@ from ledger.credit.double_registrations import (
     process_withdrawn,
 )
 from ledger.credit.ids import read_id
+from ledger.credit.rates import get_rate_ppm
 from ledger.encoding import Value, encode
 from ledger.errors import Code, Rejected
 from ledger.membership.context import (
@@ -54,13 +58,7 @@ SALT_SETTING = b"asset_salt"
 CONFIRM_DAYS = 30  # a debtor confirms within 30 days (SME payment regulation 9)
 MAX_ATTRIBUTES = 32
 MAX_PLEDGED_PARTS = 32
-# Signs that a number is written with here and without there; dashes and spaces of every width.
-_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
-_SPACES = "\u00a0\u2007\u202f"
-_WORDS = "\u2116\u7b2c\u53f7\u865f"  # "No." in one sign, and what stands around a Chinese number
-_SEPARATORS = str.maketrans(
-    "", "", " -_/\\.,:;#'\"()[]\u00b7\u3001\u3002" + _DASHES + _SPACES + _WORDS
-)
+_PPM = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,8 @@ class Kind:
     """What an asset of a kind is identified by.
 
     `exact` identifies one asset; `document` (with `family`) the paper that kinds may share; `near`
-    are two looser ones. `is_claim` tells that somebody owes its amount.
+    are looser ones ("loose" is the number without zeros in front). `is_claim` tells that somebody
+    owes its amount.
     """
 
     family: str
@@ -83,12 +82,12 @@ _CLAIM = Kind(
     True,
     ("company", "counterparty", "number", "day", "currency", "amount_fen"),
     ("company", "number", "day"),
-    (("company", "number"), ("company", "counterparty", "day", "currency", "amount_fen")),
+    (("company", "loose"), ("company", "counterparty", "day", "currency", "amount_fen")),
 )
 
 
 def _title(family: str, *names: str) -> Kind:
-    return Kind(family, False, names, names, (("number",),))
+    return Kind(family, False, names, names, (("loose",),))
 
 
 KINDS: Mapping[str, Kind] = {
@@ -188,16 +187,6 @@ class Pledge:
         return sum(part[2] for part in self.parts)
 
 
-def normalise_number(document_no: str) -> str:
-    """Return the number as it is compared: full-width forms narrowed, upper case, no separators."""
-    narrowed = "".join(
-        chr(ord(c) - 0xFEE0) if "\uff01" <= c <= "\uff5e" else " " if c == "\u3000" else c
-        for c in document_no
-    )
-    upper = "".join(chr(ord(c) - 32) if "a" <= c <= "z" else c for c in narrowed)
-    return upper.translate(_SEPARATORS)
-
-
 def compute_number(asset: Asset) -> str:
     """Return the number as it is compared among assets of its family.
 
@@ -212,10 +201,12 @@ def compute_number(asset: Asset) -> str:
 def compute_marks(asset: Asset, salt: bytes) -> Marks:
     """Return the marks under the chain's salt; kinds of one family share the document mark."""
     kind = KINDS[asset.kind]
+    number = compute_number(asset)
     parts: dict[str, Value] = {
         "company": asset.company,
         "counterparty": normalise_number(asset.counterparty),
-        "number": compute_number(asset),
+        "number": number,
+        "loose": loosen_number(number, is_claim=kind.is_claim),
         "day": asset.day,
         "currency": asset.currency,
         "amount_fen": asset.amount_fen,
@@ -264,13 +255,28 @@ def check_free_for(state: Overlay, asset: Asset, lender: str) -> None:
         raise Rejected(Code.ASSET_ALREADY_PLEDGED, "the asset is already pledged")
 
 
+def compute_worth_fen(state: Overlay, asset: Asset, day: int) -> int:
+    """Return the asset's amount in fen, at the rate of `day` where it is in foreign money.
+
+    Raises `Rejected` ASSET_UNPRICED when that currency has no rate then.
+    """
+    if asset.currency == HOME_CURRENCY:
+        return asset.amount_fen
+    ppm = get_rate_ppm(state, asset.currency, day)
+    if ppm is None:
+        raise Rejected(
+            Code.ASSET_UNPRICED, f"the asset is in {asset.currency}, which has no rate today"
+        )
+    return asset.amount_fen * ppm // _PPM
+
+
 def process_pledge(
-    state: Overlay, asset_id: bytes, lender: str, application: bytes, amount_fen: int
+    state: Overlay, asset_id: bytes, lender: str, application: bytes, amount_fen: int, day: int
 ) -> Pledge:
     """Pledge the asset for an application; once for each, and never to a second lender.
 
     What is pledged for it already is raised to `amount_fen` where it is less. Raises `Rejected`
-    2303, 2305, and AMOUNT_TOO_LARGE beyond the amount of a claim.
+    2303, 2305, 2307, and AMOUNT_TOO_LARGE beyond what a claim is worth on `day`.
     """
     asset = get_asset(state, asset_id)
     check_free_for(state, asset, lender)
@@ -284,15 +290,14 @@ def process_pledge(
             Code.ASSET_STATE, f"asset is pledged {MAX_PLEDGED_PARTS} times: release some"
         )
     pledge = Pledge(lender, (*others, (asset_id, application, amount_fen)))
-    if KINDS[asset.kind].is_claim and pledge.amount_fen > asset.amount_fen:
-        raise Rejected(
-            Code.AMOUNT_TOO_LARGE,
-            f"{pledge.amount_fen} fen would be pledged, want at most {asset.amount_fen}",
-        )
-    marks = compute_marks(asset, get_salt(state))
-    state.put(PLEDGES, marks.document, (pledge.lender, pledge.parts))
-    if not current.parts:
-        _count_near(state, PLEDGES, marks, 1)
+    if KINDS[asset.kind].is_claim:
+        worth_fen = compute_worth_fen(state, asset, day)
+        if pledge.amount_fen > worth_fen:
+            raise Rejected(
+                Code.AMOUNT_TOO_LARGE,
+                f"{pledge.amount_fen} fen would be pledged, want at most {worth_fen}",
+            )
+    _put_parts(state, asset, current, pledge.parts)
     return pledge
 
 
@@ -303,10 +308,27 @@ def process_release(state: Overlay, asset_id: bytes, application: bytes) -> None
     if current is None:
         return
     parts = tuple(part for part in current.parts if part[1] != application)
-    marks = compute_marks(asset, get_salt(state))
-    state.put(PLEDGES, marks.document, (current.lender, parts) if parts else None)
-    if not parts:
-        _count_near(state, PLEDGES, marks, -1)
+    _put_parts(state, asset, current, parts)
+
+
+def _put_parts(
+    state: Overlay, asset: Asset, current: Pledge, parts: tuple[tuple[bytes, bytes, int], ...]
+) -> None:
+    """Keep the parts of a document's pledge, and count what is near the assets that are in it.
+
+    Assets of one document may differ in what is near them: in the debtor, or in the sum.
+    """
+    document = compute_marks(asset, get_salt(state)).document
+    state.put(PLEDGES, document, (current.lender, parts) if parts else None)
+    before, after = ({part[0] for part in item} for item in (current.parts, parts))
+    _count_near_all(state, sorted(after - before), 1)
+    _count_near_all(state, sorted(before - after), -1)
+
+
+def _count_near_all(state: Overlay, asset_ids: Iterable[bytes], change: int) -> None:
+    for asset_id in asset_ids:
+        marks = compute_marks(get_asset(state, asset_id), get_salt(state))
+        _count_near(state, PLEDGES, marks, change)
 
 
 def find_match(state: Overlay, asset: Asset) -> Match:
@@ -355,7 +377,8 @@ def read_terms(body: Fields, *, sender: str, day: int) -> Asset:
     """Return the asset that a body describes, as registered by `sender` on `day`."""
     kind = body.choice("kind", KINDS)
     is_claim = KINDS[kind].is_claim
-    has_counterparty = is_claim or body.has("counterparty")
+    is_known_by_it = "counterparty" in KINDS[kind].exact
+    has_counterparty = is_known_by_it or body.has("counterparty")
     currency = body.optional_text("currency", maximum=3) or "CNY"
     if len(currency) != 3 or not all("A" <= c <= "Z" for c in currency):
         raise Rejected(Code.BODY_MALFORMED, "field currency: want three letters A-Z")
@@ -378,6 +401,13 @@ def read_terms(body: Fields, *, sender: str, day: int) -> Asset:
     body.done()
     if not normalise_number(asset.document_no):
         raise Rejected(Code.BODY_MALFORMED, "field document_no: got no letter or digit")
+    other = normalise_number(asset.counterparty)
+    if is_known_by_it and not other:
+        raise Rejected(Code.BODY_MALFORMED, "field counterparty: got no letter or digit")
+    if is_claim and other == normalise_number(asset.company):
+        raise Rejected(
+            Code.BODY_MALFORMED, "field counterparty: got the company itself, want its debtor"
+        )
     return asset
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ledger.credit.assets import Asset, AssetState, find_pledged_match, get_pledge
+from ledger.credit.currencies import HOME_CURRENCY
 from ledger.credit.records import find_by_identity, find_latest, read_fields
 from ledger.credit.windows_state import CompanyWindows
 from ledger.lending.loan import (
@@ -84,7 +85,7 @@ LEDGER_FACTS: Mapping[str, tuple[frozenset[Unit], Callable[[list[Loan], int], in
 
 def _amount(subject: Subject, asset: Asset) -> FactValue | None:
     del subject
-    return asset.amount_fen if asset.currency == "CNY" and asset.amount_fen else None
+    return asset.amount_fen if asset.currency == HOME_CURRENCY and asset.amount_fen else None
 
 
 def _due(subject: Subject, asset: Asset) -> FactValue | None:
@@ -121,7 +122,12 @@ def _pledged_match(subject: Subject, asset: Asset) -> FactValue | None:
 
 
 def _invoice_verified(subject: Subject, asset: Asset) -> FactValue | None:
-    """Tell whether tax records hold a valid invoice of this number, date and at least amount."""
+    """Tell whether tax records hold a valid invoice of this number, date and at least amount.
+
+    Tax records are in yuan: of a claim in other money it is not known.
+    """
+    if asset.currency != HOME_CURRENCY:
+        return None
     identity = (asset.document_no, asset.day)
     entry = find_by_identity(subject.state, asset.company, INVOICE_LINES, asset.day, identity)
     if entry is None:

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ledger.credit.assets import KINDS, get_asset, normalise_number
+from ledger.credit.assets import KINDS, get_asset
+from ledger.credit.document_numbers import normalise_number
 from ledger.credit.notices import REGULATORS, NoticeKind, notify
 from ledger.encoding import encode
 from ledger.errors import Code, Rejected

@@ -111,7 +111,9 @@ def process_disburse(context: Context) -> Value:
         )
     if application.asset:
         asset_id = bytes.fromhex(application.asset)
-        process_pledge(context.state, asset_id, application.lender, application_id, amount_fen)
+        process_pledge(
+            context.state, asset_id, application.lender, application_id, amount_fen, context.day
+        )
     loan = _draw(context, application_id, application, amount_fen)
     put_application(context.state, application_id, replace(application, stage=stage))
     return {

@@ -77,7 +77,9 @@ def process_asset_pledge(context: Context) -> Value:
         raise Rejected(
             Code.AMOUNT_TOO_LARGE, f"amount_fen is {amount_fen}, want at most {offer_fen} granted"
         )
-    pledge = process_pledge(context.state, asset_id, lender, application_id, amount_fen)
+    pledge = process_pledge(
+        context.state, asset_id, lender, application_id, amount_fen, context.day
+    )
     return {"asset": asset_id.hex(), "pledged_fen": pledge.amount_fen}
 
 

@@ -14,10 +14,10 @@ from ledger.credit.assets import (
     KINDS,
     get_asset,
     get_pledge,
-    normalise_number,
     process_pledge,
     process_release,
 )
+from ledger.credit.document_numbers import normalise_number
 from ledger.encoding import encode
 from ledger.errors import Code, Rejected
 from ledger.state.tables import ASSET_MARKS, PLEDGES
@@ -62,7 +62,7 @@ def refused(code: Code) -> Any:
 def pledge(desk: Desk, asset: str, lender: str, application: bytes, amount_fen: int) -> None:
     desk.state.begin()
     try:
-        process_pledge(desk.state, bytes.fromhex(asset), lender, application, amount_fen)
+        process_pledge(desk.state, bytes.fromhex(asset), lender, application, amount_fen, desk.day)
     except Rejected:
         desk.state.rollback()
         raise
