@@ -253,7 +253,9 @@ class Node:
                 self._history,
                 Witness(self._chain, self._history, self._voter),
                 self._clock.wall_ms,
-                QueryRunner(self._home.store, evidence_queries(self._evidence)),
+                QueryRunner(
+                    self._home.store, evidence_queries(self._evidence), self._clock.wall_ms
+                ),
                 lambda: self.report.status(),
                 lambda: len(self._roster.keys),
             )

@@ -1,4 +1,9 @@
-"""`creditledger consent`: a company authorises a bank to see its records, and takes it back."""
+"""`creditledger consent`: a company authorises a bank to see its records, and takes it back.
+
+Granting makes a body of the chain's time and the options; what a product reads, `--product` asks
+of the ledger (`consent.needed`), so that nobody has to count days. The rest are single acts and
+questions: what a consent lets its recipient do, whom a look is passed on to, what was deleted.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,22 @@ from typing import Any
 
 import click
 
-from commands.console import show_json, show_table
+from commands.answers import show_rows
+from commands.console import say, show_facts, show_json, show_table
 from commands.frame import F, Group, identity_option, json_option
-from commands.session import open_session, report, transact
+from commands.session import (
+    Session,
+    ask,
+    check_outcome,
+    describe_terms,
+    open_session,
+    place_of,
+    report,
+    transact,
+)
 from commands.values import COMPANY, DAY, day, moment
-from ledger.credit.consent import CAPS
+from ledger.credit.consent import CAPS, DECIDING
+from ledger.errors import Code, LocalError, Rejected
 
 _MS_A_DAY = 86_400_000
 
@@ -24,7 +40,11 @@ def command() -> None:
 def _terms(function: F) -> F:
     """Add what an authorisation says."""
     options = (
-        click.option("--categories", required=True, help="Categories, separated by commas."),
+        click.option("--categories", help="Categories, separated by commas."),
+        click.option(
+            "--product",
+            help="Name the categories and days that an application for PRODUCT is decided on.",
+        ),
         click.option(
             "--purpose",
             default="lending",
@@ -35,7 +55,18 @@ def _terms(function: F) -> F:
         click.option(
             "--from", "from_day", type=DAY, help="First day of the data (default: the earliest)."
         ),
-        click.option("--to", "to_day", type=DAY, help="Last day of the data (default: today)."),
+        click.option(
+            "--to",
+            "to_day",
+            type=DAY,
+            help="Last day of the data (default: the last on which it is valid).",
+        ),
+        click.option(
+            "--decisions-from",
+            "decision_from_day",
+            type=DAY,
+            help="First day that a decision by rule may read (default: as --from).",
+        ),
         click.option("--start", type=DAY, help="Day from which it is valid (default: now)."),
         click.option("--days", default=30, show_default=True, help="Days for which it is valid."),
         click.option(
@@ -65,10 +96,11 @@ def _body(
     *,
     company: str,
     recipient: str,
-    categories: str,
+    categories: tuple[str, ...],
     purpose: str,
     from_day: int | None,
     to_day: int | None,
+    decision_from_day: int | None,
     start: int | None,
     days: int,
     fetch: str,
@@ -79,19 +111,20 @@ def _body(
     cross_border: bool,
 ) -> dict[str, Any]:
     """Return the body of an authorisation, as of a moment of the chain's time."""
-    last = to_day if to_day is not None else now_ms // _MS_A_DAY
-    first = last - CAPS[purpose].range_days_max + 1
     starts_ms = now_ms if start is None else max(now_ms, start * _MS_A_DAY)
+    expires_ms = starts_ms + days * _MS_A_DAY
+    last = to_day if to_day is not None else expires_ms // _MS_A_DAY
+    first = last - CAPS[purpose].range_days_max + 1 if from_day is None else from_day
     body: dict[str, Any] = {
         "company": company,
         "recipient": recipient,
-        "categories": _split(categories),
+        "categories": categories,
         "purpose": purpose,
         "mode": "store" if store_days else "view",
-        "from_day": first if from_day is None else from_day,
+        "from_day": first,
         "to_day": last,
         "starts_ms": starts_ms,
-        "expires_ms": starts_ms + days * _MS_A_DAY,
+        "expires_ms": expires_ms,
         "fetch": fetch,
     }
     given = {
@@ -101,7 +134,26 @@ def _body(
         "is_onward_allowed": onward,
         "is_cross_border": cross_border,
     }
+    if decision_from_day is not None:
+        body["decision_from_day"] = min(first, decision_from_day)
     return body | {name: value for name, value in given.items() if value}
+
+
+def _find_terms(session: Session, company: str, terms: dict[str, Any]) -> dict[str, Any]:
+    """Return the terms with what `--product` says of categories and days."""
+    ref, named = terms.pop("product"), terms.pop("categories")
+    categories = set(_split(named or ""))
+    if ref is not None:
+        needed = session.query("consent.needed", company=company, product=ref)["categories"]
+        first_days = [item["first_day"] for item in needed if item["first_day"] is not None]
+        categories |= {item["category"] for item in needed}
+        if terms["decision_from_day"] is None and terms["purpose"] == DECIDING:
+            terms["decision_from_day"] = min(first_days, default=None)
+        if not categories:
+            raise LocalError(Code.INPUT_USAGE, f"{ref} reads nothing that takes an authorisation")
+    if not categories:
+        raise LocalError(Code.INPUT_USAGE, "name what may be seen: --categories or --product")
+    return terms | {"company": company, "categories": tuple(sorted(categories))}
 
 
 @command.command(
@@ -112,12 +164,15 @@ def _body(
 @click.argument("company", type=COMPANY)
 @click.argument("recipient")
 @_terms
-def grant(context: click.Context, identity: str, as_json: bool, **terms: Any) -> None:
+def grant(context: click.Context, company: str, identity: str, as_json: bool, **terms: Any) -> None:
     """Let RECIPIENT see categories of COMPANY's records for a purpose and a time.
 
-    Categories that name natural persons want their consent too: --person for each who gave it.
+    With --product it opens what an application for that product is decided on: its categories, and
+    to decisions as many days as it reads; looks stay within what the purpose allows. Categories
+    that name natural persons want their consent too: --person for each who gave it.
     """
     with open_session(context, identity) as session:
+        terms = _find_terms(session, company, terms)
         body = _body(session.time_ms(), **terms)
         outcome = session.send("consent.grant", body)
     made = outcome.data.get("consent", "") if isinstance(outcome.data, dict) else ""
@@ -131,9 +186,12 @@ def grant(context: click.Context, identity: str, as_json: bool, **terms: Any) ->
 )
 @click.argument("company", type=COMPANY)
 @_terms
-def request(context: click.Context, identity: str, as_json: bool, **terms: Any) -> None:
+def request(
+    context: click.Context, company: str, identity: str, as_json: bool, **terms: Any
+) -> None:
     """Ask COMPANY, as a bank, to see categories of its records; it accepts or rejects."""
     with open_session(context, identity) as session:
+        terms = _find_terms(session, company, terms)
         body = _body(session.time_ms(), recipient=identity, **terms)
         outcome = session.send("consent.request", body)
     made = outcome.data.get("consent", "") if isinstance(outcome.data, dict) else ""
@@ -187,6 +245,7 @@ def show_list(context: click.Context, company: str, identity: str, as_json: bool
             item["consent"],
             item["recipient"],
             item["state"],
+            _describe_left(item),
             item["purpose"],
             ", ".join(item["categories"]),
             f"{day(item['from_day'])} to {day(item['to_day'])}",
@@ -194,5 +253,124 @@ def show_list(context: click.Context, company: str, identity: str, as_json: bool
         ]
         for item in answer["consents"]
     ]
-    headers = ["consent", "recipient", "state", "purpose", "categories", "data", "expires"]
+    headers = ["consent", "recipient", "state", "looks", "purpose", "categories", "data", "expires"]
     show_table(f"authorisations of {company}", headers, rows)
+
+
+def _describe_left(item: dict[str, Any]) -> str:
+    """Return how many looks are left, and when the next one is allowed if not now."""
+    left = f"{item['looks_taken']} taken, {item['looks_left']} left"
+    next_ms = item["next_look_ms"]
+    if item["looks_left"] or next_ms is None:
+        return left
+    return f"{left} until {day(next_ms // _MS_A_DAY)}"
+
+
+@command.command(
+    "show", example="creditledger consent show 5d0c9a3e11f04b7790aa52c3d4e5f607 --as D01"
+)
+@click.argument("consent")
+@identity_option
+@json_option
+@click.pass_context
+def show(context: click.Context, consent: str, identity: str, as_json: bool) -> None:
+    """Show CONSENT: its terms, what is left of it, what the ledger enforces and what it cannot."""
+    answer = ask(context, identity, "consent.show", consent=consent)
+    if as_json:
+        show_json(answer)
+        return
+    facts = {
+        "company": answer["company"],
+        "recipient": answer["recipient"],
+        "state": answer["state"],
+        "purpose": answer["purpose"],
+        "categories": ", ".join(answer["categories"]),
+        "looks": _describe_left(answer),
+        "of records from": f"{day(answer['from_day'])} to {day(answer['to_day'])}",
+        "decisions read from": day(answer["decision_from_day"]),
+        "decides today": "yes" if answer["may_decide"] else "no",
+        "valid": f"{moment(answer['starts_ms'])} to {moment(answer['expires_ms'])}",
+        "persons": ", ".join(answer["persons"]) or "none",
+    }
+    show_facts(f"consent {consent}", facts)
+    for title, name in (("the ledger sees to it:", "enforced"), ("a promise:", "promised")):
+        say(title)
+        for sentence in answer[name]:
+            say(f"  - {sentence}")
+
+
+@command.command(
+    "needed", example="creditledger consent needed 91441300MA4DEMO01X GD-SCF-0042 --as D01"
+)
+@click.argument("company", type=COMPANY)
+@click.argument("product")
+@identity_option
+@json_option
+@click.pass_context
+def needed(
+    context: click.Context, company: str, product: str, identity: str, as_json: bool
+) -> None:
+    """Show which days of which categories COMPANY's consents must open to apply for PRODUCT."""
+    answer = ask(context, identity, "consent.needed", company=company, product=product)
+    if as_json:
+        show_json(answer)
+        return
+    columns = ("category", "first_day", "last_day")
+    show_rows(f"{answer['product']} of {answer['lender']} reads", answer["categories"], columns)
+    if answer["code"]:
+        say(f"not authorised: {answer['text']}")
+    else:
+        say(f"authorised: {', '.join(answer['consents']) or 'it takes none'}")
+
+
+@command.command("deleted", example="creditledger consent deleted 5d0c… --as icbc-gd")
+@click.argument("access")
+@identity_option
+@json_option
+@click.pass_context
+def deleted(context: click.Context, access: str, identity: str, as_json: bool) -> None:
+    """Tell, as the reader, that what was kept of the look ACCESS is deleted."""
+    outcome = transact(context, identity, "access.deleted", {"access": access})
+    late = outcome.data.get("days_late", 0) if isinstance(outcome.data, dict) else 0
+    report(outcome, as_json, f"deletion told{f', {late} days late' if late else ''}")
+
+
+@command.command("share", example="creditledger consent share 5d0c… yue-guarantee --as icbc-gd")
+@click.argument("access")
+@click.argument("recipient")
+@identity_option
+@json_option
+@click.pass_context
+def share(
+    context: click.Context, access: str, recipient: str, identity: str, as_json: bool
+) -> None:
+    """Let RECIPIENT, another institution, see what the look ACCESS shows, where that is allowed."""
+    outcome = transact(
+        context, identity, "access.share", {"access": access, "recipient": recipient}
+    )
+    if as_json:
+        show_json(outcome.to_value())
+    check_outcome(outcome)
+    if outcome.data["code"] != Code.OK:
+        raise Rejected(Code(outcome.data["code"]), outcome.data["text"])
+    if not as_json:
+        say(f"{recipient} may see it for a quarter of an hour by access {outcome.data['access']}")
+        for terms in outcome.data["terms"]:
+            say(f"  {describe_terms(terms)}")
+        say(place_of(outcome))
+
+
+@command.command("overdue", example="creditledger consent overdue --as D18")
+@click.option("--company", type=COMPANY, help="Of this company's data alone.")
+@identity_option
+@json_option
+@click.pass_context
+def overdue(context: click.Context, company: str | None, identity: str, as_json: bool) -> None:
+    """List who kept data longer than it may: all for regulators, else what concerns the caller."""
+    named = {} if company is None else {"company": company}
+    answer = ask(context, identity, "access.overdue", **named)
+    if as_json:
+        show_json(answer)
+        return
+    columns = ("reader", "company", "due_day", "categories", "access")
+    show_rows("deletions that are late", answer["overdue"], columns)

@@ -74,6 +74,8 @@ _HINTS: Mapping[Code, str] = {
     Code.SENDER_UNKNOWN: "a company's key is bound first: creditledger company bind",
     Code.PROPOSAL_UNKNOWN: "see: creditledger member list --all",
     Code.CONSENT_MISSING: "the company grants it: creditledger consent grant",
+    Code.CONSENT_DAYS: "the company grants one that does: creditledger consent grant --product",
+    Code.DELETION_OVERDUE: "tell that it is deleted: creditledger consent deleted",
     Code.COMPANY_UNKNOWN: "no record names this company yet",
     Code.CATEGORY_NOT_OWNED: "only the owner of a category may submit to it",
     Code.SCHEMA_UNKNOWN: "see: creditledger rule list",

@@ -21,6 +21,7 @@ from commands.session import (
     transact,
 )
 from commands.values import AMOUNT, COMPANY, amount, day
+from ledger.errors import Code, Rejected
 
 
 @click.group("loan", cls=Group)
@@ -64,6 +65,7 @@ def apply(
     if asset is not None:
         body["asset"] = asset
     with open_session(context, identity) as session:
+        _check_authorised(session, company, product, identity)
         outcome = session.send("loan.apply", body)
         if as_json:
             show_json(outcome.to_value())
@@ -71,6 +73,13 @@ def apply(
         if not as_json:
             show_decision(session, outcome.data, amount_fen)
             say(place_of(outcome))
+
+
+def _check_authorised(session: Session, company: str, product: str, identity: str) -> None:
+    """Raise `Rejected` (2211, 2218, 2223) before sending what the authorisations do not cover."""
+    needed = session.query("consent.needed", company=company, product=product)
+    if needed["code"] != Code.OK and identity != needed["lender"]:
+        raise Rejected(Code(needed["code"]), needed["text"])
 
 
 @command.command("accept", example="creditledger loan accept 77c0… --as 91441300MA4DEMO01X")

@@ -66,7 +66,7 @@ def _nothing(_chain_id: bytes) -> Mapping[str, Any]:
     help="What it is.",
 )
 @click.option("--class", "supervisory_class", help="An institution's supervisory class.")
-@click.option("--may", multiple=True, help="A capability, registrar or counter.")
+@click.option("--may", multiple=True, help="A capability: registrar, counter or abroad.")
 @click.option(
     "--certificate", required=True, type=_PATH, help="Its certificate, of `keys new member`."
 )

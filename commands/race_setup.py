@@ -15,6 +15,7 @@ from typing import Any
 from genesis.companies import made_up_code
 from ledger.errors import Code, LocalError, Rejected
 from ledger.keys import SigningKey
+from ledger.transactions.fields import FIRST_DAY
 from ledger.transactions.records import (
     SALT_BYTES,
     Record,
@@ -29,7 +30,7 @@ SALES, SALES_SCHEMA = "C044", "line"
 HEATS_A_COMPANY = 50  # a company's open applications are looked at by each new one
 AT_ONCE = 50  # transactions handed in together
 MONTHS = 23
-CONSENT_DAYS = 400
+CONSENT_DAYS = 390
 TURNOVER_FEN = 80_000_000
 RECEIVABLE_FEN = 50_000_000
 ASKED_FEN = 20_000_000
@@ -169,7 +170,8 @@ class Stable:
             "purpose": "lending",
             "mode": "view",
             "from_day": self._day - CONSENT_DAYS,
-            "to_day": self._day,
+            "to_day": self._day + BINDING_TTL_DAYS,  # the day may change while heats are made
+            "decision_from_day": FIRST_DAY,
             "starts_ms": self._time_ms,
             "expires_ms": self._time_ms + BINDING_TTL_DAYS * DAY_MS,
             "fetch": "once",

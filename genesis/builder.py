@@ -40,7 +40,7 @@ from ledger.membership.settings import SNAPSHOT_BLOCKS, SNAPSHOT_BLOCKS_DEFAULT
 FORMAT = "creditledger/genesis/1"
 CONSORTIUM_FORMAT = "creditledger/consortium/1"
 ROLES = ("department", "institution", "regulator", "observer")
-CAPABILITIES = ("registrar", "counter")
+CAPABILITIES = ("registrar", "counter", "abroad")
 MAX_CONSORTIUM_BYTES = 1024 * 1024
 DAY_MS = 86_400_000
 KEY_BYTES = 32

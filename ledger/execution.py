@@ -30,6 +30,7 @@ from ledger.credit import attestations, company, declarations, erasure, records
 from ledger.credit.backfill import process_backfill
 from ledger.credit.catalogue_state import CatalogueState
 from ledger.credit.double_registrations import ASSETS_TOUCHED, process_contests
+from ledger.credit.keeping import process_due_deletions
 from ledger.credit.rulebook import RuleCache
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, StorageError
@@ -204,6 +205,7 @@ class _Block:
         """Do what a block does after its transactions."""
         self.follow_corrections()
         self.count_the_past()
+        self.watch_deletions()
         self.watch_limits()
         self.watch()
         self.close_epoch()
@@ -220,6 +222,11 @@ class _Block:
         """Go on with the windows of the past that rules adopted later need; a bounded part."""
         day = self._time_ms // MS_A_DAY
         self._apart(partial(process_backfill, self.state, self._rules, self._bodies, day))
+
+    def watch_deletions(self) -> None:
+        """Tell whom it concerns that data was kept too long; a bounded number a block."""
+        day = self._time_ms // MS_A_DAY
+        self._apart(partial(process_due_deletions, self.state, self._height, day))
 
     def watch_limits(self) -> None:
         """Look at the next institution whose limits have changed by vote, if there is one."""

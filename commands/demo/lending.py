@@ -63,7 +63,8 @@ def _open_account(stage: Stage, company: str, name: str) -> None:
 def _authorise(stage: Stage, case: Plan) -> None:
     categories = ",".join(case["categories"])
     who = (case["company"], case["lender"])
-    stage.run("consent", "grant", *who, "--categories", categories, "--as", case["company"])
+    terms = ("--categories", categories, "--product", case["product"])
+    stage.run("consent", "grant", *who, *terms, "--as", case["company"])
 
 
 def _register_asset(stage: Stage, plan: Plan, case: Plan) -> str:

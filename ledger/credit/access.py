@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.credit.access_log import check_released
-from ledger.credit.consent import has_basis
+from ledger.credit.access_log import SHARED, check_released, get_access
+from ledger.credit.consent import get_consent, has_basis
 from ledger.errors import Code, Rejected
 from ledger.membership.catalogue import Access, Category
 from ledger.membership.context import QueryContext, Role
@@ -48,23 +48,40 @@ def find_read_basis(
         raise Rejected(Code.NOT_PERMITTED, f"category {category.id} is for regulators")
     if caller.id == company:
         return Basis("own")
-    consent_id = has_basis(context.state, company, caller.id, category.id, context.time_ms)
-    if consent_id is None:
+    if not _is_shared_with(context, access_id):
+        _check_consented(context, company, category)
+    entry = check_released(context, access_id, company, category.id)
+    covering = (item for item in entry.consents if _covers(context, item, category))
+    return Basis(
+        "consent", next(covering, ""), access_id, entry.from_day, entry.to_day, entry.log_size
+    )
+
+
+def _is_shared_with(context: QueryContext, access_id: bytes | None) -> bool:
+    """Tell whether a look was passed on to the caller, whom the company itself need not know."""
+    entry = None if access_id is None else get_access(context.state, access_id)
+    return entry is not None and (entry.outcome, entry.reader) == (SHARED, context.caller.id)
+
+
+def _check_consented(context: QueryContext, company: str, category: Category) -> None:
+    caller = context.caller.id
+    if has_basis(context.state, company, caller, category.id, context.now_ms) is None:
         raise Rejected(
             Code.CONSENT_MISSING,
-            f"{caller.id} has no active authorisation of {company} for {category.id}",
+            f"{caller} has no active authorisation of {company} for {category.id}",
         )
-    entry = check_released(context, access_id, company, category.id)
-    consent = entry.consents[0] if len(entry.consents) == 1 else consent_id
-    return Basis("consent", consent, access_id, entry.from_day, entry.to_day, entry.log_size)
 
 
-def may_read(
+def _covers(context: QueryContext, consent_id: str, category: Category) -> bool:
+    consent = get_consent(context.state, bytes.fromhex(consent_id))
+    return consent is not None and category.id in consent.categories
+
+
+def find_basis_or_none(
     context: QueryContext, company: str, category: Category, access_id: bytes | None = None
-) -> bool:
-    """Tell whether the caller may read `category` of `company` at all."""
+) -> Basis | None:
+    """Return why the caller may read `category` of `company`, None where it may not at all."""
     try:
-        find_read_basis(context, company, category, access_id)
+        return find_read_basis(context, company, category, access_id)
     except Rejected:
-        return False
-    return True
+        return None

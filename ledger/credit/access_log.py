@@ -1,63 +1,46 @@
 """The access log: who looked at what of whom, on which basis; refused looks too.
 
-Whoever wants to see data of a company under its authorisation logs that first: `access.open` names
-company, categories, purpose and days. Execution finds the consents that cover it, counts the look
+Whoever wants to see data of a company under its authorisation logs that first
+(`ledger.credit.looking`). Execution finds the consents that cover it, counts the look
 against what they allow, and keeps an entry with the outcome, GRANTED or REFUSED with its code; a
 refused look is a transaction that did what it should, so it succeeds and its entry stays. The entry
-fixes what can be seen: the size and root of the company's log at that height. A node shows the data
-only to the reader of a granted entry, once its block is certified, for `RELEASE_MS` of chain
-time, and only while the consent still holds (DOMAIN.md, Authorisation).
+fixes what can be seen: the days, and the size and root of the company's log at that height. A node
+shows the data only to the reader of a granted entry, once its block is certified, for `RELEASE_MS`
+of chain time, and only while the consent still holds (DOMAIN.md, Authorisation). Where the company
+lets its data be passed on, the reader of a granted look may let one other institution see the same:
+that is an entry of its own, SHARED, for the other as its reader, with who passed it on in `via`.
 
 A decision by rule reads data too: `note_decision` logs it.
 
-ACCESSES holds the entry under the id of its transaction. COMPANY_ACCESSES has three shelves a
+ACCESSES holds the entry under the id of its transaction. COMPANY_ACCESSES has four shelves a
 company: the ids of all looks in the order of the chain, the times of the last looks under each
-consent (as many as a consent may allow a month), and who saw a category last, and when, so that a
-correction finds its earlier readers at once.
+consent (as many as a consent may allow a month), who saw a category last, and when, so that a
+correction finds its earlier readers at once, and what readers keep (`ledger.credit.keeping`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import date
 from typing import Any
 
-from ledger.credit.consent import (
-    CAPS,
-    STORE,
-    Consent,
-    ConsentState,
-    compute_state,
-    find_basis,
-    get_consent,
-)
 from ledger.credit.ids import read_id
+from ledger.credit.keeping import describe_kept, get_kept
+from ledger.credit.looks import Look, check_holds, count_look
 from ledger.encoding import Value
-from ledger.errors import Code, LocalError, Rejected
-from ledger.membership.catalogue import Access
-from ledger.membership.context import (
-    MS_A_DAY,
-    Context,
-    Handler,
-    Query,
-    QueryContext,
-    Role,
-    check_company_known,
-)
+from ledger.errors import Code, Rejected
+from ledger.membership.context import Context, Query, QueryContext, Role
 from ledger.state.overlay import Overlay
-from ledger.state.tables import ACCESSES, CATEGORIES, COMPANY_ACCESSES
-from ledger.transactions.fields import FIRST_DAY, LAST_DAY, Fields
+from ledger.state.tables import ACCESSES, COMPANY_ACCESSES
+from ledger.transactions.fields import Fields
 
 ACCESS_ID_BYTES = 32
-MAX_CATEGORIES = 64
 MAX_PAGE = 200
 RELEASE_MS = 15 * 60 * 1000
-GRANTED, REFUSED, DECISION = "GRANTED", "REFUSED", "DECISION"
-LOOKS_KEPT = 31
+GRANTED, REFUSED, DECISION, SHARED = "GRANTED", "REFUSED", "DECISION", "SHARED"
+_SHOWN = frozenset({GRANTED, SHARED})  # the outcomes by which data is shown
 _HEIGHT_BYTES, _POSITION_BYTES = 8, 4
-_IN_ORDER, _BY_CONSENT, _BY_READER = b"A", b"C", b"R"
-_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_IN_ORDER, _BY_READER = b"A", b"R"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +63,7 @@ class AccessEntry:
     time_ms: int
     log_size: int
     log_root: bytes
+    via: str = ""  # who passed it on to the reader
 
     def to_value(self) -> tuple[Any, ...]:
         """Return it as a canonical value, the fields in their order."""
@@ -110,7 +94,7 @@ def get_readers(state: Overlay, company: str, category: str) -> Iterator[tuple[s
         yield key[len(prefix) :].decode(), height
 
 
-def _keep(context: Context, entry: AccessEntry) -> None:
+def keep_access(context: Context, entry: AccessEntry) -> None:
     """Keep an entry, and on the shelves what a granted one leaves."""
     state, access_id = context.state, context.transaction.id
     company = entry.company.encode()
@@ -125,161 +109,26 @@ def _keep(context: Context, entry: AccessEntry) -> None:
         state.put(COMPANY_ACCESSES, key, context.height)
     # What a company applies for it may have decided as often as it likes; a lender's own is a look.
     if context.sender.id == entry.reader:
-        for consent_id in entry.consents:
-            key = company + _BY_CONSENT + bytes.fromhex(consent_id)
-            times = (*(state.get(COMPANY_ACCESSES, key) or ()), entry.time_ms)
-            state.put(COMPANY_ACCESSES, key, times[-LOOKS_KEPT:])
+        count_look(state, entry.company, entry.consents, entry.time_ms)
 
 
-def _month(time_ms: int) -> tuple[int, int]:
-    found = date.fromordinal(_EPOCH_ORDINAL + time_ms // MS_A_DAY)
-    return found.year, found.month
-
-
-def find_look_basis(
-    state: Overlay,
-    company: str,
-    reader: str,
-    categories: Iterable[str],
-    purpose: str,
-    time_ms: int,
-) -> tuple[str, ...]:
-    """Return the consents that a look rests on, those that allow one more before the others.
-
-    Raises `Rejected` CONSENT_MISSING; whether the look is allowed is for `check_looks` to say.
-    """
-
-    def is_spent(consent_id: str, consent: Consent) -> bool:
-        try:
-            _check_look(state, consent_id, consent, time_ms)
-        except Rejected:
-            return True
-        return False
-
-    return find_basis(state, company, reader, categories, purpose, time_ms, is_spent)
-
-
-def check_looks(state: Overlay, consents: Iterable[str], time_ms: int) -> tuple[Consent, ...]:
-    """Return the consents; raise `Rejected` CONSENT_USED when one allows no further look."""
-    found = []
-    for consent_id in consents:
-        consent = get_consent(state, bytes.fromhex(consent_id))
-        if consent is not None:
-            _check_look(state, consent_id, consent, time_ms)
-            found.append(consent)
-    return tuple(found)
-
-
-def _check_look(state: Overlay, consent_id: str, consent: Consent, time_ms: int) -> None:
-    key = consent.company.encode() + _BY_CONSENT + bytes.fromhex(consent_id)
-    times = state.get(COMPANY_ACCESSES, key) or ()
-    if consent.fetch == "once" and times:
-        raise Rejected(Code.CONSENT_USED, f"consent {consent_id} is for one look, and it was taken")
-    in_month = sum(_month(time) == _month(time_ms) for time in times)
-    if in_month >= consent.looks_a_month:
-        raise Rejected(
-            Code.CONSENT_USED,
-            f"consent {consent_id} allows {consent.looks_a_month} looks a month, {in_month} taken",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What a reader asks to see."""
-
-    company: str
-    categories: tuple[str, ...]
-    purpose: str
-    from_day: int
-    to_day: int
-
-
-def _find_consents(context: Context, wish: _Wish) -> tuple[tuple[str, ...], int, int]:
-    """Return (consents, first day, last day) that the look rests on; raise `Rejected`."""
-    state, time_ms = context.state, context.time_ms
-    reader = context.sender.id
-    found = find_look_basis(state, wish.company, reader, wish.categories, wish.purpose, time_ms)
-    first, last = wish.from_day, wish.to_day
-    for consent in check_looks(state, found, time_ms):
-        first, last = max(first, consent.from_day), min(last, consent.to_day)
-    return found, first, last
-
-
-def _read_wish(body: Fields) -> _Wish:
-    first, last = body.optional_day("from_day"), body.optional_day("to_day")
-    return _Wish(
-        body.company("company"),
-        tuple(sorted(body.texts("categories", maximum=MAX_CATEGORIES))),
-        body.choice("purpose", CAPS),
-        FIRST_DAY if first is None else first,
-        LAST_DAY if last is None else last,
-    )
-
-
-def process_open(context: Context) -> Value:
-    """Log a look at data of a company that needs its authorisation; by the member that looks."""
-    body = Fields(context.body)
-    wish = _read_wish(body)
-    body.done()
-    if context.sender.is_company or context.sender.member is None:
-        raise Rejected(Code.NOT_PERMITTED, "only a member looks under an authorisation")
-    check_company_known(context.state, (wish.company,))
-    for category in wish.categories:
-        value = context.state.get(CATEGORIES, category.encode())
-        if value is None or value["access"] != Access.AUTHORISED:
-            raise Rejected(
-                Code.CATEGORY_UNKNOWN, f"{category} is no category that needs an authorisation"
-            )
-    consents: tuple[str, ...] = ()
-    first, last, code, text = wish.from_day, wish.to_day, Code.OK, ""
-    try:
-        consents, first, last = _find_consents(context, wish)
-    except Rejected as refusal:
-        code, text = refusal.code, refusal.message
-    entry = _entry(context, wish, consents, (first, last), REFUSED if code else GRANTED, code)
-    _keep(context, entry)
-    return {
-        "access": context.transaction.id.hex(),
-        "outcome": entry.outcome,
-        "code": entry.code,
-        "text": text,
-        "consents": consents,
-        "terms": tuple(_describe_terms(context, consent) for consent in consents),
-        "log_size": entry.log_size,
-    }
-
-
-def _describe_terms(context: Context, consent_id: str) -> dict[str, Value]:
-    """Return what the reader owes the company for what it now sees; no ledger can see to it."""
-    consent = get_consent(context.state, bytes.fromhex(consent_id))
-    if consent is None:
-        raise LocalError(Code.INTERNAL, "a look on a consent that is not there")
-    is_stored = consent.mode == STORE
-    return {
-        "consent": consent_id,
-        "mode": consent.mode,
-        "keep_until_day": context.day + consent.data_life_days if is_stored else None,
-        "persons": consent.persons,
-        "is_onward_allowed": consent.is_onward_allowed,
-        "is_cross_border": consent.is_cross_border,
-    }
-
-
-def _entry(
+def make_access(
     context: Context,
-    wish: _Wish,
+    look: Look,
     consents: tuple[str, ...],
-    days: tuple[int, int],
     outcome: str,
-    code: int,
+    code: int = 0,
+    via: str = "",
 ) -> AccessEntry:
-    log = context.state.company_log(wish.company)
+    """Return the entry of a look that is logged now, with the company's log as it stands."""
+    log = context.state.company_log(look.company)
     return AccessEntry(
-        context.sender.id,
-        wish.company,
-        wish.categories,
-        wish.purpose,
-        *days,
+        look.reader,
+        look.company,
+        look.categories,
+        look.purpose,
+        look.from_day,
+        look.to_day,
         consents,
         outcome,
         int(code),
@@ -287,38 +136,14 @@ def _entry(
         context.time_ms,
         log.size,
         log.root(),
+        via,
     )
 
 
-def note_decision(
-    context: Context,
-    reader: str,
-    company: str,
-    categories: tuple[str, ...],
-    consents: tuple[str, ...],
-) -> None:
-    """Log that a decision of `reader` by rule has read authorised data of a company."""
-    if not categories:
-        return
-    log = context.state.company_log(company)
-    days = (FIRST_DAY, context.day)
-    _keep(
-        context,
-        AccessEntry(
-            reader,
-            company,
-            categories,
-            "lending",
-            *days,
-            consents,
-            DECISION,
-            0,
-            context.height,
-            context.time_ms,
-            log.size,
-            log.root(),
-        ),
-    )
+def note_decision(context: Context, look: Look, consents: tuple[str, ...]) -> None:
+    """Log that a decision of a lender by rule has read authorised data of a company."""
+    if look.categories:
+        keep_access(context, make_access(context, look, consents, DECISION))
 
 
 def check_released(
@@ -327,7 +152,7 @@ def check_released(
     """Return the entry by which the caller may see `category` now; raise `Rejected` (2215, 2216).
 
     The entry is certified, the caller's, granted, for this company and category, not older than
-    `RELEASE_MS`, and its consents still hold.
+    `RELEASE_MS`, its consents still hold, and what it showed was not told to be deleted.
     """
     if access_id is None:
         raise Rejected(
@@ -336,25 +161,25 @@ def check_released(
     entry = get_access(context.state, access_id)
     if entry is None or context.chain.certificate(entry.height) is None:
         raise Rejected(Code.ACCESS_NOT_LOGGED, f"access {access_id.hex()} is not certified here")
-    reason = _why_unfit(context, entry, company, category)
+    reason = _why_unfit(context, access_id, entry, company, category)
     if reason is not None:
         raise Rejected(Code.ACCESS_UNFIT, f"access {access_id.hex()} {reason}")
+    check_holds(context.state, entry.consents, context.now_ms)
     return entry
 
 
 def _why_unfit(
-    context: QueryContext, entry: AccessEntry, company: str, category: str
+    context: QueryContext, access_id: bytes, entry: AccessEntry, company: str, category: str
 ) -> str | None:
-    if entry.reader != context.caller.id or entry.outcome != GRANTED:
+    if entry.reader != context.caller.id or entry.outcome not in _SHOWN:
         return "was not granted to this caller"
     if entry.company != company or category not in entry.categories:
         return f"is not for {category} of {company}"
-    if context.time_ms > entry.time_ms + RELEASE_MS:
+    if context.now_ms > entry.time_ms + RELEASE_MS:
         return f"is older than {RELEASE_MS // 60_000} minutes"
-    for consent_id in entry.consents:
-        consent = get_consent(context.state, bytes.fromhex(consent_id))
-        if consent is None or compute_state(consent, context.time_ms) is not ConsentState.ACTIVE:
-            return f"rests on consent {consent_id}, which does not hold any more"
+    kept = get_kept(context.state, access_id)
+    if kept is not None and kept.told_day is not None:
+        return "showed what its reader has told to be deleted"
     return None
 
 
@@ -377,16 +202,20 @@ def query_list(context: QueryContext, params: Mapping[str, Any]) -> Value:
         if len(items) >= limit and entry.height != last_height:
             next_height = entry.height
             break
-        if sees_all or entry.reader == caller.id:
-            items.append(describe_access(access_id, entry))
+        if sees_all or caller.id in (entry.reader, entry.via):
+            items.append(_describe(context, access_id, entry))
             last_height = entry.height
     return {"company": company, "accesses": items, "next_height": next_height}
 
 
-def describe_access(access_id: bytes, entry: AccessEntry) -> dict[str, Value]:
-    """Return an entry as queries show it."""
+def _describe(context: QueryContext, access_id: bytes, entry: AccessEntry) -> dict[str, Value]:
+    """Return an entry as queries show it, with what is still to be deleted of it."""
     shown: dict[str, Value] = {f.name: getattr(entry, f.name) for f in fields(entry)}
+    kept = get_kept(context.state, access_id)
+    told = None if kept is None else describe_kept(access_id, kept, context.day)
     shown["access"] = access_id.hex()
+    shown["keep_until_day"] = None if kept is None else kept.due_day
+    shown["deletion"] = "" if told is None else told["deletion"]
     return shown
 
 
@@ -397,5 +226,4 @@ def read_access_id(body: Fields) -> bytes | None:
     return read_id(body, "access", ACCESS_ID_BYTES, Code.ACCESS_NOT_LOGGED)
 
 
-HANDLERS: Mapping[str, Handler] = {"access.open": process_open}
 QUERIES: Mapping[str, Query] = {"access.list": query_list}

@@ -7,6 +7,10 @@ only as `STATES` draws them; what the passing of chain time brings (a consent th
 PENDING, one past its end is EXPIRED) is read off the time that is asked about and never stored.
 What a purpose allows at most is the literal table `CAPS` (DOMAIN.md, Authorisation).
 
+`from_day` to `to_day` are the days whose records a look may show. A decision by rule, which shows
+no record, may read from `decision_from_day` on, as far back as the company has said, and to the
+same `to_day` (ADR 0026).
+
 The entry is in CONSENTS under its id, the first 16 bytes of the transaction that made it. The index
 COMPANY_CONSENTS has two shelves a company: the live ones by recipient, which are few (`MAX_LIVE`)
 so that looking for a basis stays cheap, and the dead ones, which are kept for ever.
@@ -20,19 +24,18 @@ from enum import StrEnum
 from typing import Any
 
 from ledger.credit.ids import read_id
+from ledger.credit.keeping import process_withdrawn
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.membership.context import (
     Context,
     Handler,
-    Query,
-    QueryContext,
     Role,
     check_acts_for,
     check_company_known,
     check_role,
 )
-from ledger.membership.members import get_member
+from ledger.membership.members import ABROAD, get_member
 from ledger.state.overlay import Overlay
 from ledger.state.tables import CATEGORIES, COMPANY_CONSENTS, CONSENTS
 from ledger.transactions.fields import Fields
@@ -40,7 +43,6 @@ from ledger.transactions.fields import Fields
 CONSENT_ID_BYTES = 16
 MAX_CATEGORIES = 256
 MAX_LIVE = 64  # live consents of one company for one recipient
-MAX_LISTED = 500
 _LIVE, _DEAD = b"L", b"D"
 _MS_A_DAY = 86_400_000
 
@@ -95,6 +97,7 @@ CAPS: Mapping[str, Cap] = {
     # one guarantee, looked into as a loan is
     "guarantee": Cap(427, 90, 31, frozenset({"once"})),
 }
+DECIDING = "lending"  # the purpose under which decisions are made by rule
 STORE = "store"
 MODES = frozenset({"view", STORE})
 FETCHES = frozenset({"once", "periodic"})
@@ -111,6 +114,7 @@ class Consent:
     mode: str
     from_day: int
     to_day: int
+    decision_from_day: int
     starts_ms: int
     expires_ms: int
     fetch: str
@@ -160,39 +164,43 @@ def find_basis(
     categories: Iterable[str],
     purpose: str,
     time_ms: int,
-    is_spent: Callable[[str, Consent], bool] | None = None,
+    is_fit: Callable[[str, Consent, str], bool] | None = None,
 ) -> tuple[str, ...]:
     """Return the ids of the active consents that together cover `categories`, in order.
 
     Raises `Rejected` CONSENT_MISSING, naming the categories without a basis. Of two consents for a
     category the one with the smaller id is named, so that every replica names the same; one that
-    `is_spent` says allows no further look only where no other covers the category.
+    is not fit, by `is_fit(id, consent, category)`, only where no other covers the category.
     """
-    wanted = set(categories)
-    found: list[str] = []
-    live = list(_live(state, company, recipient))
-    if is_spent is not None:
-        live.sort(key=lambda item: is_spent(item[0].hex(), item[1]))
-    for consent_id, consent in live:
-        covered = wanted.intersection(consent.categories)
-        is_active = compute_state(consent, time_ms) is ConsentState.ACTIVE
-        if covered and is_active and consent.purpose == purpose:
-            found.append(consent_id.hex())
-            wanted -= covered
-    if wanted:
+    wanted = sorted(set(categories))
+    active = [
+        (consent_id.hex(), consent)
+        for consent_id, consent in get_live(state, company, recipient)
+        if consent.purpose == purpose and compute_state(consent, time_ms) is ConsentState.ACTIVE
+    ]
+    found: set[str] = set()
+    missing: list[str] = []
+    for category in wanted:
+        covering = [item for item in active if category in item[1].categories]
+        fit = [item for item in covering if is_fit is None or is_fit(*item, category)]
+        if not covering:
+            missing.append(category)
+        else:
+            found.add((fit or covering)[0][0])
+    if missing:
         raise Rejected(
             Code.CONSENT_MISSING,
             f"company {company} has not authorised {recipient} to see"
-            f" {', '.join(sorted(wanted))} for {purpose}",
+            f" {', '.join(missing)} for {purpose}",
         )
-    return tuple(found)
+    return tuple(sorted(found))
 
 
 def has_basis(
     state: Overlay, company: str, recipient: str, category: str, time_ms: int
 ) -> str | None:
     """Return the id of an active consent of any purpose that covers `category`, or None."""
-    for consent_id, consent in _live(state, company, recipient):
+    for consent_id, consent in get_live(state, company, recipient):
         is_active = compute_state(consent, time_ms) is ConsentState.ACTIVE
         if is_active and category in consent.categories:
             return consent_id.hex()
@@ -203,7 +211,7 @@ def _shelf(company: str, shelf: bytes, recipient: str) -> bytes:
     return company.encode() + shelf + recipient.encode() + b"\x00"
 
 
-def _live(state: Overlay, company: str, recipient: str) -> Iterator[tuple[bytes, Consent]]:
+def get_live(state: Overlay, company: str, recipient: str) -> Iterator[tuple[bytes, Consent]]:
     prefix = _shelf(company, _LIVE, recipient)
     for key, _ in list(state.scan(COMPANY_CONSENTS, prefix)):
         consent_id = key[len(prefix) :]
@@ -221,15 +229,17 @@ def _move_to_dead(state: Overlay, consent_id: bytes, consent: Consent) -> None:
 def _read_terms(context: Context, state: ConsentState) -> Consent:
     """Return the consent that the body describes; caps and references are not checked yet."""
     body = Fields(context.body)
-    mode = body.choice("mode", MODES)
+    mode, from_day = body.choice("mode", MODES), body.day("from_day")
+    decision_from_day = body.optional_day("decision_from_day")
     consent = Consent(
         company=body.identifier("company"),
         recipient=body.identifier("recipient"),
         categories=tuple(sorted(body.texts("categories", maximum=MAX_CATEGORIES))),
         purpose=body.choice("purpose", CAPS),
         mode=mode,
-        from_day=body.day("from_day"),
+        from_day=from_day,
         to_day=body.day("to_day"),
+        decision_from_day=from_day if decision_from_day is None else decision_from_day,
         starts_ms=body.time_ms("starts_ms"),
         expires_ms=body.time_ms("expires_ms"),
         fetch=body.choice("fetch", FETCHES),
@@ -248,8 +258,14 @@ def _read_terms(context: Context, state: ConsentState) -> Consent:
 
 def _check_terms(state: Overlay, consent: Consent, time_ms: int) -> None:
     """Raise `Rejected` for unknown names (2101, 2601) and what breaks a cap (CONSENT_CAP)."""
-    if get_member(state, consent.recipient) is None:
+    member = get_member(state, consent.recipient)
+    if member is None or member.is_removed:
         raise Rejected(Code.MEMBER_UNKNOWN, f"recipient {consent.recipient} is not a member")
+    if ABROAD in member.capabilities and not consent.is_cross_border:
+        raise Rejected(
+            Code.CONSENT_BORDER,
+            f"{consent.recipient} is abroad: field is_cross_border must say that data may go there",
+        )
     for category in consent.categories:
         known = state.get(CATEGORIES, category.encode())
         if known is None:
@@ -278,6 +294,14 @@ def _check_terms(state: Overlay, consent: Consent, time_ms: int) -> None:
             Code.CONSENT_CAP,
             f"fetch {consent.fetch}, want {' or '.join(sorted(cap.fetches))} for {consent.purpose}",
         )
+    is_for_decisions = consent.purpose == DECIDING
+    if consent.decision_from_day > consent.from_day or (
+        consent.decision_from_day < consent.from_day and not is_for_decisions
+    ):
+        raise Rejected(
+            Code.CONSENT_CAP,
+            f"decision_from_day is not from_day or, for {DECIDING}, a day before it",
+        )
     if (consent.data_life_days > 0) != (consent.mode == STORE):
         raise Rejected(Code.CONSENT_CAP, "data_life_days is wanted for mode store, and only there")
     if consent.expires_ms <= time_ms:
@@ -288,7 +312,7 @@ def _add(context: Context, consent: Consent) -> Value:
     """Keep a new consent; expired ones of the same pair leave the live shelf on the way."""
     _check_terms(context.state, consent, context.time_ms)
     count = 0
-    for other_id, other in _live(context.state, consent.company, consent.recipient):
+    for other_id, other in get_live(context.state, consent.company, consent.recipient):
         if compute_state(other, context.time_ms) is ConsentState.EXPIRED:
             _move_to_dead(context.state, other_id, other)
             continue
@@ -348,6 +372,8 @@ def _process_step(context: Context, step: Step) -> Value:
     context.state.put(CONSENTS, consent_id, changed.to_value())
     if after in _FINAL:
         _move_to_dead(context.state, consent_id, changed)
+    if after is ConsentState.REVOKED:
+        process_withdrawn(context.state, consent.company, consent_id.hex(), context.day)
     return {"consent": consent_id.hex(), "state": str(compute_state(changed, context.time_ms))}
 
 
@@ -376,30 +402,14 @@ def process_revoke(context: Context) -> Value:
     return _process_step(context, Step.REVOKE)
 
 
-def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
-    """List a company's consents: all for the company and regulators, else what concerns one."""
-    reader = Fields(body)
-    company = reader.company("company")
-    reader.done()
-    caller = context.caller
-    sees_all = caller.id == company or caller.role is Role.REGULATOR
-    items: list[Value] = []
+def get_all(state: Overlay, company: str) -> Iterator[tuple[bytes, Consent]]:
+    """Yield (id, consent) of every consent of a company, the live ones first."""
     for shelf in (_LIVE, _DEAD):
-        for key, _ in context.state.scan(COMPANY_CONSENTS, company.encode() + shelf):
+        for key, _ in state.scan(COMPANY_CONSENTS, company.encode() + shelf):
             consent_id = key[-CONSENT_ID_BYTES:]
-            consent = get_consent(context.state, consent_id)
-            if consent is None or len(items) >= MAX_LISTED:
-                continue
-            if sees_all or caller.id in (consent.recipient, consent.granted_by):
-                items.append(_describe(consent_id, consent, context.time_ms))
-    return {"company": company, "consents": items}
-
-
-def _describe(consent_id: bytes, consent: Consent, time_ms: int) -> Value:
-    shown: dict[str, Value] = {f.name: getattr(consent, f.name) for f in fields(consent)}
-    shown["consent"] = consent_id.hex()
-    shown["state"] = str(compute_state(consent, time_ms))
-    return shown
+            consent = get_consent(state, consent_id)
+            if consent is not None:
+                yield consent_id, consent
 
 
 HANDLERS: Mapping[str, Handler] = {
@@ -411,4 +421,3 @@ HANDLERS: Mapping[str, Handler] = {
     "consent.resume": process_resume,
     "consent.revoke": process_revoke,
 }
-QUERIES: Mapping[str, Query] = {"consent.list": query_list}

@@ -36,6 +36,7 @@ class NoticeKind(StrEnum):
     LIMIT_BREACHED = "limit breached"
     ALERT_ESCALATED = "alert escalated"
     GUARANTEE_ASKED = "guarantee asked"
+    DELETION_OVERDUE = "deletion overdue"
 
 
 def notify(

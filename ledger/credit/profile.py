@@ -4,7 +4,8 @@ A profile lists every category of the catalogue, by dimension: how many records 
 how fresh they are for the category's cadence, and for how much of the last year their source
 attests that nothing is missing. What the caller may not see is named as withheld, so that an empty
 line is never taken for a clean one. Records whose time is over (`ledger.credit.retention`) do not
-count for those who are not shown them.
+count for those who are not shown them, and under an authorisation none but those of its days that
+stood on the chain when the look was logged.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
-from ledger.credit.access import may_read
+from ledger.credit.access import Basis, find_basis_or_none
 from ledger.credit.access_log import read_access_id
 from ledger.credit.company import check_company_code
 from ledger.credit.records import PlacedRecord, RecordStatus, get_records
@@ -30,6 +31,7 @@ from ledger.state.tables import CATEGORIES
 from ledger.transactions.fields import Fields
 from ledger.transactions.records import decode_record
 
+RecordSubject: TypeAlias = tuple[Category, str]  # the full name of one of its record schemas
 YEAR_DAYS = 365
 _BP = 10_000
 # The longest that the latest record or attestation may lie back: a period and its usual delay.
@@ -52,27 +54,48 @@ class Freshness(StrEnum):
 
 
 def get_shown_coverage(
-    context: QueryContext, company: str, category: Category, full_name: str, coverage: Coverage
+    context: QueryContext, company: str, basis: Basis, subject: RecordSubject, coverage: Coverage
 ) -> Coverage:
     """Return the coverage of a record schema without the records that are hidden from the caller.
 
     Only bodies of records are read that are older than their category's time.
     """
-    if category.retention is None or is_shown_all(context, category, company):
+    category, full_name = subject
+    is_all = category.retention is None or is_shown_all(context, category, company)
+    if is_all and basis.log_size is None:
         return coverage
-    oldest = context.day - category.retention.days
-    days = [
-        placed.day
-        for placed in get_records(context.state, company, full_name, None, None)
+    oldest = context.day - (0 if category.retention is None else category.retention.days)
+    records = get_records(context.state, company, full_name, basis.first_day, basis.last_day)
+    found = [
+        placed
+        for placed in records
         if placed.entry.status is not RecordStatus.ERASED
-        and (placed.day >= oldest or not _is_over(context, category, company, placed))
+        and is_within(basis, placed)
+        and (is_all or placed.day >= oldest or not _is_over(context, category, company, placed))
     ]
+    days = [placed.day for placed in found]
     return replace(
         coverage,
+        intervals=tuple(_cut(basis, coverage.intervals)),
         record_count=len(days),
+        conflict_count=sum(item.entry.status is RecordStatus.CONFLICT for item in found),
         first_day=min(days, default=None),
         last_day=max(days, default=None),
     )
+
+
+def is_within(basis: Basis, placed: PlacedRecord) -> bool:
+    """Tell whether the record stood on the chain when the look that is the basis was logged."""
+    return basis.log_size is None or placed.entry.seq < basis.log_size
+
+
+def _cut(basis: Basis, intervals: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the attested days among those that the basis opens."""
+    for low, high in intervals:
+        first = low if basis.first_day is None else max(low, basis.first_day)
+        last = high if basis.last_day is None else min(high, basis.last_day)
+        if first <= last:
+            yield first, last
 
 
 def _is_over(context: QueryContext, category: Category, company: str, placed: PlacedRecord) -> bool:
@@ -113,11 +136,12 @@ def query_profile(context: QueryContext, params: Mapping[str, Any]) -> Value:
     withheld: list[Value] = []
     for category_id, _ in context.state.scan(CATEGORIES, b""):
         category = context.rules.category(category_id.decode())
-        if not may_read(context, company, category, access_id):
+        basis = find_basis_or_none(context, company, category, access_id)
+        if basis is None:
             withheld.append(category.id)
             continue
         lines = dimensions.setdefault(category.dimension or "other", [])
-        lines += _describe_category(context, company, category, coverages)
+        lines += _describe_category(context, company, (category, basis), coverages)
     log = context.state.company_log(company)
     return {
         "company": company,
@@ -130,14 +154,19 @@ def query_profile(context: QueryContext, params: Mapping[str, Any]) -> Value:
 
 
 def _describe_category(
-    context: QueryContext, company: str, category: Category, coverages: Mapping[str, Coverage]
+    context: QueryContext,
+    company: str,
+    readable: tuple[Category, Basis],
+    coverages: Mapping[str, Coverage],
 ) -> Iterator[dict[str, Value]]:
     """Yield a line for each record schema: one without any record still says so."""
     day = context.day
+    category, basis = readable
     for schema in category.latest().values():
         coverage = coverages.get(schema.full_name)
         if coverage is not None:
-            coverage = get_shown_coverage(context, company, category, schema.full_name, coverage)
+            subject = (category, schema.full_name)
+            coverage = get_shown_coverage(context, company, basis, subject, coverage)
         yield {
             "schema": schema.full_name,
             "name": category.name,

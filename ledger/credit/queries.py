@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
 
-from ledger.credit.access import Basis, find_read_basis, may_read
+from ledger.credit.access import Basis, find_basis_or_none, find_read_basis
 from ledger.credit.access_log import get_access, read_access_id
 from ledger.credit.company import check_company_code
 from ledger.credit.objections import Mark, get_marks
 from ledger.credit.profile import QUERIES as PROFILE_QUERIES
-from ledger.credit.profile import compute_features, get_shown_coverage
+from ledger.credit.profile import compute_features, get_shown_coverage, is_within
 from ledger.credit.records import PlacedRecord, RecordStatus, get_records
 from ledger.credit.retention import is_hidden
 from ledger.credit.rule_terms import get_version_term
@@ -55,9 +55,10 @@ def query_company_show(context: QueryContext, params: Mapping[str, Any]) -> Valu
     summary: list[Value] = []
     for full_name, known in get_all_coverage(context.state, company.encode()):
         category = context.rules.category(full_name.partition("/")[0])
-        if not may_read(context, company, category, access_id):
+        basis = find_basis_or_none(context, company, category, access_id)
+        if basis is None:
             continue
-        coverage = get_shown_coverage(context, company, category, full_name, known)
+        coverage = get_shown_coverage(context, company, basis, (category, full_name), known)
         summary.append(
             {
                 "schema": full_name,
@@ -108,7 +109,7 @@ def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> V
     page: list[Value] = []
     cursor: int | None = None
     found = get_records(context.state, company, full_name, low, high)
-    for number, placed in enumerate(item for item in found if _is_within(basis, item)):
+    for number, placed in enumerate(item for item in found if is_within(basis, item)):
         if number < skip:
             continue
         if len(page) == limit:
@@ -123,11 +124,6 @@ def query_company_records(context: QueryContext, params: Mapping[str, Any]) -> V
         "consent": basis.consent,
         "is_self_declared": category.is_self_declared,
     }
-
-
-def _is_within(basis: Basis, placed: PlacedRecord) -> bool:
-    """Tell whether the record stood on the chain when the look that is the basis was logged."""
-    return basis.log_size is None or placed.entry.seq < basis.log_size
 
 
 def _bounded(
@@ -180,9 +176,9 @@ def query_company_features(context: QueryContext, params: Mapping[str, Any]) -> 
     """`company.features` {company, schema, names?, access?}: features as rules see them now.
 
     Features over categories that the caller may not read are named in `withheld`, and those whose
-    window reaches back beyond the days that an authorisation opens; with `access` they are as of
-    its last day, if that is past. Without `names`, what rests on the company's own declarations is
-    left out; with them it is named in `self_declared`.
+    window reaches beyond the days that an authorisation opens, or has records that came after the
+    look; with `access` they are as of its last day, if that is past. Without `names`, what rests on
+    the company's own declarations is left out; with them it is named in `self_declared`.
     """
     fields = Fields(params)
     company = _company(context, fields)
@@ -228,7 +224,8 @@ def _is_self_declared(context: QueryContext, schema: Schema, name: str) -> bool:
 def _get_as_of(context: QueryContext, access_id: bytes | None) -> int:
     """Return today, or the last day that a look opens: windows then end there."""
     entry = None if access_id is None else get_access(context.state, access_id)
-    return context.day if entry is None else min(context.day, entry.to_day)
+    is_own = entry is not None and entry.reader == context.caller.id
+    return min(context.day, entry.to_day) if entry is not None and is_own else context.day
 
 
 def _is_readable(
@@ -252,7 +249,21 @@ def _is_readable(
         return False
     last_day = as_of - feature.offset_days
     first_day = last_day - feature.days + 1 if feature.days else FIRST_DAY
-    return _bounded(basis, first_day, last_day) == (first_day, last_day)
+    if _bounded(basis, first_day, last_day) != (first_day, last_day):
+        return False
+    full_name = f"{feature.category}/{feature.record_schema}".rstrip("/")
+    return _is_as_looked(context, company, full_name, basis)
+
+
+def _is_as_looked(context: QueryContext, company: str, full_name: str, basis: Basis) -> bool:
+    """Tell whether no record of the days that are open has come since the look was logged."""
+    size = basis.log_size
+    if size is None or context.state.company_log_size(company) == size:
+        return True
+    records = get_records(context.state, company, full_name, basis.first_day, basis.last_day)
+    return all(
+        placed.entry.seq < size and (placed.entry.corrected_by or 0) < size for placed in records
+    )
 
 
 def query_tx_fate(context: QueryContext, params: Mapping[str, Any]) -> Value:

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.credit import access_log, asset_queries, assets, consent, notices, objections
+from ledger.credit import (
+    access_log,
+    asset_queries,
+    assets,
+    consent,
+    consent_queries,
+    keeping,
+    looking,
+    notices,
+    objections,
+)
 from ledger.lending import (
     alert_desk,
     alerts,
     applications,
     circles,
+    consent_days,
     disclosure,
     guarantees,
     loans,
@@ -30,7 +41,7 @@ from ledger.membership.context import Handler, Query
 
 HANDLERS: Mapping[str, Handler] = {
     **consent.HANDLERS,
-    **access_log.HANDLERS,
+    **looking.HANDLERS,
     **objections.HANDLERS,
     **assets.HANDLERS,
     **products.HANDLERS,
@@ -46,8 +57,10 @@ HANDLERS: Mapping[str, Handler] = {
     **rule_governance.HANDLERS,
 }
 QUERIES: Mapping[str, Query] = {
-    **consent.QUERIES,
+    **consent_queries.QUERIES,
     **access_log.QUERIES,
+    **keeping.QUERIES,
+    **consent_days.QUERIES,
     **objections.QUERIES,
     **notices.QUERIES,
     **asset_queries.QUERIES,

@@ -8,9 +8,9 @@ product, versions, block, inputs and their digest. The facts themselves stand ap
 company's own entries (COMPANY_APPLICATIONS), where they can be erased without touching the
 authenticated world state.
 
-What the company applies for is decided on all that the product reads. A lender that applies for it
-looks of its own accord: then what reaches further back than the days of the consent is missing
-(ADR 0025).
+What the company applies for is decided on all that the product reads, if its consents open these
+days to decisions; else it is refused. A lender that applies for it looks of its own accord: then
+what reaches beyond the days of the consent is missing (ADR 0026).
 
 A granted application is an offer. It lapses after `OFFER_DAYS`, as does an accepted one that was
 not drawn.
@@ -23,12 +23,18 @@ from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any
 
-from ledger.credit.access_log import check_looks, find_look_basis, note_decision
+from ledger.credit.access_log import note_decision
 from ledger.credit.assets import ASSET_ID_BYTES, Asset, check_free_for, get_asset
-from ledger.credit.consent import find_basis, get_consent
+from ledger.credit.consent import DECIDING, get_consent
 from ledger.credit.ids import read_id
+from ledger.credit.looks import Look, check_look, find_look_basis
 from ledger.encoding import Value, encode
 from ledger.errors import Code, Rejected
+from ledger.lending.consent_days import (
+    compute_first_day,
+    compute_needed_days,
+    find_decision_basis,
+)
 from ledger.lending.facts import (
     Subject,
     compute_asset_facts,
@@ -54,7 +60,6 @@ from ledger.state.tables import APPLICATIONS, COMPANY_APPLICATIONS
 from ledger.transactions.fields import FIRST_DAY, Fields
 
 APPLICATION_ID_BYTES = 32
-PURPOSE = "lending"
 MAX_DECLARED = 32
 _BY_ID, _BY_SUBJECT = b"I", b"S"
 _STAGES = {
@@ -213,35 +218,39 @@ def _compute_facts(
     facts = compute_facts(subject, product, schema, _compute_declared(wish, schema))
     if context.sender.id != product.lender:
         return facts
-    first_days = _find_first_days(context.state, product, consents)
+    open_days = find_open_days(context.state, product, consents)
     return {
         name: value
         for name, value in facts.items()
-        if name not in schema.features or not _is_beyond(schema, name, first_days, context.day)
+        if name not in schema.features or not _is_beyond(schema, name, open_days, context.day)
     }
 
 
-def _find_first_days(state: Overlay, product: Product, consents: tuple[str, ...]) -> dict[str, int]:
-    """Return from which day on the consents of a look open each category that needs one."""
+def find_open_days(
+    state: Overlay, product: Product, consents: tuple[str, ...]
+) -> dict[str, tuple[int, int]]:
+    """Return the days that the consents of a look open of each category that needs one."""
     authorised = select_authorised(state, product.requires)
-    found: dict[str, int] = {}
+    found: dict[str, tuple[int, int]] = {}
     for consent_id in consents:
         consent = get_consent(state, bytes.fromhex(consent_id))
         if consent is not None:
             for category in sorted(set(consent.categories).intersection(authorised)):
-                found.setdefault(category, consent.from_day)
+                found.setdefault(category, (consent.from_day, consent.to_day))
     return found
 
 
-def _is_beyond(schema: Schema, name: str, first_days: Mapping[str, int], day: int) -> bool:
-    """Tell whether a feature reaches further back than the days that are open."""
+def _is_beyond(
+    schema: Schema, name: str, open_days: Mapping[str, tuple[int, int]], day: int
+) -> bool:
+    """Tell whether a feature reaches beyond the days that are open."""
     feature = schema.features[name]
     if feature.of:
-        return any(_is_beyond(schema, part, first_days, day) for part in feature.of)
-    if feature.source is not FeatureSource.RECORDS or feature.category not in first_days:
+        return any(_is_beyond(schema, part, open_days, day) for part in feature.of)
+    if feature.source is not FeatureSource.RECORDS or feature.category not in open_days:
         return False
-    first_day = day - feature.offset_days - feature.days + 1 if feature.days else FIRST_DAY
-    return first_day < first_days[feature.category]
+    first, last = open_days[feature.category]
+    return compute_first_day(feature, day) < first or day - feature.offset_days > last
 
 
 def compute_facts(
@@ -281,13 +290,7 @@ def process_apply(context: Context) -> Value:
     _check_applicant(context, wish.company, product.lender)
     check_company_known(state, (wish.company,))
     asset = _find_asset(state, wish, product)
-    categories = select_authorised(state, product.requires)
-    # Sent by the lender it is a look of its own accord, and has to be allowed one more.
-    is_look = context.sender.id == product.lender
-    find = find_look_basis if is_look else find_basis
-    consents = find(state, wish.company, product.lender, categories, PURPOSE, context.time_ms)
-    if is_look:
-        check_looks(state, consents, context.time_ms)
+    consents, look = _find_consents(context, wish.company, product)
     application = Application(
         company=wish.company,
         lender=product.lender,
@@ -309,8 +312,32 @@ def process_apply(context: Context) -> Value:
     decision = product.decide(facts)
     decided = replace(application, stage=_STAGES[decision.outcome], decision=decision.to_value())
     _keep(state, context.transaction.id, decided, facts)
-    note_decision(context, product.lender, wish.company, categories, consents)
+    note_decision(context, look, consents)
     return describe_decision(context.transaction.id, decided, decision)
+
+
+def _find_consents(
+    context: Context, company: str, product: Product
+) -> tuple[tuple[str, ...], Look]:
+    """Return the consents that the decision rests on, and what it reads, to be logged.
+
+    Sent by the lender it is a look of its own accord, and has to be allowed one more.
+    """
+    state, day = context.state, context.day
+    schema: Schema = context.rules.schema(product.schema_ref)
+    categories = select_authorised(state, product.requires)
+    look = Look(product.lender, company, categories, DECIDING, FIRST_DAY, day)
+    if not categories:
+        return (), look
+    if context.sender.id == product.lender:
+        consents = find_look_basis(state, look, context.time_ms)
+        first, last = check_look(state, look, consents, context.time_ms)
+        return consents, replace(look, from_day=first, to_day=last)
+    consents = find_decision_basis(state, company, product, schema, day, context.time_ms)
+    needed = compute_needed_days(product, schema, categories, day).values()
+    first = min((days[0] for days in needed), default=day)
+    last = max((days[1] for days in needed), default=day)
+    return consents, replace(look, from_day=first, to_day=last)
 
 
 def preview(context: Context, product: Product) -> Decision:
@@ -321,9 +348,7 @@ def preview(context: Context, product: Product) -> Decision:
     wish = _read_wish(context)
     state = context.state
     asset = _find_asset(state, wish, product)
-    categories = select_authorised(state, product.requires)
-    find = find_look_basis if context.sender.id == product.lender else find_basis
-    consents = find(state, wish.company, product.lender, categories, PURPOSE, context.time_ms)
+    consents, _ = _find_consents(context, wish.company, product)
     return product.decide(_compute_facts(context, wish, product, asset, consents))
 
 

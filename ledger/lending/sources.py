@@ -17,7 +17,12 @@ from ledger.credit.assets import get_asset
 from ledger.credit.records import PlacedRecord, RecordStatus, find_latest, get_records
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
-from ledger.lending.applications import Application, get_facts, read_application
+from ledger.lending.applications import (
+    Application,
+    find_open_days,
+    get_facts,
+    read_application,
+)
 from ledger.membership.context import Query, QueryContext, Role
 from ledger.rules.features import AS_OF, Feature, FeatureSource
 from ledger.rules.product import Product
@@ -44,7 +49,7 @@ def query_sources(context: QueryContext, body: Mapping[str, Any]) -> Value:
     product: Product = context.rules.product(application.product)
     schema: Schema = context.rules.schema(product.schema_ref)
     facts = get_facts(context.state, application_id, application)
-    tracing = _Tracing(context, application, schema)
+    tracing = _Tracing(context, application, schema, _find_open_days(context, application, product))
     names = sorted({feature.name for feature in product.features} | facts.keys())
     return {
         "application": application_id.hex(),
@@ -56,6 +61,16 @@ def query_sources(context: QueryContext, body: Mapping[str, Any]) -> Value:
     }
 
 
+def _find_open_days(
+    context: QueryContext, application: Application, product: Product
+) -> Mapping[str, tuple[int, int]]:
+    """Return the days to which the windows are cut: those of a look, but for the company itself."""
+    is_look = application.applicant == application.lender
+    if not is_look or context.caller.id == application.company:
+        return {}
+    return find_open_days(context.state, product, application.consents)
+
+
 @dataclass(slots=True)
 class _Tracing:
     """One application's inputs; windows that several of them share are read once."""
@@ -63,6 +78,7 @@ class _Tracing:
     context: QueryContext
     application: Application
     schema: Schema
+    open_days: Mapping[str, tuple[int, int]]  # where not all is open to whom asks
     _windows: dict[tuple[str, int, int], Value] = field(default_factory=dict)
 
     def describe(self, name: str, value: Any) -> Value:
@@ -99,6 +115,8 @@ class _Tracing:
             return self._looked_up(feature, full_name)
         last = self.application.day - feature.offset_days
         first = last - feature.days + 1 if feature.days else FIRST_DAY
+        opened = self.open_days.get(feature.category, (first, last))
+        first, last = max(first, opened[0]), min(last, opened[1])
         key = (full_name, first, last)
         if key not in self._windows:
             self._windows[key] = self._read(feature, *key)
@@ -115,7 +133,7 @@ class _Tracing:
         counted = self._standing(found)
         latest = sorted(counted, key=lambda placed: (placed.day, placed.entry.seq))[-MAX_SHOWN:]
         return {
-            **_named(feature, first if feature.days else None, last),
+            **_named(feature, first if first > FIRST_DAY else None, last),
             "count": len(counted),
             "is_more": len(found) == MAX_COUNTED,
             "latest": [_describe(placed) for placed in reversed(latest)],

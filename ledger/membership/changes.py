@@ -34,6 +34,7 @@ from ledger.membership.limits import (
     MIN_VALIDATORS,
 )
 from ledger.membership.members import (
+    ABROAD,
     COMPANY_CODE_LENGTH,
     COUNTER,
     REGISTRAR,
@@ -45,7 +46,7 @@ from ledger.membership.possession import KeyRole, check_certificate_key, check_p
 from ledger.transactions.fields import Fields
 
 MAX_CERTIFICATE_BYTES = 65_536
-_CAPABILITIES = frozenset({COUNTER, REGISTRAR})
+_CAPABILITIES = frozenset({ABROAD, COUNTER, REGISTRAR})
 _HOST_CHARACTERS = frozenset(string.ascii_letters + string.digits + ".-_:[]")
 
 
@@ -287,6 +288,8 @@ def _observing(standing: Standing, change: AddObserver) -> Member:
     member = standing.member(change.member)
     if member.node is not None:
         _refuse(f"member {change.member} has a node already: rotate_node_key or set_address")
+    if ABROAD in member.capabilities:
+        _refuse(f"member {change.member} is abroad: a node holds every record, so it runs none")
     _check_new_key(standing, change.member, KeyRole.NODE, change.public_key, change.proof)
     return replace(member, node=Node(change.public_key, change.address))
 

@@ -222,13 +222,22 @@ class Context:
 
 @dataclass(slots=True)
 class QueryContext:
-    """Everything a query may use: a read-only snapshot, and who asks."""
+    """Everything a query may use: a read-only snapshot, and who asks.
+
+    `clock_ms` is the node's own clock, in the chain's time; 0 where none is at hand.
+    """
 
     state: Overlay
     chain: ChainReader
     caller: Party
     time_ms: int
     rules: RuleBook
+    clock_ms: int = 0
+
+    @property
+    def now_ms(self) -> int:
+        """The time by which leave to read ends: it passes while no block comes."""
+        return max(self.time_ms, self.clock_ms)
 
     @property
     def day(self) -> int:

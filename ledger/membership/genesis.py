@@ -31,7 +31,7 @@ from ledger.membership.limits import (
     MIN_CHANGE_WINDOW,
     MIN_VALIDATORS,
 )
-from ledger.membership.members import COUNTER, REGISTRAR, Member, Node, Role
+from ledger.membership.members import ABROAD, COUNTER, REGISTRAR, Member, Node, Role
 from ledger.membership.reading import Reading, invalid, malformed
 from ledger.membership.settings import SNAPSHOT_BLOCKS, SNAPSHOT_BLOCKS_MAX
 from ledger.transactions.envelope import check_name
@@ -41,7 +41,7 @@ FORMAT = "creditledger/genesis/1"
 MAX_CATEGORIES = 4_096
 MAX_RULES = 4_096
 MAX_RULE_BYTES = 65_536
-CAPABILITIES = frozenset({REGISTRAR, COUNTER})
+CAPABILITIES = frozenset({ABROAD, REGISTRAR, COUNTER})
 _KEYS = (
     "format",
     "name",
@@ -152,6 +152,8 @@ def _member(place: str, value: object) -> Member:
     member_id = read_name(reading, "id")
     if len(member_id) == 18:
         invalid(reading.at("id"), "18 characters are the length of a company's code")
+    if ABROAD in capabilities and reading.raw("node") is not None:
+        invalid(reading.at("node"), "a member abroad runs no node: a node holds every record")
     if member_id == SELF_DECLARED:
         invalid(reading.at("id"), f"{SELF_DECLARED} stands for what companies declare themselves")
     return Member(

@@ -21,6 +21,9 @@ from ledger.state.tables import COMPANY_KEYS, MEMBERS, SETTINGS
 COMPANY_CODE_LENGTH = 18
 REGISTRAR = "registrar"  # may bind company keys and accept legacy codes
 COUNTER = "counter"  # may act for a company that stands at its counter
+# It is abroad: it sees only what a company lets leave the country, and runs no node, because every
+# node holds every record.
+ABROAD = "abroad"
 VALIDATORS_KEY = b"~validators"
 
 

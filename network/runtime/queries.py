@@ -2,13 +2,14 @@
 
 The caller is known by its certificate: a program of a member acts for that member, and a client
 whose name is a company's code, issued by a member that may stand at the counter for companies, acts
-for that company. Rule books of queries are compiled apart from those of execution. Beside the
+for that company. Rule books of queries are compiled apart from those of execution. The
+node's clock ends what may be read for a time, also while no block comes. Beside the
 ledger's queries there are those about the node itself, which are handed in: one namespace for both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ledger.credit.rulebook import RuleCache
@@ -27,8 +28,11 @@ from network.certificates import ClientIdentity
 class QueryRunner:
     """Answers queries by name; called in worker threads, several at once."""
 
-    def __init__(self, store: Store, node_queries: Mapping[str, Query]) -> None:
+    def __init__(
+        self, store: Store, node_queries: Mapping[str, Query], clock_ms: Callable[[], int]
+    ) -> None:
         self._store = store
+        self._clock_ms = clock_ms
         self._queries = {**QUERIES, **node_queries}
         self._cache = RuleCache()
 
@@ -43,7 +47,8 @@ class QueryRunner:
         head = chain.head()
         time_ms = 0 if head is None else head.time_ms
         caller = resolve_caller(state, client)
-        return query(QueryContext(state, chain, caller, time_ms, self._cache.over(state)), params)
+        rules = self._cache.over(state)
+        return query(QueryContext(state, chain, caller, time_ms, rules, self._clock_ms()), params)
 
 
 def resolve_caller(state: Overlay, client: ClientIdentity) -> Party:

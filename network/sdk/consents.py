@@ -36,6 +36,7 @@ class GrantConsent(Act[ConsentState]):
     persons: tuple[str, ...] | None = None
     is_onward_allowed: bool | None = None
     is_cross_border: bool | None = None
+    decision_from_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class RequestConsent(Act[ConsentState]):
     persons: tuple[str, ...] | None = None
     is_onward_allowed: bool | None = None
     is_cross_border: bool | None = None
+    decision_from_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,10 @@ class RevokeConsent(Act[ConsentState]):
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """One authorisation as it stands now."""
+    """One authorisation as it stands now; `state` is USED when nothing more can come of it.
+
+    `looks_left` counts for this month; `next_look_ms` is None when no look will be allowed again.
+    """
 
     consent: str
     state: str
@@ -113,6 +118,7 @@ class Consent:
     mode: str
     from_day: int
     to_day: int
+    decision_from_day: int
     starts_ms: int
     expires_ms: int
     fetch: str
@@ -123,6 +129,57 @@ class Consent:
     is_cross_border: bool
     granted_by: str
     height: int
+    looks_taken: int
+    looks_left: int
+    next_look_ms: int | None
+    may_decide: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentTerms(Consent):
+    """An authorisation, and in words what the ledger enforces of it and what rests on a promise."""
+
+    enforced: tuple[str, ...]
+    promised: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShowConsent(Ask[ConsentTerms]):
+    """One authorisation."""
+
+    name: ClassVar[str] = "consent.show"
+    consent: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeededDays:
+    """The days that a product reads of a category; None where it reads no window of it."""
+
+    category: str
+    first_day: int | None
+    last_day: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What an application needs, the authorisations it would rest on, and why it is refused."""
+
+    company: str
+    product: str
+    lender: str
+    categories: tuple[NeededDays, ...]
+    consents: tuple[str, ...]
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowNeededConsent(Ask[Needed]):
+    """Which days of which categories must be authorised to apply for a product today."""
+
+    name: ClassVar[str] = "consent.needed"
+    company: str
+    product: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +236,67 @@ class OpenAccess(Act[AccessOpened]):
 
 
 @dataclass(frozen=True, slots=True)
+class ShareAccess(Act[AccessOpened]):
+    """By the reader of a look that is open: let another institution see the same."""
+
+    kind: ClassVar[str] = "access.share"
+    access: str
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What was kept of a look is deleted; `days_late` is 0 in time."""
+
+    access: str
+    company: str
+    due_day: int
+    days_late: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellDeleted(Act[Deleted]):
+    """By the reader of a look: what I kept of it is gone."""
+
+    kind: ClassVar[str] = "access.deleted"
+    access: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptData:
+    """What a reader keeps of a look; `deletion` is DUE, LATE or TOLD."""
+
+    access: str
+    reader: str
+    company: str
+    categories: tuple[str, ...]
+    consents: tuple[str, ...]
+    due_day: int
+    told_day: int | None
+    deletion: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueDeletions:
+    """Whose deletion is late."""
+
+    overdue: tuple[KeptData, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListOverdue(Ask[OverdueDeletions]):
+    """Who kept data longer than it may: all for regulators, else what concerns the caller."""
+
+    name: ClassVar[str] = "access.overdue"
+    company: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
-    """One logged look, or a decision by rule."""
+    """One logged look, or a decision by rule; `via` passed it on to the reader, if it is not "".
+
+    `keep_until_day` and `deletion` (DUE, LATE, TOLD, "") say what the reader still has to delete.
+    """
 
     access: str
     reader: str
@@ -196,6 +312,9 @@ class Access:
     time_ms: int
     log_size: int
     log_root: bytes
+    via: str = ""
+    keep_until_day: int | None = None
+    deletion: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from ledger.credit.consent import (
     CAPS,
     HANDLERS,
     MAX_LIVE,
-    QUERIES,
     STATES,
     ConsentState,
     find_basis,
     has_basis,
 )
+from ledger.credit.consent_queries import QUERIES
 from ledger.errors import Code, Rejected
 from tests.lending.desk import BUYER, MS_A_DAY, SELLER, TODAY, Desk
 

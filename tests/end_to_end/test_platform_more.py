@@ -203,12 +203,30 @@ def test_a_lender_that_applies_of_its_own_accord_sees_no_further_than_the_consen
     assert province.apply("SCF-ICBC/1", "ICBC", asset=asset)["outcome"] == "GRANT"
 
 
-def test_what_the_company_applies_for_is_decided_on_all_that_the_product_reads(
-    province: Province,
-) -> None:
+def test_a_decision_reads_no_day_that_the_company_has_not_opened(province: Province) -> None:
     asset = province.receivable()
-    province.consent(SELLER, "ICBC", from_day=province.day - 10)
-    assert province.apply("SCF-ICBC/1", asset=asset)["outcome"] == "GRANT"
+    wish = {"company": SELLER, "product": "SCF-ICBC/1", "asset": asset}
+    wish |= {"amount_fen": 1_000_000, "term_days": 90}
+    ask = {"company": SELLER, "product": "SCF-ICBC/1"}
+    day = province.day
+    (needed,) = province.ask(SELLER, "consent.needed", **ask)["categories"]
+    first_day = needed["first_day"]
+    assert (needed["category"], needed["last_day"]) == ("C044", day)
+    for changes in (
+        {"from_day": day - 10, "decision_from_day": first_day + 1},
+        {"from_day": day - 300, "to_day": day - 1, "decision_from_day": first_day},
+    ):
+        consent = province.consent(SELLER, "ICBC", **changes)
+        sentence = province.refuse(Code.CONSENT_DAYS, SELLER, "loan.apply", **wish)
+        assert consent in sentence
+        told = province.ask(SELLER, "consent.needed", **ask)
+        assert (told["code"], told["text"]) == (Code.CONSENT_DAYS, sentence)
+        province.do(SELLER, "consent.revoke", consent=consent)
+    fits = province.consent(SELLER, "ICBC", from_day=day - 10, decision_from_day=first_day)
+    assert province.ask("ICBC", "consent.needed", **ask)["consents"] == (fits,)
+    assert province.do(SELLER, "loan.apply", **wish)["outcome"] == "GRANT"
+    (logged,) = province.ask(SELLER, "access.list", company=SELLER)["accesses"]
+    assert (logged["from_day"], logged["to_day"]) == (first_day, day)
 
 
 def test_what_a_regulator_notes_on_an_alert_is_for_regulators() -> None:

@@ -24,6 +24,7 @@ from ledger.keys import SigningKey
 from ledger.membership.genesis import parse_genesis
 from ledger.storage.memory import MemoryStore
 from ledger.transactions.envelope import Transaction
+from ledger.transactions.fields import FIRST_DAY
 from network.certificates import load_key
 from tests.ledger_harness import DAY_MS, Harness
 
@@ -103,8 +104,9 @@ class DemoNetwork(Harness):
             "categories": tuple(sorted(case["categories"])),
             "purpose": "lending",
             "mode": "view",
-            "from_day": self.day - 400,
-            "to_day": self.day,
+            "from_day": self.day - 390,
+            "to_day": self.day + 30,
+            "decision_from_day": FIRST_DAY,
             "starts_ms": self.head.time_ms,
             "expires_ms": self.head.time_ms + 30 * DAY_MS,
             "fetch": "once",

@@ -7,6 +7,7 @@ from typing import Any
 
 from ledger.errors import Code
 from ledger.queries import QUERIES
+from ledger.transactions.fields import FIRST_DAY
 from ledger.transactions.records import Record
 from tests.ledger_harness import CATEGORIES, DAY_MS, GENESIS_DAY, SALT, Harness, company_code
 from tests.lending.documents import RULES, credit_line, patent_loan, supply_chain
@@ -88,13 +89,16 @@ class Province(Harness):
             "categories": ("C044",),
             "purpose": "lending",
             "mode": "view",
-            "from_day": self.day - 400,
-            "to_day": self.day,
+            "from_day": self.day - 366,
+            "to_day": self.day + 60,
+            "decision_from_day": FIRST_DAY,
             "starts_ms": 0,
             "expires_ms": self.head.time_ms + 60 * DAY_MS,
             "fetch": "once",
         }
         body["starts_ms"] = self.head.time_ms
+        if changes.get("purpose", "lending") != "lending":
+            del body["decision_from_day"]
         return str(self.do(company, "consent.grant", **(body | changes))["consent"])
 
     def receivable(self, number: int = 100, *, is_confirmed: bool = True, **changes: Any) -> str:

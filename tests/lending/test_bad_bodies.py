@@ -70,6 +70,18 @@ def consent_terms(province: Province) -> dict[str, Any]:
     }
 
 
+def look_and_keep(province: Province) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return bodies about a look whose reader may keep and pass on what it saw."""
+    terms = {"mode": "store", "data_life_days": 30, "is_onward_allowed": True}
+    province.consent(SELLER, "CCB", categories=("C044",), **terms)
+    look = {"company": SELLER, "categories": ("C044",), "purpose": "lending"}
+    access = province.do("CCB", "access.open", **look)["access"]
+    return {
+        "access.share": ("CCB", {"access": access, "recipient": "ICBC"}),
+        "access.deleted": ("CCB", {"access": access}),
+    }
+
+
 def lend_and_alarm(province: Province) -> tuple[str, str]:
     """Pay out a loan to another company and let its sales fall; return the loan and the alert."""
     sales = [invoice(n, TODAY - 10 * n, company=OTHER) for n in range(1, 12)]
@@ -210,6 +222,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
                 "to_day": TODAY,
             },
         ),
+        **look_and_keep(province),
         "consent.accept": (SELLER, {"consent": asked}),
         "consent.reject": (SELLER, {"consent": asked}),
         "consent.pause": (SELLER, {"consent": consent}),
@@ -280,6 +293,9 @@ def test_a_bad_body_leaves_its_code_and_nothing_else(kind: str, data: st.DataObj
 QUERY_BODIES: dict[str, dict[str, Any]] = {
     "company.match": {"company": SELLER, "amount_fen": 5_000_000, "term_days": 90, "top": 3},
     "consent.list": {"company": SELLER},
+    "consent.show": {"consent": "00" * 16},
+    "consent.needed": {"company": SELLER, "product": "LINE/1"},
+    "access.overdue": {"company": SELLER},
     "notices.list": {"from_height": 1, "limit": 2},
     "objection.list": {"company": SELLER},
     "access.list": {"company": SELLER, "from_height": 1, "limit": 5},

@@ -38,6 +38,7 @@ def _known() -> dict[str, dict[str, Any]]:
     found = {
         "application.show": {"application": bodies["loan.accept"][1]["application"]},
         "application.sources": {"application": bodies["loan.accept"][1]["application"]},
+        "consent.show": {"consent": bodies["consent.pause"][1]["consent"]},
         "loan.show": {"loan": bodies["loan.repay"][1]["loan"]},
         "loan.list": {"company": OTHER},
         "asset.show": {"asset": bodies["asset.pledge"][1]["asset"]},
