@@ -2,10 +2,14 @@
 
 It is behind when a certificate is known for a height that it has not executed. Mostly it is only
 slower than the others, and its own log brings it there; so it fetches when a window lies between,
-or when a short time has passed and the next height is still not committed-local here. While a
-fetch runs nothing else is executed, so blocks come from one place at a time. Sources are the
-signers of the certificate, a different one first at each attempt; a fetch that stalls is asked
-again, each time with twice the patience: a network may be slower than T, and a fetch that is
+or when a short time has passed and the next height is still not committed-local here. Who has left
+the normal case takes no votes, so nothing but blocks brings it there: it fetches at once, as each
+certificate comes, and its clients have their receipts though it votes in no view (ADR 0011).
+
+While a fetch runs nothing else is executed, so blocks come from one place at a time. Sources are
+the signers of the certificate: the first one stays the first as long as it gives what is asked,
+and the next takes its place when it does not. A fetch that brings nothing is asked again after a
+while, each time with twice the patience: a network may be slower than T, and a fetch that is
 replaced before it can be answered would never end.
 
 Who is further behind than `far_blocks` fetches a snapshot instead, and the blocks from there on
@@ -35,6 +39,7 @@ class CatchUp:
         self._attempt = 0
         self._is_timer_set = False
         self._seen_height = 0
+        self._fetched_at: int | None = None  # executed height at the last fetch
         self._stalled = 0
         self._is_by_state = False
         self._has_failed = False
@@ -48,22 +53,43 @@ class CatchUp:
             return
         if self._can_execute() or (self._is_by_state and self._is_timer_set):
             return
-        if state.stable_height - state.executed_height >= state.config.limits.window:
+        if self._is_log_no_help and self._may_fetch_at_once:
             self._fetch()
         elif not self._is_timer_set:
             self._set_timer()
+
+    @property
+    def _is_log_no_help(self) -> bool:
+        """Tell whether only blocks bring this replica on, so that waiting for votes is in vain."""
+        state = self._state
+        gap = state.stable_height - state.executed_height
+        return gap >= state.config.limits.window or state.phase is Phase.VIEW_CHANGE
+
+    @property
+    def _may_fetch_at_once(self) -> bool:
+        """Tell whether the last fetch brought something, or the other way is due.
+
+        Else the timer is waited for: where nobody has what is wanted, asking would never end.
+        """
+        is_other_way_due = self._has_failed and not self._is_by_state
+        is_other_way_due = is_other_way_due and self._state.config.far_blocks > 0
+        return is_other_way_due or self._state.executed_height != self._fetched_at
 
     def _can_execute(self) -> bool:
         height = self._state.executed_height + 1
         digest = self._log.committed.get(height)
         return digest is not None and self._log.get_batch(height, digest) is not None
 
-    def _set_timer(self) -> None:
-        timers, height = self._state.config.timers, self._state.executed_height
+    def _note_progress(self) -> None:
+        height = self._state.executed_height
         if height > self._seen_height:
             self._stalled, self._has_failed = 0, False
-        self._is_timer_set = True
         self._seen_height = height
+
+    def _set_timer(self) -> None:
+        timers = self._state.config.timers
+        self._note_progress()
+        self._is_timer_set = True
         patience_ns = timers.request_ns // PATIENCE_DIVISOR << min(self._stalled, DOUBLINGS_MAX)
         self._state.emit(SetTimer(Timer.CATCH_UP, min(patience_ns, timers.request_max_ns)))
 
@@ -75,8 +101,9 @@ class CatchUp:
         if certificate.epoch != state.config.epoch:
             signers = list(state.others)  # its signers have other numbers in this epoch, or none
         first = self._attempt % len(signers)
-        self._attempt += 1
+        self._note_progress()
         self._stalled += 1
+        self._fetched_at = state.executed_height
         state.fetch_target = certificate.height
         sources = tuple(signers[first:] + signers[:first])
         self._is_by_state = self._choose_state(certificate.height)
@@ -104,6 +131,7 @@ class CatchUp:
         if state.executed_height > self._seen_height:
             self._set_timer()
         else:
+            self._attempt += state.fetch_target > 0
             self._fetch()
 
     @property
@@ -115,6 +143,7 @@ class CatchUp:
         """Let the timer try again, the other way: no source had what was asked for."""
         if self._state.fetch_target == event.to_height:
             self._state.fetch_target = 0
+            self._attempt += 1
             self._has_failed = True
             if self._is_by_state and not self._is_timer_set:
                 self._set_timer()
