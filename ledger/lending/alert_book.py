@@ -8,7 +8,9 @@ ALERTS holds an alert under its id, the first 16 bytes of the hash of rule, subj
 ALERT_ORDER gives it a place: the height shifted by PLACE_BITS plus its number in the block, from
 which a follower reads on where it stopped. What concerns a company is also listed under it. An
 alert is OPEN until a regulator takes it up; when its rule clears, what is still OPEN or
-ACKNOWLEDGED is RESOLVED. The states move only as `STATES` draws them.
+ACKNOWLEDGED is RESOLVED. While a rule holds it is told again now and then, each time as a new alert
+that names the one before it; all of them clear together. The states move only as `STATES` draws
+them.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from ledger.state.overlay import Overlay
 from ledger.state.tables import ALERT_ORDER, ALERTS, COMPANY_ALERTS
 
 ALERT_ID_BYTES = 16
+MAX_CLEARED = 100  # alerts on one matter that clear together, the latest
 PLACE_BITS = 20
 PLACE_BYTES = 8
 _RAISED = b"A"
@@ -103,6 +106,7 @@ class RaisedAlert:
     escalated_to: str = ""
     due_day: int | None = None  # by when whom it was escalated to has to end it
     feedback: Feedback = Feedback.NONE
+    repeats: str = ""  # the id of the alert on the same matter before this one, when it is a repeat
 
     def to_value(self) -> tuple[Any, ...]:
         """Return it as a canonical value, the fields in their order."""
@@ -146,10 +150,17 @@ def process_raised(state: Overlay, alert_id: bytes, raised: RaisedAlert) -> None
 
 
 def process_cleared(state: Overlay, alert_id: bytes, day: int) -> None:
-    """Note that the rule holds no more; what nobody took up by then is resolved by it."""
-    raised = get_alert(state, alert_id)
-    after = STATES.get((raised.state, Step.CLEAR), raised.state)
-    put_alert(state, alert_id, replace(raised, state=after, cleared_day=day))
+    """Note that the rule holds no more; what is not escalated or ended by then is resolved by it.
+
+    So are the alerts that this one repeats, of MAX_CLEARED in all.
+    """
+    for _ in range(MAX_CLEARED):
+        raised = get_alert(state, alert_id)
+        after = STATES.get((raised.state, Step.CLEAR), raised.state)
+        put_alert(state, alert_id, replace(raised, state=after, cleared_day=day))
+        if not raised.repeats:
+            return
+        alert_id = bytes.fromhex(raised.repeats)
 
 
 def compute_place(height: int, number: int) -> int:

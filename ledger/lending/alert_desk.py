@@ -8,7 +8,8 @@ of which the outcome is known, how many came to trouble (precision); of those th
 of how many it warned before (recall).
 
 Regulators see every alert, a company its own, a lender or guarantor those of its borrowers (without
-the figures of records that are not public), an institution those on its own limits.
+the figures of records that are not public or of loans of others), an institution those on its own
+limits.
 """
 
 from __future__ import annotations
@@ -40,10 +41,13 @@ from ledger.lending.alert_queue import get_waiting_count
 from ledger.lending.alert_round import get_behind_count
 from ledger.lending.alerts import find_standing
 from ledger.lending.exposure import Party, get_company_exposure, get_party_fen
+from ledger.lending.facts import LEDGER_FACTS, builtin_name, get_loans
 from ledger.lending.outcomes import Outcome, get_outcomes
 from ledger.membership.catalogue import Access
 from ledger.membership.context import Context, Handler, Query, QueryContext, Role, check_role
 from ledger.membership.members import get_member
+from ledger.rules.alert import Alert
+from ledger.rules.features import FeatureSource
 from ledger.state.overlay import Overlay
 from ledger.transactions.fields import Fields
 
@@ -139,9 +143,28 @@ def _show(context: QueryContext, alert_id: bytes, raised: RaisedAlert) -> dict[s
     if context.caller.role is Role.BANK and not raised.institution:
         alert = context.rules.alert(raised.rule)
         names = {name.partition("/")[0] for name in alert.categories}
-        if any(context.rules.category(name).access is not Access.PUBLIC for name in names):
+        is_public = all(context.rules.category(name).access is Access.PUBLIC for name in names)
+        if not is_public or not _may_see_book(context, alert, raised.company):
             shown["inputs"] = tuple((name, None) for name, _ in raised.inputs)
     return shown
+
+
+def _may_see_book(context: QueryContext, alert: Alert, company: str) -> bool:
+    """Tell whether a lender knows all that an alert says of the company's loans and assets.
+
+    It does when all loans of the company are its own, or it stands for them: what the company owes
+    to another, or how late it pays him, is theirs.
+    """
+    names = {
+        builtin_name(feature)
+        for feature in (alert.features[name] for name in alert.inputs)
+        if feature.source is FeatureSource.LEDGER
+    }
+    if not names <= LEDGER_FACTS.keys():
+        return False
+    own = context.caller.id
+    loans = get_loans(context.state, company) if names else ()
+    return all(own in (loan.lender, loan.guarantor) for _, loan in loans)
 
 
 def _may_see(context: QueryContext, raised: RaisedAlert) -> bool:

@@ -187,7 +187,8 @@ def _process_alert(
     advanced, event = alert.advance(before, outcome, watch.day)
     after = _without_idle_counts(alert, advanced)
     if event in (AlertEvent.RAISED, AlertEvent.REPEATED):
-        latest = _raise_alert(watch, company, alert, outcome, event)
+        repeated = latest if event is AlertEvent.REPEATED else None
+        latest = _raise_alert(watch, company, alert, outcome, repeated)
     elif event is AlertEvent.CLEARED and latest is not None:
         process_cleared(watch.state, latest, watch.day)
     if after != before or event is not None:
@@ -222,7 +223,7 @@ def _without_idle_counts(alert: Alert, state: AlertState) -> AlertState:
 
 
 def _raise_alert(
-    watch: Watch, company: str, alert: Alert, outcome: AlertOutcome, event: AlertEvent
+    watch: Watch, company: str, alert: Alert, outcome: AlertOutcome, repeated: bytes | None
 ) -> bytes:
     alert_id = compute_alert_id(alert.ref, company, watch.height)
     raised = RaisedAlert(
@@ -236,7 +237,8 @@ def _raise_alert(
         inputs=outcome.inputs,
         day=watch.day,
         height=watch.height,
-        is_repeat=event is AlertEvent.REPEATED,
+        is_repeat=repeated is not None,
+        repeats="" if repeated is None else repeated.hex(),
     )
     process_raised(watch.state, alert_id, raised)
     return alert_id

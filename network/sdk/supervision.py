@@ -109,6 +109,7 @@ class Alert:
     is_late: bool = False
     institution: str = ""
     recipient: str = ""
+    repeats: str = ""
     cursor: int = 0
 
 

@@ -237,8 +237,11 @@ def test_a_warning_is_raised_at_its_threshold_told_again_and_cleared(case: Case)
     for told in case.clear:
         tell(network, told, earlier)
     assert network.standing() == []
-    # A repeat is a new alert on the same matter; the latest is the one that clears.
-    assert network.alerts()[-1]["state"] == "RESOLVED"
+    first, repeat = network.alerts()
+    # A repeat is a new alert on the same matter; both clear with it.
+    assert (first["repeats"], repeat["repeats"]) == ("", first["alert"])
+    assert (first["state"], repeat["state"]) == ("RESOLVED", "RESOLVED")
+    assert first["cleared_day"] == repeat["cleared_day"]
 
 
 def raised(*records: Told) -> list[str]:
