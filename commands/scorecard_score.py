@@ -46,7 +46,7 @@ def score(
     table = read_scored(data, card, place, day_of(values), table_options(values))
     scores = [card.score(row) for row in table.rows]
     replace(out, _write(card, table, scores))
-    answer = _measure(card, table, scores)
+    answer = _measure(card, table, scores) | {"notes": list(table.notes)}
     if report is not None:
         from analytics.scorecard.report import measure_stability, read_report
 
@@ -111,6 +111,8 @@ def _show(answer: Mapping[str, Any], out: Path) -> None:
         say("")
         named = {name: _stability_text(value) for name, value in answer["stability"].items()}
         show_facts("population stability index", named)
+    for note in answer["notes"]:
+        say(f"look again: {note}")
     say(f"written to {out}")
 
 

@@ -87,5 +87,5 @@ def _validate(name: str, table: Any, schema: Any, design: Any, repeats: int) -> 
     from analytics.scorecard.settings import Settings
 
     plan = Plan(Settings(), repeats=repeats)
-    with progress(name, plan.fits, "fits") as bar:
+    with progress(name, plan.fits(len(table.ids)), "fits") as bar:
         return name, fit_scorecard(table, schema, design, plan, bar.advance).validation

@@ -115,7 +115,7 @@ def design_table(table: FactTable, name: str = "DATA") -> Design:
             feature.removeprefix("data.").upper(),
             feature,
             Trend.FREE if unit in (Unit.TEXT, Unit.FLAG) else Trend.AUTO,
-            f"Column {feature.removeprefix('data.')}",
+            f"Column {table.columns.get(feature, feature.removeprefix('data.'))}",
             "",
             f"S{place:03}",
             f"M{place:03}",

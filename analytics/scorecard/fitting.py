@@ -15,6 +15,7 @@ import numpy as np
 from analytics.scorecard.design import Design
 from analytics.scorecard.figures import Floats, compute_auc, compute_ks
 from analytics.scorecard.inputs import Input, measure_inputs
+from analytics.scorecard.leaks import find_leaks
 from analytics.scorecard.points import Card
 from analytics.scorecard.report import make_report
 from analytics.scorecard.settings import Settings
@@ -23,7 +24,10 @@ from analytics.scorecard.validation import Procedure, Validation, validate, vali
 from analytics.scorecard.writing import write_card
 from ledger.errors import Code, LocalError
 from ledger.rules.schema import Schema
-from ledger.rules.scorecard import Scorecard, load_scorecard
+from ledger.rules.scorecard import Score, Scorecard, load_scorecard
+
+_REPEATS_MAX = 20
+_JUDGED = 20_000  # times that a company is judged, after which one more tells little
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +36,25 @@ class Plan:
 
     settings: Settings
     folds: int = 5
-    repeats: int = 20
+    repeats: int | None = None  # None: as many as the number of companies makes worth it
     forward: int = 0
     permuted: int = 0
 
-    @property
-    def fits(self) -> int:
-        """How many fits the validation takes."""
-        return self.folds * self.repeats
+    def repeats_of(self, companies: int) -> int:
+        """Return how often folds are cut anew: 20 times where chance decides much, else less."""
+        if self.repeats is not None:
+            return self.repeats
+        return min(_REPEATS_MAX, max(1, _JUDGED // companies))
+
+    def fits(self, companies: int) -> int:
+        """Return how many fits the validation takes."""
+        return self.folds * self.repeats_of(companies)
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A scorecard and what is known of it; `own_auc` is on the very companies it was fitted on."""
+    """A scorecard and what is known of it; `own_auc` is on the very companies it was fitted on,
+    `notes` what its author should look at again."""
 
     source: str
     scorecard: Scorecard
@@ -53,6 +63,7 @@ class Fitted:
     own_auc: float
     own_ks: float
     report: dict[str, Any]
+    notes: tuple[str, ...]
 
 
 def fit_scorecard(
@@ -74,7 +85,8 @@ def fit_scorecard(
         raise LocalError(Code.INPUT_FILE, message)
     settings = replace(plan.settings, scale=design.scale)
     procedure = Procedure(settings, design.used, plan.forward)
-    validation = validate(procedure, inputs, labels, plan.folds, plan.repeats, advance)
+    repeats = plan.repeats_of(len(labels))
+    validation = validate(procedure, inputs, labels, plan.folds, repeats, advance)
     permuted = None
     if plan.permuted:
         permuted = validate_permuted(procedure, inputs, labels, plan.folds, plan.permuted)
@@ -83,18 +95,20 @@ def fit_scorecard(
         raise LocalError(Code.INPUT_FILE, f"{table.source}: no input tells good from bad")
     source = write_card(card, design, schema.ref, _notes(validation))
     scorecard = load_scorecard(source.encode(), schema)
-    scores = _check_equal(scorecard, card, inputs, table)
-    report = make_report(scorecard, card, table, validation)
-    own = compute_auc(scores, labels), compute_ks(scores, labels)
-    return Fitted(source, scorecard, validation, permuted, *own, report)
+    scores = [scorecard.score(row) for row in table.rows]
+    points = _check_equal(scores, card, inputs, table)
+    notes = (*table.notes, *find_leaks([inputs[place] for place in design.used], labels))
+    report = make_report(scorecard, card, table, validation, scores, notes)
+    own = compute_auc(points, labels), compute_ks(points, labels)
+    return Fitted(source, scorecard, validation, permuted, *own, report, notes)
 
 
 def _check_equal(
-    scorecard: Scorecard, card: Card, inputs: Sequence[Input], table: FactTable
+    scores: Sequence[Score], card: Card, inputs: Sequence[Input], table: FactTable
 ) -> Floats:
     """Return the ledger's scores; raise `LocalError` (8001) where they are not those of the fit."""
     ours = card.score(inputs)
-    theirs = np.array([float(scorecard.score(row).points) for row in table.rows])
+    theirs = np.array([float(score.points) for score in scores])
     different = np.flatnonzero(ours != theirs)
     if len(different):
         place = int(different[0])

@@ -34,10 +34,14 @@ _SHARE_MIN = 0.5  # of a company, in a band that has none
 
 
 def make_report(
-    scorecard: Scorecard, card: Card, table: FactTable, validation: Validation
+    scorecard: Scorecard,
+    card: Card,
+    table: FactTable,
+    validation: Validation,
+    scores: Sequence[Score],
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the report of a fit on the labelled companies of `table`."""
-    scores = [scorecard.score(row) for row in table.rows]
+    """Return the report of a fit on the labelled companies of `table`, scored by the ledger."""
     labels = np.array(table.labels, dtype=float)
     points = np.array([score.points for score in scores])
     edges = sorted({int(edge) for edge in np.quantile(points, _cuts(), method="higher")})
@@ -48,6 +52,7 @@ def make_report(
         "companies": len(table.rows),
         "bad": int(labels.sum()),
         "validation": asdict(validation),
+        "notes": list(notes),
         "score_edges": edges,
         "score_shares": _shares(np.searchsorted(edges, points, side="right"), len(edges) + 1),
         "characteristics": [

@@ -1,0 +1,204 @@
+"""Tables as strangers bring them: what is read, what is left out and told, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analytics.scorecard.figures import _auc_of_counts, _ks_of_counts, compute_auc, compute_ks
+from analytics.scorecard.fitting import Plan, fit_scorecard
+from analytics.scorecard.settings import Settings
+from analytics.scorecard.table import feature_name, make_schema, read_scaled, read_table
+from ledger.errors import Code, LocalError
+from ledger.rules.schema import load_schema
+from ledger.rules.units import Unit
+from tests.analytics.scorecards import design_of, make_table, schema_of
+
+HEADER = "id,sales,rate,kind,failed"
+ROWS = ("a,1000,0.5,x,1", "b,2500,1.25,y,0", "c,70,-3,x,")
+PLAIN = "\n".join((HEADER, *ROWS)) + "\n"
+FACTS = (
+    {"data.sales": 1000, "data.rate": 5000, "data.kind": "x"},
+    {"data.sales": 2500, "data.rate": 12_500, "data.kind": "y"},
+    {"data.sales": 70, "data.rate": -30_000, "data.kind": "x"},
+)
+
+
+def _write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "t.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "encoding"),
+    [
+        (lambda text: text, "utf-8-sig"),
+        (lambda text: text, "utf-16"),
+        (lambda text: text.replace("\n", "\r\n"), "utf-8"),
+        (lambda text: text.replace("\n", "\r"), "utf-8"),
+        (lambda text: text.replace(",", ";"), "utf-8"),
+        (lambda text: text.replace(",", "\t"), "utf-8"),
+        (lambda text: text.replace(HEADER, " id ,sales, rate,kind , failed"), "utf-8"),
+        (lambda text: text.replace("1000,0.5", '"1,000",0.5'), "utf-8"),
+        (lambda text: text.replace("2500,", '"¥2,500",'), "utf-8"),
+        (lambda text: text.replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n"), "utf-8"),
+        (lambda text: text.replace("x,\n", "x,N/A\n"), "utf-8"),
+        (lambda text: text.replace("x,\n", "x,\n\n\n"), "utf-8"),
+        (lambda text: "\n".join(",".join(line.split(",")[::-1]) for line in text.split()), "utf-8"),
+    ],
+)
+def test_the_same_table_written_otherwise(
+    tmp_path: Path, change: Callable[[str], str], encoding: str
+) -> None:
+    table = read_table(_write(tmp_path, change(PLAIN), encoding), "failed", id_column="id")
+    assert table.ids == ("a", "b", "c")
+    assert table.rows == FACTS
+    assert table.labels == (1, 0, None)
+    assert table.notes == ()
+
+
+def test_gbk_is_read_and_said(tmp_path: Path) -> None:
+    text = PLAIN.replace("sales", "销售额").replace("x", "甲")
+    table = read_table(_write(tmp_path, text, "gbk"), "failed", id_column="id")
+    assert table.rows[0] == {"data.u9500u552eu989d": 1000, "data.rate": 5000, "data.kind": "甲"}
+    assert "read as GB18030" in table.notes[0]
+    source = make_schema(table)
+    assert 'text = "column 销售额"' in source
+    assert read_scaled(source.encode()) == {"data.rate"}
+    assert set(load_schema(source.encode(), {}).features) == {*table.units, "as_of"}
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"id,failed\n\xff\xff\xff,1\n")
+    with pytest.raises(LocalError, match="neither UTF-8 nor GB18030"):
+        read_table(path, "failed")
+
+
+def test_long_names_stay_apart() -> None:
+    first, second = (feature_name("x" * 60 + end) for end in "ab")
+    assert first != second
+    assert len(first) == len(second) == 48
+    assert feature_name("销售") != feature_name("采购")
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "told"),
+    [
+        ("rating", "ABD", "a grade that somebody gave"),
+        ("Credit Rating", "ABD", "a grade that somebody gave"),
+        ("信誉评级", "ABD", "a grade that somebody gave"),
+        ("c", "777", "has only '7'"),
+        ("c", ("", "NA", "-"), "has no value"),
+    ],
+)
+def test_columns_left_out_are_told(
+    tmp_path: Path, column: str, cells: tuple[str, ...], told: str
+) -> None:
+    lines = [f"{HEADER},{column}"] + [f"{row},{c}" for row, c in zip(ROWS, cells, strict=True)]
+    path = _write(tmp_path, "\n".join(lines))
+    table = read_table(path, "failed", id_column="id")
+    assert table.rows == FACTS
+    assert len(table.notes) == 1
+    assert table.notes[0].startswith(f"column {column} was left out")
+    assert told in table.notes[0]
+
+
+def test_a_grade_is_taken_when_it_is_asked_for(tmp_path: Path) -> None:
+    lines = [f"{HEADER},rating"] + [f"{row},{c}" for row, c in zip(ROWS, "ABD", strict=True)]
+    path = _write(tmp_path, "\n".join(lines))
+    table = read_table(path, "failed", id_column="id", keep=("rating",))
+    assert table.units["data.rating"] is Unit.TEXT
+    assert table.notes == ()
+
+
+def test_dates_and_other_long_lists_of_texts_are_told(tmp_path: Path) -> None:
+    lines = ["since,size,failed"] + [f"2031-01-{day:02},{day},0" for day in range(1, 31)]
+    table = read_table(_write(tmp_path, "\n".join(lines)), "failed")
+    assert table.notes == ("column since was left out: 30 different texts, such as '2031-01-01'",)
+    lines = ["mixed,size,failed"] + [f"{day}{'%' * (day % 2)},{day},0" for day in range(1, 31)]
+    table = read_table(_write(tmp_path, "\n".join(lines)), "failed")
+    assert table.notes[0].startswith("column mixed was left out: 30 different texts")
+
+
+def test_numbers_beyond_the_format_are_told(tmp_path: Path) -> None:
+    path = _write(tmp_path, PLAIN.replace("1000", "1" + "0" * 19))
+    table = read_table(path, "failed", id_column="id")
+    assert table.rows[0]["data.sales"] == 10**15
+    assert table.notes == ("column sales: 1 values beyond 1,000,000,000,000,000 count as that",)
+
+
+def test_a_company_named_twice_counts_once_or_is_refused(tmp_path: Path) -> None:
+    """In two rows it would be learnt from in one fold and judged in another."""
+    path = _write(tmp_path, PLAIN + ROWS[1] + "\n")
+    table = read_table(path, "failed", id_column="id")
+    assert table.ids == ("a", "b", "c")
+    assert table.notes == ("1 rows repeat another (the first is row 5): each company counts once",)
+    without = read_table(path, "failed", drop=("id",))
+    assert len(without.rows) == 4
+    assert "name it with --id-column" in without.notes[0]
+    path = _write(tmp_path, PLAIN + "b,2500,1.25,y,1\n")
+    with pytest.raises(LocalError, match="row 5: b stands in row 3 already") as caught:
+        read_table(path, "failed", id_column="id")
+    assert caught.value.code is Code.INPUT_LINE
+
+
+@pytest.mark.parametrize("unknown", ["NA", "n/a", "NULL", "nan", "?", "-", " "])
+def test_a_label_that_is_not_known_is_not_good(tmp_path: Path, unknown: str) -> None:
+    path = _write(tmp_path, PLAIN.replace("x,\n", f"x,{unknown}\n"))
+    assert read_table(path, "failed", id_column="id").labels == (1, 0, None)
+
+
+def test_other_words_for_failed_are_asked_for(tmp_path: Path) -> None:
+    path = _write(tmp_path, PLAIN.replace(",1\n", ",Yes\n").replace(",0\n", ",no\n"))
+    with pytest.raises(LocalError, match=r"column failed, 'Yes' \(1\), 'no' \(1\); --bad VALUE"):
+        read_table(path, "failed", id_column="id").labelled()
+    assert read_table(path, "failed", bad="yes", id_column="id").labels == (1, 0, None)
+
+
+def test_a_column_that_knows_the_outcome_is_named() -> None:
+    table = make_table(200)
+    plan = Plan(Settings(), repeats=1)
+    clean = fit_scorecard(table, schema_of(table), design_of(table), plan)
+    assert clean.notes == ()
+    rows = tuple(
+        {**row, "data.written_off": 5 + place % 3} if label else row
+        for place, (row, label) in enumerate(zip(table.rows, table.labels, strict=True))
+    )
+    units = {**table.units, "data.written_off": Unit.COUNT}
+    leaky = replace(table, rows=rows, units=units, notes=("read as GB18030",))
+    found = fit_scorecard(leaky, schema_of(leaky), design_of(leaky), plan)
+    assert [note.split(":")[0] for note in found.notes] == [
+        "read as GB18030",
+        "WRITTEN_OFF alone has AUC 1.000",
+    ]
+    assert found.report["notes"] == list(found.notes)
+
+
+def test_many_companies_need_fewer_repeats() -> None:
+    plan = Plan(Settings())
+    assert [plan.repeats_of(count) for count in (82, 1000, 2000, 20_000, 500_000)] == [
+        20,
+        20,
+        10,
+        1,
+        1,
+    ]
+    assert Plan(Settings(), repeats=3).fits(500_000) == 15
+
+
+def test_figures_of_counts_are_those_of_companies() -> None:
+    generator = np.random.default_rng(3)
+    for _ in range(50):
+        labels = np.array([0.0, 1.0, *generator.integers(0, 2, size=30)])
+        scores = generator.integers(0, 9, size=32).astype(float)
+        good, bad = (
+            np.bincount(scores[labels == side].astype(int), minlength=9) for side in (0, 1)
+        )
+        assert _auc_of_counts(good, bad) == compute_auc(scores, labels)
+        assert _ks_of_counts(good, bad) == compute_ks(scores, labels)
