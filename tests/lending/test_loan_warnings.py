@@ -34,7 +34,7 @@ def test_a_loan_that_nobody_touches_grows_older_day_by_day(lenders: Borrowing) -
         rule: [item for item in lenders.warnings(SELLER) if item[0] == rule] for rule, _ in steps
     }
     for rule in ("EW01", "EW02", "EW03"):
-        assert told[rule] == [(rule, "OPEN", False), (rule, "RESOLVED", True)]
+        assert told[rule] == [(rule, "RESOLVED", False), (rule, "RESOLVED", True)]
     assert told["EW04"] == [("EW04", "OPEN", False)]
     owed_fen = lenders.ask("ICBC", "loan.show", loan=loan)["owed_fen"]
     lenders.do("ICBC", "loan.repay", loan=loan, amount_fen=owed_fen)
