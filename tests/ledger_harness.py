@@ -161,15 +161,16 @@ def genesis_document(
     rules: Iterable[bytes] = (),
     categories: Iterable[Any] = CATEGORIES,
     settings: Mapping[str, Any] | None = None,
+    abroad: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return the value of a genesis document with the seven members."""
+    """Return the value of a genesis document with the seven members, some of them abroad."""
     members = [
         {
             "id": name,
             "name": f"member {name}",
             "name_zh": "",
             "role": role,
-            "capabilities": capabilities,
+            "capabilities": (*capabilities, *(("abroad",) if name in abroad else ())),
             "public_key": key_of(name).public_key,
             "certificate": b"certificate of " + name.encode(),
             "kind": KINDS.get(name, ""),
@@ -197,13 +198,16 @@ def genesis_document(
 class Harness:
     """One chain in memory; `store` is what a node's disk would hold."""
 
+    abroad: tuple[str, ...] = ()
+
     def __init__(
         self,
         rules: Iterable[bytes] = (),
         categories: Iterable[Any] = CATEGORIES,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.genesis = parse_genesis(encode(genesis_document(rules, categories, settings)))
+        document = genesis_document(rules, categories, settings, self.abroad)
+        self.genesis = parse_genesis(encode(document))
         result = execute_genesis(self.genesis)
         self.store = MemoryStore()
         self.store.write(result.writes, sync=True)

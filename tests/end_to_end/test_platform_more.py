@@ -205,7 +205,7 @@ def test_a_lender_that_applies_of_its_own_accord_sees_no_further_than_the_consen
 
 def test_a_decision_reads_no_day_that_the_company_has_not_opened(province: Province) -> None:
     asset = province.receivable()
-    wish = {"company": SELLER, "product": "SCF-ICBC/1", "asset": asset}
+    wish: dict[str, Any] = {"company": SELLER, "product": "SCF-ICBC/1", "asset": asset}
     wish |= {"amount_fen": 1_000_000, "term_days": 90}
     ask = {"company": SELLER, "product": "SCF-ICBC/1"}
     day = province.day
