@@ -110,13 +110,19 @@ def forgotten(what: str) -> StorageError:
 
 @dataclass(slots=True)
 class Remembered:
-    """What a home remembers of one key's votes: its log, and how far its chain goes."""
+    """What a home remembers of one key's votes: its log, and how far its chain goes.
+
+    A CHECKPOINT is not logged: it follows from the block. Whoever gave one for a height had the
+    PREPARED record of it in the log before, so the log speaks for it even where the database has
+    lost the block and was repaired without it.
+    """
 
     height: int
     certified_height: int
     accepted: set[_Subject] = field(default_factory=set)
     prepared: set[_Subject] = field(default_factory=set)
     view: tuple[int, int] = (0, 0)
+    prepared_height: int = 0
 
     @classmethod
     def of(cls, records: Sequence[VoteRecord], height: int, certified_height: int) -> Remembered:
@@ -133,6 +139,7 @@ class Remembered:
         elif isinstance(record, PreparedRecord):
             proof = record.proof
             self.prepared.add((record.epoch, proof.view, proof.height, proof.digest))
+            self.prepared_height = max(self.prepared_height, proof.height)
         elif isinstance(record, ViewChangeRecord):
             change = record.view_change
             self.view = max(self.view, (change.epoch, change.view))
@@ -146,7 +153,7 @@ class Remembered:
         """Raise `StorageError` (6204) if the key has signed `message` and this home forgot it."""
         name = type(message).__name__
         if isinstance(message, Checkpoint):
-            if message.height > self.height:
+            if message.height > max(self.height, self.prepared_height):
                 raise forgotten(
                     f"it signed a {name} of block {message.height}, the chain here ended at block "
                     f"{self.height}"

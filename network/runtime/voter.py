@@ -266,7 +266,8 @@ class Voter:
         if key is None or key not in self._cleared:
             return
         vote = vote_in(certificate, self._history, key)
-        if vote is not None and vote.height > self._voted_height():
+        given = max(self._voted_height(), self._ballots[key].remembered.prepared_height)
+        if vote is not None and vote.height > given:
             self._refuse(
                 key,
                 forgotten(

@@ -113,6 +113,22 @@ def test_f46_f60_what_is_not_remembered_refuses_the_home(message: m.SignedMessag
     assert refusal.value.code is Code.VOTES_FORGOTTEN
 
 
+@pytest.mark.parametrize("end", [0, 5])
+def test_f62_whole_log_speaks_for_blocks_that_the_database_has_lost(end: int) -> None:
+    """The database was rebuilt up to `end`, below what this key has voted for."""
+    records = [
+        record
+        for height in range(3, 9)
+        for record in (AcceptedRecord(pre_prepare(0, height)), PreparedRecord(0, proof(0, height)))
+    ]
+    repaired = Remembered.of([*records, AcceptedRecord(pre_prepare(0, 9))], end, end)
+    for message in (checkpoint(8), commit(0, 8), prepare(0, 9)):
+        repaired.check(message)
+    for later in (checkpoint(9), commit(0, 9), prepare(0, 10)):
+        with pytest.raises(StorageError, match="does not remember"):
+            repaired.check(later)
+
+
 def test_f46_a_fresh_log_remembers_nothing() -> None:
     fresh = Remembered.of([], 0, 0)
     for message in (checkpoint(1), prepare(0, 1), commit(0, 1), view_change(1)):

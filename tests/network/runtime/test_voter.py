@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from consensus import messages as m
-from consensus.log import AcceptedRecord, encode_record
+from consensus.log import AcceptedRecord, PreparedRecord, encode_record
 from consensus.verification import signed_bytes
 from ledger.chain.batch import Batch
 from ledger.chain.certificate import Certificate, checkpoint_signing_input
@@ -225,13 +225,38 @@ def test_f45_a_certificate_with_a_vote_it_has_not_given_ends_its_voting(
     answer(voter, 1)
     answer(voter, 2)
     stage.height = 7
-    own = [key for _, key in stage.harness.genesis.validator_keys()].index(KEY.public_key)
     for height in (7, 8):
-        signed = checkpoint_signing_input(home.chain_id, 0, height, DIGEST, own)
-        voter.look_at(Certificate(0, height, DIGEST, ((own, KEY.sign(signed)),)))
+        voter.look_at(certificate(stage, home, height))
         assert (voter.refusal is None) == (height == 7)
     assert "another process uses the same key" in str(voter.refusal)
     assert voter.use(KEY.public_key, QUORUM) is None
+
+
+def certificate(stage: Stage, home: OpenHome, height: int) -> Certificate:
+    """Return a certificate that only the own key has signed."""
+    own = [key for _, key in stage.harness.genesis.validator_keys()].index(KEY.public_key)
+    signed = checkpoint_signing_input(home.chain_id, 0, height, DIGEST, own)
+    return Certificate(0, height, DIGEST, ((own, KEY.sign(signed)),))
+
+
+def test_f62_a_repaired_database_that_ends_below_the_whole_log_does_not_end_its_voting(
+    stage: Stage,
+) -> None:
+    """The vote was given before the repair: the log has what came before it."""
+    home, voter = stage.open()
+    votes = home.open_votes(KEY.public_key)
+    proof = m.PreparedProof(0, 8, DIGEST, bytes(64), ((1, bytes(64)), (2, bytes(64))))
+    votes.append([VOTE_ENTRY + encode_record(PreparedRecord(0, proof))])
+    votes.close()
+    voter.use(KEY.public_key, QUORUM)
+    answer(voter, 1)
+    answer(voter, 2)
+    assert stage.height == 0
+    for height in (8, 9):
+        voter.look_at(certificate(stage, home, height))
+        assert (voter.refusal is None) == (height == 8)
+    voter.close()
+    home.close()
 
 
 @pytest.mark.parametrize(
