@@ -8,7 +8,9 @@ Above a bound the answer is BUSY with a delay, and nothing has been taken. Reque
 further. Bytes that are no request get one response with their error number, under id 0; then the
 link is closed. What costs a check and no correct client sends, a wrong signature before all, is
 borne up to an allowance, of each client and four times that of each member; then the sender is not
-read until it has waited that out (F68).
+read until it has waited that out (F68). A client that is told BUSY is read no further for a moment:
+one that asks again at once, and as often as it can, would take the time that ordering needs, until
+the primary is taken for dead.
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ _BAD = frozenset(
     )
 )
 MEMBER_FACTOR = 4
+# For how long a link is not read, for each BUSY that it was answered; at most.
+BUSY_REST_S = 0.005
+BUSY_REST_S_MAX = 0.25
 
 Handler = Callable[[ClientIdentity, Request], Awaitable[Value]]
 
@@ -204,8 +209,8 @@ class Gateway:
         """Unread bytes of answers above which a client is read no further."""
         return self._limits.answers_bytes
 
-    async def answer(self, client: ClientIdentity, request: Request) -> bytes:
-        """Return the encoded response to a request that has its place."""
+    async def answer(self, client: ClientIdentity, request: Request) -> tuple[bytes, bool]:
+        """Return the encoded response to a request that has its place, and whether it is BUSY."""
         self.counters.requests += 1
         try:
             value = await self._value(client, request)
@@ -222,15 +227,16 @@ class Gateway:
             self.counters.errors += 1
             self._charge(client, int(error.code in _BAD))
             delay = error.retry_after_ms if isinstance(error, Busy) else 0
-            return Response(request.id, None, error.code, error.message, delay).encoded()
+            response = Response(request.id, None, error.code, error.message, delay)
+            return response.encoded(), isinstance(error, Busy)
         except (MemoryError, OSError):
             raise
         except Exception:
             log.exception("request %s of %s failed", request.method, client)
             self.counters.errors += 1
             text = "the node failed to answer; its log says why"
-            return Response(request.id, None, Code.INTERNAL, text).encoded()
-        return data
+            return Response(request.id, None, Code.INTERNAL, text).encoded(), False
+        return data, request.method == SUBMIT_MANY and _is_some_busy(value)
 
     def _charge(self, client: ClientIdentity, count: int) -> None:
         """Take bad items off the allowance of a client and its member."""
@@ -273,6 +279,7 @@ class _Connection:
         self._ready = trio.lowlevel.ParkingLot()
         self._drained = trio.lowlevel.ParkingLot()
         self._error: RemoteError | None = None
+        self._rest_until = 0.0
 
     async def run(self) -> None:
         """Serve until the client ends the link or breaks the protocol; raise `RemoteError`."""
@@ -291,8 +298,10 @@ class _Connection:
             await self._gateway.refuse(self._link, refusal)
 
     async def _receive(self) -> list[bytes]:
-        """Return the next frames, once the client is not barred; meanwhile TCP holds it back."""
+        """Return the next frames, once the client may be read; meanwhile TCP holds it back."""
         frames = await self._link.receive()
+        if trio.current_time() < self._rest_until:
+            await trio.sleep_until(self._rest_until)
         while (seconds := self._gateway.barred_s(self._client)) > 0:
             await trio.sleep(seconds)
         return frames
@@ -304,15 +313,25 @@ class _Connection:
             if shares.take(self._client):
                 nursery.start_soon(self._answer, shares, request)
             else:
+                self._rest()
                 self._put(self._gateway.refuse_busy(request).encoded())
         while self._bytes > self._gateway.answers_bytes:
             await self._drained.park()
 
     async def _answer(self, shares: Shares, request: Request) -> None:
         try:
-            self._put(await self._gateway.answer(self._client, request))
+            data, is_busy = await self._gateway.answer(self._client, request)
+            if is_busy:
+                self._rest()
+            self._put(data)
         finally:
             shares.give_back(self._client)
+
+    def _rest(self) -> None:
+        """Read the link a little later, because of a BUSY."""
+        now = trio.current_time()
+        rest_until = max(now, self._rest_until) + BUSY_REST_S
+        self._rest_until = min(rest_until, now + BUSY_REST_S_MAX)
 
     def _put(self, data: bytes) -> None:
         self._answers.append(data)
@@ -339,6 +358,11 @@ class _Connection:
             size += len(data)
             taken.append(data)
         return taken
+
+
+def _is_some_busy(value: Any) -> bool:
+    """Tell whether a `submit_many` answer says BUSY of an item."""
+    return isinstance(value, Mapping) and bool(value.get("retry_after_ms"))
 
 
 def _count_bad(value: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,14 @@ from network.allowance import AllowanceLimits
 from network.certificates import ClientIdentity
 from network.connection import Connection, NodeError, open_connection
 from network.frames import CLIENT_LINK, FrameLink
-from network.gateway import MEMBER_FACTOR, Gateway, GatewayLimits, Shares
+from network.gateway import (
+    BUSY_REST_S,
+    BUSY_REST_S_MAX,
+    MEMBER_FACTOR,
+    Gateway,
+    GatewayLimits,
+    Shares,
+)
 from network.listener import Listener
 from network.profile import NodeAddress
 from network.tls import CLIENT_PROTOCOL, SecureStream
@@ -278,6 +286,39 @@ def test_full_gateway_says_busy_and_takes_nothing(consortium: Consortium) -> Non
         assert await greedy.call("query", {"name": "x"}, 10)
 
     play(consortium, scenario, limits)
+
+
+def test_client_that_is_told_busy_is_read_later_and_nobody_else_is(consortium: Consortium) -> None:
+    """Who asks again at once costs a bounded share of the loop, not what it pleases."""
+    asked = 100
+
+    async def scenario(served: Served) -> None:
+        eager, other = await served.connect(), await served.connect("tax")
+        start = trio.current_time()
+        for _ in range(asked):
+            await error_of(eager, "query", name="busy")
+        # The last answer's rest is still to come.
+        assert trio.current_time() - start >= (asked - 1) * BUSY_REST_S
+        now = trio.current_time()
+        await other.call("query", {"name": "echo"}, 5)
+        assert trio.current_time() == now
+        await eager.call("query", {"name": "echo"}, 5)
+        assert trio.current_time() - now <= BUSY_REST_S_MAX
+
+    play(consortium, scenario, clock=MockClock(autojump_threshold=0))
+
+
+def test_rest_after_busy_is_bounded(consortium: Consortium) -> None:
+    async def scenario(served: Served) -> None:
+        client = await served.connect()
+        async with trio.open_nursery() as nursery:
+            for _ in range(400):
+                nursery.start_soon(partial(error_of, client, "query", name="busy"))
+        now = trio.current_time()
+        await client.call("query", {"name": "echo"}, 5)
+        assert trio.current_time() - now <= BUSY_REST_S_MAX
+
+    play(consortium, scenario, clock=MockClock(autojump_threshold=0))
 
 
 def test_requests_that_wait_take_no_place_of_the_others(consortium: Consortium) -> None:
