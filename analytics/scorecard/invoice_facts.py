@@ -9,12 +9,12 @@ have reported every day up to `as_of`, so a window without rows is zero and not 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from analytics.scorecard.cells import read_csv, read_labels
 from analytics.scorecard.table import FactTable
 from analytics.twelve_months import PURCHASES_FILE, SALES_FILE
 from ledger.errors import Code, LocalError
@@ -24,22 +24,34 @@ from ledger.rules.units import FactValue
 
 AS_OF = date(2020, 2, 21)  # the last day of the published invoices
 COMPANIES_FILE = "cumcm2020c_companies.csv"
+_COMPANY = "company_id"
+_TARGET = "defaulted"
 _BAD = "1"
 
+_RAW = """
+create or replace temp table raw as
+select row_number() over () + 1 as line,
+       company_id as company, invoice_no, counterparty_id as other,
+       try_cast(issue_date as date) as day, try_cast(net_fen as bigint) as net, status,
+       regexp_full_match(net_fen, '-?[0-9]{1,18}') as is_whole
+from read_csv(?, header = true, all_varchar = true, parallel = false, delim = ',', quote = '"')
+"""
+_WRONG = """
+select line, case when day is null then 'issue_date is no day'
+                  when net is null or not is_whole then 'net_fen is no whole number of fen'
+                  else 'status is neither V nor X' end
+from raw where day is null or net is null or not is_whole or status not in ('V', 'X')
+  or status is null or is_whole is null
+order by line limit 1
+"""
 _ROWS = """
 create or replace temp table counted as
-select company_id as company, issue_date as day, counterparty_id as other,
-       net_fen as net, status = 'V' as is_valid,
-       {as_of} - issue_date as age
-from (select *, row_number() over (
-        partition by company_id, invoice_no, issue_date order by line) as copy
-      from (select *, row_number() over () as line
-            from read_csv(?, header = true, parallel = false, columns = {{
-        'company_id': 'VARCHAR', 'invoice_no': 'VARCHAR', 'issue_date': 'DATE',
-        'counterparty_id': 'VARCHAR', 'net_fen': 'BIGINT', 'tax_fen': 'BIGINT',
-        'gross_fen': 'BIGINT', 'status': 'VARCHAR'}})))
-where copy = 1 and issue_date <= {as_of}
+select company, day, other, net, status = 'V' as is_valid, {as_of} - day as age
+from (select *, row_number() over (partition by company, invoice_no, day order by line) as copy
+      from raw)
+where copy = 1 and day <= {as_of}
 """
+_LATE = "select count(*) from raw where day > {as_of}"
 _SALES = """
 select company,
   coalesce(sum(net) filter (is_valid and age < 365), 0)::bigint as "co.sales_12m",
@@ -77,27 +89,49 @@ _SIDES = (
 def read_invoice_facts(folder: Path, schema: Schema, as_of: date = AS_OF) -> FactTable:
     """Return the facts of the companies whose invoices lie in `folder`, with their labels.
 
-    Raise `LocalError` (8001) when a file is not there or is another one.
+    Raise `LocalError` (8001, 8002) when a file is not there, is another one, or has a row that no
+    invoice is.
     """
     import duckdb
 
     found: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
     try:
         with duckdb.connect(config={"threads": 1}) as connection:
             for file, queries in _SIDES:
-                path = folder / file
-                connection.execute(_ROWS.format(as_of=f"date '{as_of}'"), [str(path)])
+                notes += _load(connection, folder, file, as_of)
                 for query in queries:
                     _merge(connection.execute(query), found)
     except (duckdb.Error, OSError) as error:
         message = f"cannot read the invoices in {folder}: {str(error).splitlines()[0]}"
         raise LocalError(Code.INPUT_FILE, message) from None
-    labels = _read_labels(folder / COMPANIES_FILE)
+    labels, values, told = _read_labels(folder / COMPANIES_FILE)
+    without = sum(label is not None and name not in found for name, label in labels.items())
+    if without:
+        notes.append(f"{without:,} companies with a label have no invoices")
     ids = tuple(sorted(found, key=lambda name: (len(name), name)))
+    if not ids:
+        raise LocalError(Code.INPUT_FILE, f"cannot read the invoices in {folder}: no rows")
     rows = tuple(_complete(found[name], (as_of - date(1970, 1, 1)).days) for name in ids)
     units = {name: schema.features[name].unit for name in sorted({*rows[0], *schema.features})}
     known = tuple(labels.get(name) for name in ids)
-    return FactTable(ids, rows, known, units, str(folder))
+    target = f"column {_TARGET}, {values or 'without a value'}"
+    return FactTable(ids, rows, known, units, str(folder), notes=(*notes, *told), target=target)
+
+
+def _load(connection: Any, folder: Path, file: str, as_of: date) -> list[str]:
+    """Load a side's rows, columns by their names; `LocalError` (8001, 8002) for what is wrong."""
+    path = folder / file
+    if not path.is_file():
+        raise LocalError(Code.INPUT_FILE, f"cannot read the invoices in {folder}: no {file}")
+    day = f"date '{as_of}'"
+    connection.execute(_RAW, [str(path)])
+    wrong = connection.execute(_WRONG).fetchone()
+    if wrong is not None:
+        raise LocalError(Code.INPUT_LINE, f"{path}, row {wrong[0]}: {wrong[1]}")
+    connection.execute(_ROWS.format(as_of=day))
+    late = connection.execute(_LATE.format(as_of=day)).fetchone()[0]
+    return [f"{file}: {late:,} invoices after {as_of} count nowhere"] if late else []
 
 
 def _merge(answer: Any, found: dict[str, dict[str, Any]]) -> None:
@@ -123,13 +157,19 @@ def _complete(facts: Mapping[str, int], as_of: int) -> dict[str, FactValue]:
     return row
 
 
-def _read_labels(path: Path) -> dict[str, int]:
-    """Return the labels that are known; invoices may come without any."""
+def _read_labels(path: Path) -> tuple[dict[str, int | None], str, tuple[str, ...]]:
+    """Return labels by company, their values and notes; invoices may come without any."""
     if not path.is_file():
-        return {}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("defaulted")]
-        return {row["company_id"]: int(row["defaulted"] == _BAD) for row in rows}
-    except (OSError, UnicodeDecodeError, KeyError) as error:
-        raise LocalError(Code.INPUT_FILE, f"cannot read {path}: {error}") from None
+        return {}, "", ()
+    header, lines, notes = read_csv(path)
+    if _COMPANY not in header or _TARGET not in header:
+        message = f"cannot read {path}: want columns {_COMPANY} and {_TARGET}"
+        raise LocalError(Code.INPUT_FILE, message)
+    names = [line[header.index(_COMPANY)] for line in lines]
+    labels, values = read_labels([line[header.index(_TARGET)] for line in lines], _BAD)
+    found: dict[str, int | None] = {}
+    for number, (name, label) in enumerate(zip(names, labels, strict=True), 2):
+        if found.setdefault(name, label) != label:
+            message = f"row {number}: {name} stands above already, with another label"
+            raise LocalError(Code.INPUT_LINE, f"{path}, {message}")
+    return found, values, notes

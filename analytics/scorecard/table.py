@@ -39,6 +39,7 @@ LEVELS_MAX = 24  # a text with more different values says who somebody is, not h
 _LARGEST = 10**15
 _SCALED_TEXT = f"times {SCALE}"  # ends a feature's text in a schema that was made of columns
 _NAME_MAX = 48
+_BAD_HINT = "; --bad VALUE says which value is a failed one's"
 _YES = {"true": True, "1": True, "false": False, "0": False}
 
 _SNAPSHOT = b"creditledger.as_of"
@@ -59,7 +60,7 @@ class FactTable:
     source: str
     scaled: frozenset[str] = frozenset()  # columns that were multiplied by SCALE
     notes: tuple[str, ...] = ()
-    target: str = ""  # the values of the target, with their counts
+    target: str = ""  # the values of the target with their counts, and how to name another
     columns: Mapping[str, str] = field(default_factory=dict)  # a made feature's column
 
     def select(self, places: Sequence[int]) -> FactTable:
@@ -78,8 +79,7 @@ class FactTable:
         if found != {0, 1}:
             has = f": it is {self.target}" if self.target else ""
             message = f"the target has no companies of both sorts, good and bad{has}"
-            told = "; --bad VALUE says which value is a failed one's" if self.target else ""
-            raise LocalError(Code.INPUT_FILE, f"{self.source}: {message}{told}")
+            raise LocalError(Code.INPUT_FILE, f"{self.source}: {message}")
         return self.select(known)
 
 
@@ -133,7 +133,7 @@ def read_table(
         str(path),
         read.scaled,
         (*notes, *counted, *read.notes),
-        f"column {target}, {values or 'without a value'}" if target else "",
+        f"column {target}, {values or 'without a value'}{_BAD_HINT}" if target else "",
         {} if schema is not None else {feature_name(name): name for name in names},
     )
 

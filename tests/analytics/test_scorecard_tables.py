@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 
 from analytics.scorecard.figures import _auc_of_counts, _ks_of_counts, compute_auc, compute_ks
 from analytics.scorecard.fitting import Plan, fit_scorecard
+from analytics.scorecard.invoice_facts import COMPANIES_FILE, read_invoice_facts
 from analytics.scorecard.settings import Settings
 from analytics.scorecard.table import feature_name, make_schema, read_scaled, read_table
+from analytics.twelve_months import PURCHASES_FILE, SALES_FILE
+from commands.scorecard_files import find_schema
 from ledger.errors import Code, LocalError
 from ledger.rules.schema import load_schema
 from ledger.rules.units import Unit
@@ -190,6 +194,84 @@ def test_many_companies_need_fewer_repeats() -> None:
         1,
     ]
     assert Plan(Settings(), repeats=3).fits(500_000) == 15
+
+
+SALES = (
+    "company_id,invoice_no,issue_date,counterparty_id,net_fen,tax_fen,gross_fen,status",
+    "E1,1,2020-01-02,B1,1000,130,1130,V",
+    "E1,2,2019-01-02,B1,500,65,565,X",
+    "E2,1,2018-05-01,D1,70,3,73,V",
+)
+COMPANIES = ("company_id,name_zh,has_credit_record,rating,defaulted", "E1,甲,1,A,0", "E2,乙,1,D,1")
+
+
+def _write_folder(
+    folder: Path, sales: tuple[str, ...] = SALES, companies: tuple[str, ...] = COMPANIES
+) -> Path:
+    (folder / SALES_FILE).write_bytes(gzip.compress("\n".join(sales).encode()))
+    (folder / PURCHASES_FILE).write_bytes(gzip.compress("\n".join(SALES).encode()))
+    (folder / COMPANIES_FILE).write_text("\n".join(companies), encoding="utf-8")
+    return folder
+
+
+def _turn(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(",".join(line.split(",")[::-1]) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("sales", "companies"),
+    [
+        (_turn(SALES), _turn(COMPANIES)),
+        (tuple(f"{line},more" for line in SALES), COMPANIES),
+        (("\ufeff" + SALES[0], *SALES[1:]), ("\ufeff" + COMPANIES[0], *COMPANIES[1:])),
+        (tuple(f"{line}\r" for line in SALES), tuple(f"{line}\r" for line in COMPANIES)),
+        (SALES, (COMPANIES[0], "E1,甲,1,A,0.0", "E2,乙,1,D,1.0")),
+        ((*SALES, SALES[1]), (*COMPANIES, COMPANIES[1])),
+    ],
+)
+def test_invoices_written_otherwise_are_the_same_facts(
+    tmp_path: Path, sales: tuple[str, ...], companies: tuple[str, ...]
+) -> None:
+    schema = find_schema("company/2", None)
+    (tmp_path / "plain").mkdir()
+    plain = read_invoice_facts(_write_folder(tmp_path / "plain"), schema)
+    assert plain.rows[0]["co.sales_12m"] == 1000
+    other = read_invoice_facts(_write_folder(tmp_path, sales, companies), schema)
+    assert other.rows == plain.rows
+    assert other.labels == (0, 1)
+    assert other.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("E1,9,2020-13-02,B1,1000,130,1130,V", "row 5: issue_date is no day"),
+        ("E1,9,,B1,1000,130,1130,V", "row 5: issue_date is no day"),
+        ("E1,9,2020-01-02,B1,12.5,130,1130,V", "row 5: net_fen is no whole number of fen"),
+        ("E1,9,2020-01-02,B1,,130,1130,V", "row 5: net_fen is no whole number of fen"),
+        ("E1,9,2020-01-02,B1,1000,130,1130,valid", "row 5: status is neither V nor X"),
+    ],
+)
+def test_an_invoice_that_is_none_is_told_by_its_row(tmp_path: Path, line: str, told: str) -> None:
+    _write_folder(tmp_path, (*SALES, line))
+    with pytest.raises(LocalError, match=told) as caught:
+        read_invoice_facts(tmp_path, find_schema("company/2", None))
+    assert caught.value.code is Code.INPUT_LINE
+
+
+def test_a_folder_tells_what_counted_nowhere(tmp_path: Path) -> None:
+    schema = find_schema("company/2", None)
+    late = "E1,9,2031-01-02,B1,9,1,10,V"
+    _write_folder(tmp_path, (*SALES, late), (*COMPANIES, "E3,丙,1,A,0", "E4,丁,0,,"))
+    table = read_invoice_facts(tmp_path, schema)
+    assert table.rows[0]["co.sales_12m"] == 1000
+    assert table.notes == (
+        f"{SALES_FILE}: 1 invoices after 2020-02-21 count nowhere",
+        "1 companies with a label have no invoices",
+    )
+    _write_folder(tmp_path, SALES, (*COMPANIES, "E1,甲,1,D,1"))
+    with pytest.raises(LocalError, match="row 4: E1 stands above already, with another label"):
+        read_invoice_facts(tmp_path, schema)
 
 
 def test_figures_of_counts_are_those_of_companies() -> None:
