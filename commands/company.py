@@ -262,7 +262,11 @@ def who_looked(
     if as_json:
         show_json({"company": company, "accesses": looks})
         return
-    columns = ("time_ms", "reader", "outcome", "code", "categories", "purpose", "consents")
+    columns = ["time_ms", "reader", "outcome", "code", "categories", "purpose", "consents"]
+    if any(look["via"] for look in looks):
+        columns.insert(2, "via")
+    if any(look["deletion"] for look in looks):
+        columns += ["keep_until_day", "deletion", "access"]
     show_rows(f"looks at {company}", looks, columns)
 
 

@@ -124,7 +124,10 @@ def describe_terms(
     ]
     if consent.purpose == DECIDING:
         enforced.append("no application of the company is decided on days that it does not open")
-    promised = ["what was seen cannot be unseen: revoking ends what comes after it"]
+    promised = [
+        "what was seen cannot be unseen: revoking ends what comes after it",
+        "that who runs a node does not read its disk: every node holds every record",
+    ]
     if consent.mode == STORE:
         enforced.append(
             f"deletion is to be told within {consent.data_life_days} days of each look, or"
