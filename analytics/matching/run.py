@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics.columns import COMPANY, arrow_type, open_parquet, read_snapshot
+from analytics.matching.companies import check_once, read_group
 from analytics.matching.counts import Counts, count_part
 from analytics.matching.duck import connect, run_chunk
 from analytics.matching.plan import Plan, Result
@@ -130,7 +131,7 @@ def match_all(plan: Plan, options: Options, progress: Progress) -> Counts:
 def begin(plan: Plan, options: Options, progress: Progress) -> tuple[Counts, list[Part]]:
     """Return the counts of the parts that are answered already, and the parts that are not.
 
-    Raise `LocalError` 8001 as `match_all` does.
+    Raise `LocalError` 8001 as `match_all` does, and for a company that has two rows.
     """
     for file in options.facts:
         check_columns(plan, open_parquet(file).schema_arrow, file)
@@ -143,6 +144,8 @@ def begin(plan: Plan, options: Options, progress: Progress) -> tuple[Counts, lis
             progress(part.rows)
         else:
             left.append(part)
+    if left:
+        check_once(options.facts)
     return total, left
 
 
@@ -151,14 +154,9 @@ def read_facts(plan: Plan, part: Part) -> pa.Table:
 
     Raise `LocalError` 8001 where the file cannot be read there, or a row names no company.
     """
-    file = open_parquet(part.file)
-    names = set(file.schema_arrow.names)
+    names = set(open_parquet(part.file).schema_arrow.names)
     columns = [COMPANY, *(name for name in plan.columns if name in names)]
-    try:
-        group = file.read_row_group(part.group, columns=columns, use_threads=False)
-    except (OSError, pa.ArrowException) as error:
-        message = f"{part.file} is damaged in row group {part.group}, make it anew: {error}"
-        raise LocalError(Code.INPUT_FILE, message) from None
+    group = read_group(part.file, part.group, columns)
     if group[COMPANY].null_count:
         raise LocalError(Code.INPUT_FILE, f"{part.file} has a row without a {COMPANY}")
     return group.slice(part.first, part.rows)

@@ -109,6 +109,7 @@ def _enter(state: Overlay, rules: RuleBook, product: Product, lender: str) -> No
         raise Rejected(
             Code.PRODUCT_NOT_LENDERS, f"lender of the product is {product.lender}, not {lender}"
         )
+    _check_institution(state, lender)
     owner, versions = state.get(PRODUCTS, product.id.encode()) or (lender, ())
     if owner != lender:
         raise Rejected(Code.PRODUCT_NOT_LENDERS, f"product {product.id} is another lender's")
@@ -126,17 +127,23 @@ def _enter(state: Overlay, rules: RuleBook, product: Product, lender: str) -> No
     state.put(PRODUCTS, product.id.encode(), (lender, added))
 
 
+def _check_institution(state: Overlay, lender: str) -> None:
+    """Raise `Rejected` PRODUCT_NOT_LENDERS unless the lender is an institution of this network."""
+    value = state.get(MEMBERS, lender.encode())
+    member = None if value is None else member_from_value(value)
+    if member is None or member.role is not Role.BANK or member.is_removed:
+        raise Rejected(
+            Code.PRODUCT_NOT_LENDERS, f"lender {lender} is no institution of this network"
+        )
+
+
 def put_genesis_product(state: Overlay, rules: RuleBook, source: bytes, owner: str) -> None:
     """Register a product that stands from the first block; raise `Rejected` (2402–2404, 25xx).
 
     Its lender signs nothing: like every member he answers for the genesis document as a whole.
     """
     product: Product = rules.register("product", source, owner, 0)
-    lender = product.lender
-    member = state.get(MEMBERS, lender.encode())
-    if member is None or member_from_value(member).role is not Role.BANK:
-        raise Rejected(Code.PRODUCT_NOT_LENDERS, f"lender {lender} is no institution here")
-    _enter(state, rules, product, lender)
+    _enter(state, rules, product, product.lender)
 
 
 def process_register(context: Context) -> Value:

@@ -226,6 +226,22 @@ def test_every_row_names_its_company(place: Path, tmp_path: Path) -> None:
         match(prepare(tmp_path / "a.parquet", place / "rules", WISH), tmp_path / "out")
 
 
+@pytest.mark.parametrize("is_one_file", [True, False])
+def test_a_company_that_is_there_twice_is_refused(
+    place: Path, tmp_path: Path, is_one_file: bool
+) -> None:
+    table = pq.read_table(place / "facts.parquet")
+    if is_one_file:
+        pq.write_table(pa.concat_tables([table, table.slice(7, 1)]), tmp_path / "facts.parquet")
+    else:
+        pq.write_table(table, tmp_path / "facts-0.parquet")
+        pq.write_table(table.slice(7, 1), tmp_path / "facts-1.parquet")
+    twice = prepare(tmp_path, place / "rules", WISH)
+    with pytest.raises(LocalError, match=rf"company {7:018} has 2 rows in the snapshot, want one"):
+        match(twice, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("part-*"))
+
+
 def test_files_of_a_snapshot_have_the_same_columns(place: Path, tmp_path: Path) -> None:
     table = pq.read_table(place / "facts.parquet")
     pq.write_table(table, tmp_path / "facts-0.parquet")

@@ -90,6 +90,14 @@ def test_a_check_says_what_registering_would_say_and_keeps_nothing(province: Pro
     assert len(province.ask("ICBC", "product.list")["products"]) == 4
 
 
+@pytest.mark.parametrize("lender", ["nobody", "D02", "D18"])
+def test_a_check_for_who_is_no_institution_here_says_so(province: Province, lender: str) -> None:
+    source = supply_chain(lender)
+    checked = province.ask("CCB", "product.check", source=source, lender=lender)
+    assert (checked["is_valid"], checked["code"]) == (False, Code.PRODUCT_NOT_LENDERS)
+    assert checked["error"] == f"lender {lender} is no institution of this network"
+
+
 def test_products_are_listed_and_shown(province: Province) -> None:
     listed = province.ask("D18", "product.list", lender="CCB")["products"]
     assert [item["product"] for item in listed] == ["IPP/1", "SCF-CCB/1"]
@@ -128,6 +136,7 @@ def test_product_of_the_first_block_is_its_lenders_and_in_force() -> None:
 
 @pytest.mark.parametrize("lender", ["D02", "nobody"])
 def test_product_of_the_first_block_needs_an_institution_that_takes_part(lender: str) -> None:
-    with pytest.raises(Refused, match=rf"lender {lender} is no institution here") as caught:
+    sentence = rf"lender {lender} is no institution of this network"
+    with pytest.raises(Refused, match=sentence) as caught:
         Harness(rules=(*RULES, supply_chain(lender)))
     assert caught.value.code is Code.GENESIS_INVALID
