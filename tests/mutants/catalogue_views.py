@@ -275,6 +275,16 @@ WATCHING = (
         "not done within the bound (rule 22)",
     ),
     one(
+        "proposed-requests-not-watched",
+        [22],
+        (
+            _WATCH,
+            "if digest not in pool.watched and (is_ready or digest in pool.in_batch):",
+            "if digest not in pool.watched and is_ready:",
+        ),
+        "not done within the bound (rule 22)",
+    ),
+    one(
         "requests-forgotten-in-a-new-view",
         [22],
         (

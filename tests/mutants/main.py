@@ -2,7 +2,8 @@
 
 Each mutant is hunted in a process of its own, `--jobs` of them at once. The seed that killed it the
 last time (`known_seeds.json`, written by `--record`) is tried first: a simulator that has changed
-may need another one. The last line counts; exit code 1 tells that one survived.
+may need another one. A few need more at once than seeds bring about; for those the test that
+`by_test` names is run instead. The last line counts; exit code 1 tells that one survived.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.mutants.by_test import TESTS
 from tests.mutants.catalogue import MUTANTS, ORIGINAL
 from tests.mutants.directed import order_seeds
 from tests.mutants.mutant import ROOT
@@ -24,6 +26,7 @@ from tests.simulator.main import get_commit
 
 SEEDS = 1000
 HOW_SHOWN = 110
+PYTEST_FAILED = 1
 KNOWN_SEEDS = Path(__file__).with_name("known_seeds.json")
 
 
@@ -46,6 +49,29 @@ def hunt_apart(name: str, seeds: Sequence[int]) -> dict[str, Any]:
     return answer
 
 
+def try_test(name: str) -> dict[str, Any]:
+    """Return what the test of a mutant says of it, or all such tests of the original."""
+    started = time.perf_counter()
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "tests.mutants.by_test", name],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    lines = (done.stdout + done.stderr).strip().splitlines() or ["no word"]
+    answer = {"name": name, "seed": None, "test": False, "seconds": time.perf_counter() - started}
+    if done.returncode == PYTEST_FAILED:
+        failed = next(line for line in lines if line.startswith("FAILED "))
+        return answer | {"test": True, "how": failed.removeprefix("FAILED ")}
+    return answer | {"how": "" if done.returncode == 0 else f"does not run: {lines[-1]}"}
+
+
+def is_killed(answer: Mapping[str, Any]) -> bool:
+    """Tell whether a seed or a test has killed this mutant."""
+    return answer["seed"] is not None or bool(answer.get("test"))
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(
@@ -58,7 +84,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--tries", type=int, default=0, help="give up after N seeds (0: never)")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     parser.add_argument("--list", action="store_true", help="list the mutants and the rules")
-    parser.add_argument("--fresh", action="store_true", help="try the seeds in order, none first")
+    parser.add_argument("--fresh", action="store_true", help="seeds in order, none first, no test")
     parser.add_argument("--record", action="store_true", help="remember the seeds that kill")
     parser.add_argument(
         "--original", action="store_true", help="run the seeds on the unchanged code instead"
@@ -83,12 +109,16 @@ def _hunt_all(
     with ThreadPoolExecutor(options.jobs) as pool:
         futures = []
         for name in names:
+            if name in TESTS and not options.fresh:
+                futures.append(pool.submit(try_test, name))
+                continue
             order = order_seeds(options.seeds, name, known.get(name))
             futures.append(pool.submit(hunt_apart, name, order[: options.tries or None]))
         for future in futures:
             answer = future.result()
             answers.append(answer)
-            fate = "SURVIVED" if answer["seed"] is None else f"seed {answer['seed']}"
+            fate = f"seed {answer['seed']}" if answer["seed"] is not None else "by test"
+            fate = fate if is_killed(answer) else "SURVIVED"
             how = repr(answer["how"])[1 : HOW_SHOWN + 1]
             print(f"{answer['name']:<42} {fate:<9} {answer['seconds']:6.1f} s  {how}", flush=True)
             if options.record and answer["seed"] is not None:
@@ -128,7 +158,7 @@ def main(argv: Sequence[str]) -> int:
     started = time.perf_counter()
     known = {} if arguments.fresh else load_known()
     answers = _hunt_all(names, arguments, known)
-    survivors = [answer["name"] for answer in answers if answer["seed"] is None]
+    survivors = [answer["name"] for answer in answers if not is_killed(answer)]
     print(
         f"{len(names) - len(survivors)} killed, {len(survivors)} survived, in "
         f"{time.perf_counter() - started:.0f} s"

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from tests.mutants.by_test import TESTS
 from tests.mutants.catalogue import MUTANTS, ORIGINAL
 from tests.mutants.catalogue_epochs import EPOCHS
 from tests.mutants.catalogue_records import RECORDS
@@ -13,7 +14,7 @@ from tests.mutants.catalogue_service import SERVICE
 from tests.mutants.catalogue_views import VIEWS
 from tests.mutants.catalogue_votes import VOTES
 from tests.mutants.directed import hunting_schedule, lie_of, mix_of, order_seeds
-from tests.mutants.main import SEEDS, hunt_apart, load_known, main
+from tests.mutants.main import SEEDS, hunt_apart, load_known, main, try_test
 from tests.mutants.mutant import Edit, MutantError, compute_source, install, one
 from tests.simulator.byzantine import BEHAVIOURS
 
@@ -27,6 +28,7 @@ SAMPLE = (
     "taken-requests-stay-ready",
     "window-beyond-the-epoch",
 )
+TEST_SAMPLE = ("past-new-view-entered", "last-certificate-held-against-the-new-quorum")
 
 
 @pytest.mark.parametrize("name", SAMPLE)
@@ -34,6 +36,18 @@ def test_known_seed_kills_mutant(name):
     seed = load_known()[name]
     answer = hunt_apart(name, [seed])
     assert answer["seed"] == seed, answer["how"]
+
+
+@pytest.mark.parametrize("name", TEST_SAMPLE)
+def test_named_test_kills_mutant(name):
+    answer = try_test(name)
+    assert answer["test"], answer["how"]
+    assert TESTS[name] in answer["how"]
+
+
+def test_the_original_passes_the_named_tests():
+    assert set(TESTS) <= set(MUTANTS)
+    assert try_test(ORIGINAL.name)["how"] == ""
 
 
 def test_known_seeds_are_of_mutants_and_within_the_hunt():
