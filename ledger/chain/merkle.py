@@ -49,17 +49,31 @@ def _next_level(level: list[bytes]) -> list[bytes]:
 
 def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """Return the audit path of leaf `index` in the tree over `leaves` (RFC 9162, 2.1.3.1)."""
-    if not 0 <= index < len(leaves):
-        raise Refused(Code.PROOF_INVALID, f"leaf {index} of a tree of {len(leaves)}")
-    path: list[bytes] = []
-    level = list(leaves)
-    while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            path.append(level[sibling])
-        index //= 2
-        level = _next_level(level)
-    return path
+    return Levels(leaves).path(index)
+
+
+class Levels:
+    """A whole tree, hashed once: the audit paths of many of its leaves."""
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._levels = [list(leaves)]
+        while len(self._levels[-1]) > 1:
+            self._levels.append(_next_level(self._levels[-1]))
+
+    def path(self, index: int) -> list[bytes]:
+        """Return the audit path of leaf `index` (RFC 9162, 2.1.3.1); raise `Refused` (1304)."""
+        size = len(self._levels[0])
+        if not 0 <= index < size:
+            raise Refused(Code.PROOF_INVALID, f"leaf {index} of a tree of {size}")
+        path: list[bytes] = []
+        for level in self._levels[:-1]:
+            sibling = index ^ 1
+            if sibling < len(level):
+                path.append(level[sibling])
+            index //= 2
+        return path
 
 
 def verify_inclusion(

@@ -42,6 +42,7 @@ from ledger.encoding import Value, decode, encode
 from ledger.errors import Code, LocalError, Refused
 
 __all__ = [
+    "BlockReceipts",
     "Receipt",
     "Validators",
     "anchor_of",
@@ -121,6 +122,47 @@ def _json(value: Value) -> Any:
     return value
 
 
+class BlockReceipts:
+    """All receipts of one certified block, whose two trees are hashed once."""
+
+    __slots__ = ("_batch", "_block", "_results")
+
+    def __init__(self, block: StoredBlock) -> None:
+        self._block = block
+        self._batch = merkle.Levels([merkle.leaf_hash(item) for item in block.hashes])
+        self._results = merkle.Levels([result_leaf(item) for item in block.results])
+
+    def build(
+        self,
+        index: int,
+        certificate: Certificate,
+        validators: Validators,
+        changes: Sequence[EpochChange] = (),
+    ) -> Receipt:
+        """Return the receipt of transaction `index`.
+
+        `validators` are those of the block's epoch, `changes` all that lead there from genesis.
+        """
+        block = self._block
+        if not 0 <= index < len(block.transactions) or block.time_ms is None:
+            raise LocalError(
+                Code.RECEIPT_INVALID, f"block {block.header.height} has no transaction {index}"
+            )
+        return Receipt(
+            block.transactions[index].unsigned,
+            block.transactions[index].signature,
+            block.results[index],
+            index,
+            block.time_ms,
+            tuple(self._batch.path(index)),
+            tuple(self._results.path(index)),
+            block.header,
+            certificate,
+            validators,
+            tuple(changes),
+        )
+
+
 def build_receipt(
     block: StoredBlock,
     index: int,
@@ -128,29 +170,8 @@ def build_receipt(
     validators: Validators,
     changes: Sequence[EpochChange] = (),
 ) -> Receipt:
-    """Return the receipt of transaction `index` of a certified block.
-
-    `validators` are those of the block's epoch, `changes` all that lead there from genesis.
-    """
-    if not 0 <= index < len(block.transactions) or block.time_ms is None:
-        raise LocalError(
-            Code.RECEIPT_INVALID, f"block {block.header.height} has no transaction {index}"
-        )
-    batch_leaves = [merkle.leaf_hash(item) for item in block.hashes]
-    result_leaves = [result_leaf(item) for item in block.results]
-    return Receipt(
-        block.transactions[index].unsigned,
-        block.transactions[index].signature,
-        block.results[index],
-        index,
-        block.time_ms,
-        tuple(merkle.inclusion_path(batch_leaves, index)),
-        tuple(merkle.inclusion_path(result_leaves, index)),
-        block.header,
-        certificate,
-        validators,
-        tuple(changes),
-    )
+    """Return the receipt of one transaction of a certified block (`BlockReceipts.build`)."""
+    return BlockReceipts(block).build(index, certificate, validators, changes)
 
 
 def decode_receipt(data: bytes) -> Receipt:

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from ledger.chain.certificate import Certificate
-from ledger.chain.receipt import Receipt, build_receipt
+from ledger.chain.receipt import BlockReceipts, Receipt
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused
 from ledger.storage.chain_store import ChainStore
@@ -35,6 +35,7 @@ from network.wire import Bodies, BodiesPurpose, Busy, Request
 
 QUERIES_AT_ONCE = 4
 SPREAD_PAUSE_S = 0.004
+RECEIPT_BLOCKS = 8  # kept ready: whoever sent something waits for the same few blocks
 
 RunQuery = Callable[[ClientIdentity, str, Mapping[str, Any]], Value]
 
@@ -63,6 +64,7 @@ class Service:
         self._parts = parts
         self._spread_queue: list[bytes] = []
         self._spread_wake = trio.Event()
+        self._certified: dict[int, tuple[BlockReceipts, Certificate]] = {}
         self._query_limiter = trio.CapacityLimiter(QUERIES_AT_ONCE)
         self._methods: Mapping[str, Callable[[ClientIdentity, Request], Awaitable[Value]]] = {
             m.HEAD: self._head,
@@ -207,13 +209,24 @@ class Service:
         if fate is None or fate[0] > self._parts.keeper.certified_height:
             return None
         height, position, _ = fate
+        certified = self._certified.get(height) or self._read_certified(height)
+        if certified is None:
+            return None
+        receipts, certificate = certified
+        history, epoch = self._parts.history, certificate.epoch
+        validators, changes = history.validators(epoch), history.changes_until(epoch)
+        return receipts.build(position, certificate, validators, changes)
+
+    def _read_certified(self, height: int) -> tuple[BlockReceipts, Certificate] | None:
+        """Return a block made ready for the many who wait for it; the last few are kept."""
         certificate: Certificate | None = self._parts.chain.certificate(height)
         block = self._parts.chain.block(height)
         if certificate is None or block is None:
             return None
-        history, epoch = self._parts.history, certificate.epoch
-        validators, changes = history.validators(epoch), history.changes_until(epoch)
-        return build_receipt(block, position, certificate, validators, changes)
+        while len(self._certified) >= RECEIPT_BLOCKS:
+            del self._certified[next(iter(self._certified))]
+        self._certified[height] = BlockReceipts(block), certificate
+        return self._certified[height]
 
     async def _expired(self, _client: ClientIdentity, request: Request) -> Value:
         transaction_id = _typed(request, "id", bytes)
