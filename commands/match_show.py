@@ -9,7 +9,7 @@ from typing import Any
 from commands.answers import text_of
 from commands.console import say, show_table
 from commands.decisions import fact_text
-from commands.values import amount, day, rate
+from commands.values import amount, day, rate, scaled
 
 _NO_CHANGE = "no change of what the company can change was found to pass"
 _SCORE_UNKNOWN = "too much of what the score looks at is not known"
@@ -23,10 +23,18 @@ class Facts:
 
     units: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    measures: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def label(self, name: str) -> str:
         """Return the schema's text for a fact, its name where there is none."""
         return self.labels[name][0] if name in self.labels else name
+
+    def value(self, name: str, value: Any, unit: str = "") -> str:
+        """Return a fact's value in its unit, a count in what it counts."""
+        if name in self.measures and type(value) is int:
+            decimals, measure, _ = self.measures[name]
+            return f"{scaled(value, decimals)} {measure}"
+        return fact_text(unit or self.units.get(name, ""), value)
 
 
 def show_match(answer: Mapping[str, Any], *, is_detailed: bool = False) -> None:
@@ -40,7 +48,7 @@ def show_match(answer: Mapping[str, Any], *, is_detailed: bool = False) -> None:
     )
     for kind, asset in answer["assets"].items():
         say(f"  {kind}: asset {asset}")
-    facts = Facts(answer["units"], answer["labels"])
+    facts = Facts(answer["units"], answer["labels"], answer["measures"])
     if answer["eligible"]:
         say("")
         _show_eligible(answer["eligible"])
@@ -121,13 +129,13 @@ def _change_lines(change: Mapping[str, Any] | None, facts: Facts) -> list[str]:
 def move_text(move: Mapping[str, Any], facts: Facts) -> str:
     """Return "Tax credit grade: C to M (or A, B)"; a later day is "from 2020-05-01 on"."""
     name = move["feature"]
-    unit = move.get("unit") or facts.units.get(name, "")
-    after = fact_text(unit, move["after"])
+    unit = str(move.get("unit") or "")
+    after = facts.value(name, move["after"], unit)
     if name == "as_of":
         return f"from {day(move['after'])} on"
-    others = [fact_text(unit, other) for other in move["others"]]
+    others = [facts.value(name, other, unit) for other in move["others"]]
     also = f" (or {', '.join(others)})" if others else ""
-    before = "not known" if move["before"] is None else fact_text(unit, move["before"])
+    before = "not known" if move["before"] is None else facts.value(name, move["before"], unit)
     return f"{facts.label(name)}: {before} to {after}{also}"
 
 
@@ -138,7 +146,7 @@ def _show_reasons(item: Mapping[str, Any], facts: Facts) -> None:
             reason["result"],
             text_of("", _reason_text(reason)),
             ", ".join(
-                f"{facts.label(name)} = {fact_text(facts.units.get(name, ''), value)}"
+                f"{facts.label(name)} = {facts.value(name, value)}"
                 for name, value in reason["inputs"]
             )
             or "-",

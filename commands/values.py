@@ -37,6 +37,13 @@ def amount(fen: int | None) -> str:
     return f"{sign}{yuan:,}.{rest:02d}"
 
 
+def scaled(figure: int, decimals: int) -> str:
+    """Return "12,345.678" for 12345678 with 3 decimals, and "12,345" where none is left."""
+    sign = "-" if figure < 0 else ""
+    whole, rest = divmod(abs(figure), 10**decimals)
+    return f"{sign}{whole:,}" + (f".{rest:0{decimals}d}" if rest else "")
+
+
 def rate(basis_points: int | None) -> str:
     """Return "5.50%" for 550 basis points, "-" for None."""
     if basis_points is None:

@@ -91,7 +91,14 @@ class Piece:
     reason: str
     text: str
     text_zh: str
+    text_one: str  # the text where its figure is one, "" for no other
     figures: tuple[tuple[str, str], ...]
+
+    def say(self, figures: Sequence[Figure]) -> str:
+        """Return the English text with its figures."""
+        if self.text_one and [figure.text for figure in figures] == ["1"]:
+            return self.text_one
+        return self.text.format(*(figure.text for figure in figures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +120,12 @@ def _yuan(text: str) -> Figure:
 
 def _percent(text: str) -> Figure:
     whole, _, part = text.partition(".")
-    return Figure(f'"{int(whole)}.{part:0<2}%"', f"{text} %", f"{text}%")
+    return Figure(f'"{int(whole)}.{part:0<2}%"', f"{text}%", f"{text}%")
 
 
 def _days(text: str) -> Figure:
-    return Figure(f'"{int(text)} days"', f"{text} days", f"{text}天")
+    plural = "" if text == "1" else "s"
+    return Figure(f'"{int(text)} days"', f"{text} day{plural}", f"{text}天")
 
 
 def _years(text: str) -> Figure:
@@ -217,7 +225,7 @@ class Tables:
             written,
             expression,
             piece.reason,
-            piece.text.format(*(figure.text for figure in figures)),
+            piece.say(figures),
             piece.text_zh.format(*(figure.text_zh for figure in figures)),
             params,
         )
@@ -244,7 +252,7 @@ def _read_pieces(path: Path, key: str) -> Iterator[tuple[str, Piece]]:
             texts = (table[key], table["reason"], table["text"], table["text_zh"])
         except KeyError as error:
             _refuse(path.name, f"{name}: the key {error} is missing")
-        yield name, Piece(name, *texts, figures)
+        yield name, Piece(name, *texts, table.get("text_one", ""), figures)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

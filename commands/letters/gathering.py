@@ -53,6 +53,17 @@ class Names:
         chinese = str(table.get("text_zh", "")) if self.is_chinese else ""
         return " ".join((chinese or str(table.get("text", ""))).split()) or default
 
+    def word(self, feature: Mapping[str, Any], value: str) -> str:
+        """Return a text that a record said, in words where the schema's author gave them."""
+        if self.is_chinese:
+            return str(feature.get("words_zh", {}).get(value, value))
+        return value.replace("_", " ") if "words_zh" in feature else value
+
+    def measure(self, feature: Mapping[str, Any]) -> str:
+        """Return what a count counts."""
+        key = "measure_zh" if self.is_chinese and "measure_zh" in feature else "measure"
+        return str(feature[key])
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -67,6 +78,7 @@ class Gathered:
     is_same: bool
     change: Change | None
     regulator: str
+    is_in_force: bool  # whether a new application would be decided by the same version
 
     @property
     def reasons(self) -> tuple[tuple[str, str, str, Any], ...]:
@@ -100,6 +112,7 @@ def gather(session: Session, application: str, genesis: Genesis, language: str) 
         product is not None and _is_same(product, shown),
         find_change(product, shown["facts"]) if product is not None and is_sought else None,
         next((item.id for item in genesis.members if item.role is Role.REGULATOR), "-"),
+        session.query("product.show", product=shown["product"])["is_in_force"],
     )
 
 

@@ -8,7 +8,7 @@ in Chinese where he gave it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -35,6 +35,14 @@ class Phrases:
     def say(self, name: str, **values: str) -> str:
         """Return a sentence with its values."""
         return self.sentences[name].format(**values)
+
+    def label(self, name: str) -> str:
+        """Return what an input is called of which no schema says it: its name at worst."""
+        return self.sentences.get(f"label of {name}", name)
+
+    def join(self, texts: Iterable[str]) -> str:
+        """Return texts one after the other, as the language separates them."""
+        return self.sentences["comma"].join(texts)
 
     def value(self, unit: str, value: object) -> str:
         """Return a fact in its unit; None is "not known", which is never zero."""
@@ -79,24 +87,36 @@ _ENGLISH: Mapping[str, str] = {
     "why_refer": "What could not be decided",
     "reason": "{number}. {text}  [{code}]",
     "seen": "{label}: {value}",
-    "unknown_condition": "this could not be evaluated, because a figure is not known",
+    "not_told": "{number}. It could not be told whether this is so: {text}  [{code}]",
+    "MISSING": "a figure that it needs is not known",
+    "OVERFLOW": "a result is too large to be computed",
+    "DIV_ZERO": "a figure by which it divides is zero",
+    "RANGE": "a figure lies outside what the rule allows for",
+    "NO_KEY": "a value is none of those that the rule knows",
+    "REPEATED_KEY": "a value stands twice in the rule",
+    "BAD_VALUE": "a text is no number",
     "no_condition": "No condition failed; a figure that the score or the limit needs is not known.",
     "missing": "Not known: {labels}.",
-    "score_unknown": "Too much of what your score rests on is not known",
+    "score_unknown": "{number}. Too much of what your score rests on is not known  [{code}]",
     "score": "Your score is {score}. What lowered it most:",
     "score_alone": "Your score is {score}.",
+    "score_part": "- {text}  [{code}]",
+    "score_missing": "- Not known: {labels}  [{code}]",
     "change": "What would pass",
     "change_is": "The rule would grant your application if this were so, and nothing else changed:",
     "move": "{label}: {after} (now {before})",
     "move_new": "{label}: {after} (now not known)",
     "move_day": "wait until {after}",
     "or": "{after}, or {others}",
+    "comma": ", ",
     "then": "Tried with the rule itself: it then grants {amount} at {rate} a year.",
     "no_change": "No change was found, among the facts that you can change, with which the rule "
     "would grant your application.",
     "not_tried": "The rule could not be run here, so no change was looked for.",
+    "superseded": "This version of the product is no longer in force: a new application would be "
+    "decided by the version that is, if there is one.",
     "rests": "What the decision rests on",
-    "fact": "{label}: {value}",
+    "measured": "{figure} {measure}",
     "of_records": "{owner}, {category}: {count} from {first} to {last}",
     "of_records_all": "{owner}, {category}: {count} until {last}",
     "one_record": "1 record",
@@ -109,7 +129,7 @@ _ENGLISH: Mapping[str, str] = {
     "of_asset": "the asset you named, {asset}",
     "of_ledger": "the loans on this ledger",
     "of_application": "your application",
-    "of_block": "the day of the decision",
+    "of_block": "the time of the block that holds the decision",
     "review": "A record that this decision rests on was corrected afterwards; {lender} has been "
     "told to look at it again.",
     "rights": "If you do not agree",
@@ -124,9 +144,11 @@ _ENGLISH: Mapping[str, str] = {
     "{height} of chain {chain}.",
     "recomputed": "This letter ran the rule again on these facts: the result is the same.",
     "differs": "WARNING: this letter ran the rule again on these facts and got another result.",
-    "ap.amount": "the amount asked for",
-    "ap.term": "the term asked for",
-    "as_of": "the day of the decision",
+    "label of ap.amount": "the amount asked for",
+    "label of ap.term": "the term asked for",
+    "label of as_of": "the day of the decision",
+    "label of score": "your score",
+    "label of missing": "how many figures of the score are not known",
     "not_known": "not known",
     "yes": "yes",
     "no": "no",
@@ -151,23 +173,34 @@ _CHINESE: Mapping[str, str] = {
     "why_refer": "无法判断的事项",
     "reason": "{number}. {text}　［{code}］",
     "seen": "{label}：{value}",
-    "unknown_condition": "因缺少数据，此项无法计算",
+    "not_told": "{number}. 无法判断是否存在以下情形：{text}　［{code}］",
+    "MISSING": "所需数据缺失",
+    "OVERFLOW": "计算结果过大，无法计算",
+    "DIV_ZERO": "作为除数的数据为零",
+    "RANGE": "有数据超出规则允许的范围",
+    "NO_KEY": "有数据不是规则所列的值",
+    "REPEATED_KEY": "规则中有重复的值",
+    "BAD_VALUE": "有文字无法转换为数字",
     "no_condition": "没有条件未通过；计算评分或额度所需的数据缺失。",
     "missing": "缺少的数据：{labels}。",
-    "score_unknown": "评分所依据的数据缺失过多",
+    "score_unknown": "{number}. 评分所依据的数据缺失过多　［{code}］",
     "score": "您的评分为{score}分。扣分最多的项目：",
     "score_alone": "您的评分为{score}分。",
+    "score_part": "- {text}　［{code}］",
+    "score_missing": "- 缺少数据：{labels}　［{code}］",
     "change": "怎样可以通过",
     "change_is": "其他情况不变，若下列情况成立，按规则将批准您的申请：",
     "move": "{label}：{after}（现为{before}）",
     "move_new": "{label}：{after}（现无数据）",
     "move_day": "等到{after}",
     "or": "{after}，或{others}",
+    "comma": "、",
     "then": "已用同一规则验算：届时批准{amount}，年利率{rate}。",
     "no_change": "在您能够改变的事项中，未找到可使规则批准的改变。",
     "not_tried": "此处无法运行该规则，未查找可通过的改变。",
+    "superseded": "该产品的此版本已不再有效，新的申请将适用现行版本（如有）。",
     "rests": "决定所依据的数据",
-    "fact": "{label}：{value}",
+    "measured": "{figure}{measure}",
     "of_records": "{owner}，{category}：{first}至{last}，{count}",
     "of_records_all": "{owner}，{category}：截至{last}，{count}",
     "one_record": "1条记录",
@@ -180,7 +213,7 @@ _CHINESE: Mapping[str, str] = {
     "of_asset": "您提供的资产{asset}",
     "of_ledger": "本账本上的贷款",
     "of_application": "您的申请",
-    "of_block": "决定之日",
+    "of_block": "记载本决定的区块的时间",
     "review": "本决定所依据的一条记录后来已更正，已通知{lender}重新审查。",
     "rights": "如有异议",
     "object": "如果某条记录有误，您可以提出异议。信息提供方须在20日内答复，"
@@ -193,9 +226,11 @@ _CHINESE: Mapping[str, str] = {
     "链{chain}第{height}块。",
     "recomputed": "本决定书已用上述数据重新运行该规则，结果一致。",
     "differs": "警告：本决定书用上述数据重新运行该规则，结果不一致。",
-    "ap.amount": "申请金额",
-    "ap.term": "申请期限",
-    "as_of": "决定之日",
+    "label of ap.amount": "申请金额",
+    "label of ap.term": "申请期限",
+    "label of as_of": "决定之日",
+    "label of score": "您的评分",
+    "label of missing": "评分所缺数据项数",
     "not_known": "无数据",
     "yes": "是",
     "no": "否",

@@ -6,18 +6,20 @@ every input with the records it was made from, then how to object and how to che
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from commands.letters.gathering import Gathered
 from commands.letters.phrases import PHRASES, Phrases
-from commands.values import rate
+from commands.values import rate, scaled
 from ledger.rules.changes import Move
 from ledger.rules.features import AS_OF
 
 WIDTH = 78
 _INDENT = "   "
+_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
 
 def write_letter(found: Gathered, language: str) -> str:
@@ -72,8 +74,7 @@ class _Writer:
         yield from _wrap(self._say("asked", amount=asked, term=phrases.days(shown["term_days"])))
         yield from _wrap(self._say(shown["outcome"], lender=self._lender))
         yield from _wrap(self._say("by_rule", lender=self._lender))
-        for review in (shown["reviews"] or ())[:1]:
-            del review
+        if shown["reviews"]:
             yield from _wrap(self._say("review", lender=self._lender))
         if shown["outcome"] != "GRANT":
             return
@@ -96,27 +97,26 @@ class _Writer:
             return
         yield self._say("why" if self._shown["outcome"] == "DECLINE" else "why_refer")
         for number, (code, condition, result, inputs) in enumerate(self._found.reasons, 1):
-            text = self._reason_text(condition, code, result)
-            yield from _wrap(self._say("reason", number=str(number), text=text, code=code))
-            if result != "FAIL":
-                yield from _wrap(self._say("unknown_condition"), _INDENT)
+            text = self._reason_text(condition, code)
+            sentence = _sentence_of(condition, result)
+            yield from _wrap(self._say(sentence, number=str(number), text=text, code=code))
+            if sentence == "not_told":
+                yield from _wrap(self._say(result), _INDENT)
             for name, value in inputs:
                 yield from _wrap(self._seen(name, value), _INDENT)
         if not self._found.reasons:
             yield from _wrap(self._say("no_condition"))
         missing = self._shown["missing"] or ()
         if missing:
-            labels = ", ".join(self._label(name) for name in missing)
+            labels = self._phrases.join(map(self._label, missing))
             yield from _wrap(self._say("missing", labels=labels))
 
-    def _reason_text(self, condition: str, code: str, result: str) -> str:
+    def _reason_text(self, condition: str, code: str) -> str:
         """Return the author's text of a condition, of the limit, or of the score's bands."""
         product = self._found.rules["product"]
         for table in product.get("condition", ()):
             if (table["id"], table["reason"]) == (condition, code):
                 return self._found.names.text(table, condition)
-        if condition == "score" and result != "FAIL":
-            return self._phrases.sentences["score_unknown"]
         part = product.get("rate" if condition == "score" else "limit", {})
         return self._found.names.text(part, condition)
 
@@ -126,10 +126,17 @@ class _Writer:
         return str(feature.get("unit", given))
 
     def _value(self, name: str, value: Any) -> str:
+        feature = self._found.rules["schema"].get("feature", {}).get(name, {})
+        if isinstance(value, str):
+            return self._found.names.word(feature, value)
+        if type(value) is int and "measure" in feature:
+            measure = self._found.names.measure(feature)
+            figure = scaled(value, feature.get("decimals", 0))
+            return self._say("measured", figure=figure, measure=measure)
         return self._phrases.value(self._unit(name), value)
 
     def _label(self, name: str) -> str:
-        return self._found.label(name, self._phrases.sentences.get(name, name))
+        return self._found.label(name, self._phrases.label(name))
 
     def _seen(self, name: str, value: Any) -> str:
         return self._say("seen", label=self._label(name), value=self._value(name, value))
@@ -141,16 +148,25 @@ class _Writer:
         points, codes = str(self._shown["score"]), self._shown["score_reasons"] or ()
         yield self._say("score" if codes else "score_alone", score=points)
         for code in codes:
-            yield from _wrap(f"- {self._score_text(code)}  [{code}]", _INDENT)
+            yield from _wrap(self._score_part(code), _INDENT)
 
-    def _score_text(self, code: str) -> str:
+    def _score_part(self, code: str) -> str:
+        """Return what lowered the score: the author's text, or what is not known in its place."""
         for table in self._found.rules["scorecard"].get("characteristic", ()):
-            if code == table.get("missing_reason"):
-                label = self._found.names.text(table, code)
-                return f"{label} ({self._phrases.sentences['not_known']})"
-            if code == table.get("reason"):
-                return self._found.names.text(table, code)
-        return code
+            labels = self._phrases.join(self._unknown_of(str(table.get("input", ""))))
+            if code == table.get("missing_reason") and labels:
+                return self._say("score_missing", labels=labels, code=code)
+            if code in (table.get("reason"), table.get("missing_reason")):
+                text = self._found.names.text(table, code)
+                return self._say("score_part", text=text, code=code)
+        return self._say("score_part", text=code, code=code)
+
+    def _unknown_of(self, expression: str) -> Iterator[str]:
+        """Yield what the facts are called that an expression names and nobody attested."""
+        features = self._found.rules["schema"].get("feature", {})
+        for name in dict.fromkeys(_NAME.findall(expression)):
+            if name in features and self._shown["facts"].get(name) is None:
+                yield self._label(name)
 
     def change(self) -> Iterator[str]:
         """Yield the smallest change that would pass, or that none was found."""
@@ -169,13 +185,15 @@ class _Writer:
             amount = self._phrases.amount(change.decision.amount_fen or 0)
             annual = rate(change.decision.rate_bp)
             yield from _wrap(self._say("then", amount=amount, rate=annual))
+        if not self._found.is_in_force:
+            yield from _wrap(self._say("superseded"))
 
     def _move(self, move: Move) -> str:
         after = self._value(move.feature, move.after)
         if move.feature == AS_OF:
             return self._say("move_day", after=after)
         if move.others:
-            others = ", ".join(self._value(move.feature, item) for item in move.others)
+            others = self._phrases.join(self._value(move.feature, item) for item in move.others)
             after = self._say("or", after=after, others=others)
         label = self._label(move.feature)
         if move.before is None:
@@ -263,6 +281,13 @@ class _Writer:
         yield from _wrap(text)
         if self._found.product is not None:
             yield from _wrap(self._say("recomputed" if self._found.is_same else "differs"))
+
+
+def _sentence_of(condition: str, result: str) -> str:
+    """Return the sentence that tells a reason: what could not be told is not said to be so."""
+    if result == "FAIL":
+        return "reason"
+    return "score_unknown" if condition == "score" else "not_told"
 
 
 def _wrap(text: str, indent: str = "") -> Iterator[str]:

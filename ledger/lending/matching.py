@@ -329,6 +329,11 @@ def describe_matches(
         "others": tuple(_describe(item) for item in book.explain(matches, facts, top)),
         "units": {item.name: str(item.unit) for item in read},
         "labels": {item.name: (item.text, item.text_zh) for item in read if item.text},
+        "measures": {
+            item.name: (item.measure.decimals, item.measure.name, item.measure.name_zh)
+            for item in read
+            if item.measure is not None
+        },
     }
 
 

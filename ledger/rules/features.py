@@ -51,6 +51,15 @@ class Leeway(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """What a count counts, for people: a figure of 12345 with 3 decimals in kWh is 12.345 kWh."""
+
+    decimals: int
+    name: str
+    name_zh: str
+
+
+@dataclass(frozen=True, slots=True)
 class Feature:
     """One declared fact; empty strings, zeros and None where a key does not apply."""
 
@@ -78,6 +87,7 @@ class Feature:
     change: Leeway | None = None  # as the schema declares
     text: str = ""  # what it is called, in English and in Chinese; may be empty
     text_zh: str = ""
+    measure: Measure | None = None
 
     @property
     def stream_id(self) -> bytes | None:

@@ -29,6 +29,7 @@ from ledger.rules.features import (
     Feature,
     FeatureSource,
     Leeway,
+    Measure,
     streams_of,
 )
 from ledger.rules.limits import MAX_FEATURES
@@ -53,6 +54,7 @@ _RECORD_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _DERIVED = {"ratio_bp": 2, "days_since": 1}
 _MAX_VALUES = 64
+_MAX_DECIMALS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def _read_feature(tables: Table, name: str, events: EventTypes) -> Feature:
     unit = Unit(table.choice("unit", sorted(DECLARABLE)))
     source = FeatureSource(table.choice("source", tuple(FeatureSource), "records"))
     text, text_zh = table.text("text", ""), table.text("text_zh", "")
+    measure = _read_measure(table, unit)
     change = Leeway(table.choice("change", tuple(Leeway))) if "change" in table else None
     if name == AS_OF:
         if unit is not Unit.DATE:
@@ -135,8 +138,34 @@ def _read_feature(tables: Table, name: str, events: EventTypes) -> Feature:
         feature = _read_record_feature(table, name, unit, events)
     else:
         feature = _read_other_feature(table, name, unit, source, events)
+    _check_words(table, unit, feature.values)
     table.finish()
-    return replace(feature, change=change, text=text, text_zh=text_zh)
+    return replace(feature, change=change, text=text, text_zh=text_zh, measure=measure)
+
+
+def _read_measure(table: Table, unit: Unit) -> Measure | None:
+    """Return what a count is in, for people, where the schema says it."""
+    if "measure" not in table:
+        return None
+    if unit is not Unit.COUNT:
+        table.refuse("measure", f"a measure is for what is in count, not in {unit}")
+    decimals = table.integer("decimals", 0, _MAX_DECIMALS, 0)
+    name = table.text("measure")
+    return Measure(decimals, name, table.text("measure_zh", name))
+
+
+def _check_words(table: Table, unit: Unit, values: frozenset[str] | None) -> None:
+    """Check the Chinese words for the values of a text; letters read them from the source."""
+    if "words_zh" not in table:
+        return
+    if unit is not Unit.TEXT:
+        table.refuse("words_zh", f"words are for the values of a text, not of {unit}")
+    words = table.table("words_zh")
+    for value in words.names():
+        words.text(value)
+        if values is not None and value not in values:
+            near = suggest(value[:64], sorted(values))
+            words.refuse(value, f"the records never say {quoted(value)}{near}")
 
 
 def _read_range(table: Table, unit: Unit) -> tuple[int | None, int | None]:

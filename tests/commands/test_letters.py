@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from commands.letters import phrases
 from commands.letters.gathering import Gathered, gather
 from commands.letters.phrases import CHINESE, ENGLISH, LANGUAGES, PHRASES
 from commands.letters.writing import WIDTH, write_letter
 from ledger.errors import Code, Rejected
+from ledger.rules.decision import Outcome
+from ledger.rules.failures import ErrorKind
 from ledger.transactions.records import Record
 from tests.lending.province import OTHER, RECEIVABLE_FEN, SELLER, TODAY, Province, invoice
 
@@ -113,6 +116,10 @@ def test_referred_letter_names_what_is_not_known() -> None:
     assert "category C028 (C028): no record until" in letter(province, application)
 
 
+def with_reasons(found: Gathered, *reasons: tuple[str, str, str, Any]) -> Gathered:
+    return replace(found, shown={**found.shown, "reasons": reasons})
+
+
 def test_a_score_that_cannot_be_told_is_not_called_low() -> None:
     province = Province()
     found = gathered(province, declined(province), ENGLISH)
@@ -122,12 +129,83 @@ def test_a_score_that_cannot_be_told_is_not_called_low() -> None:
     reasons = (
         ("S99", "score", "MISSING", (("missing", 5),)),
         (code, "limit", "FAIL", ()),
-        (code, "score", "FAIL", ()),
+        (code, "score", "FAIL", (("score", 480),)),
     )
-    text = write_letter(replace(found, shown={**found.shown, "reasons": reasons}), ENGLISH)
+    text = write_letter(with_reasons(found, *reasons), ENGLISH)
     assert "Too much of what your score rests on is not known  [S99]" in text
+    assert "   how many figures of the score are not known: 5\n" in text
     assert f"Nothing left  [{code}]" in text
-    assert f"The score is too low  [{code}]" in text
+    assert f"The score is too low  [{code}]\n   your score: 480\n" in text
+    assert "{" not in text
+
+
+@pytest.mark.parametrize("kind", [item for item in ErrorKind if item is not ErrorKind.MISSING])
+def test_what_could_not_be_told_is_not_said_to_be_so(kind: ErrorKind) -> None:
+    province = Province()
+    found = gathered(province, declined(province), ENGLISH)
+    unknown = ("R101", "confirmed", "MISSING", (("rv.confirmed", None),))
+    failed = ("R101", "confirmed", str(kind), (("rv.confirmed", True),))
+    english = " ".join(write_letter(with_reasons(found, unknown, failed), ENGLISH).split())
+    so = "It could not be told whether this is so: Not confirmed, or its invoice not verified"
+    assert f"1. {so} [R101] a figure that it needs is not known rv.confirmed: not known" in english
+    why = PHRASES[ENGLISH].sentences[kind]
+    assert f"2. {so} [R101] {why} rv.confirmed: yes" in english
+    chinese = write_letter(with_reasons(found, unknown, failed), CHINESE)
+    assert chinese.count("无法判断是否存在以下情形：") == 2
+    assert PHRASES[CHINESE].sentences[kind] in chinese
+
+
+def test_a_part_of_the_score_that_is_not_known_is_not_told_as_bad() -> None:
+    """RULES.md, scorecards: never say "past due" for "not known"."""
+    province = Province()
+    found = gathered(province, declined(province), ENGLISH)
+    part = found.rules["scorecard"]["characteristic"][0]
+    part |= {
+        "text": "Past due",
+        "missing_reason": "S91",
+        "input": "ratio_bp(co.gone, co.sales_12m)",
+    }
+    found.rules["schema"]["feature"]["co.gone"] = {"unit": "fen", "text": "Gone"}
+    shown = {**found.shown, "score_reasons": ("S91", part["reason"])}
+    text = write_letter(replace(found, shown=shown), ENGLISH)
+    assert f"   - Not known: Gone  [S91]\n   - Past due  [{part['reason']}]\n" in text
+
+
+def test_values_are_told_in_words_and_counts_in_what_they_count() -> None:
+    province = Province()
+    found = gathered(province, declined(province), ENGLISH)
+    features = {
+        "co.power": {"unit": "count", "measure": "kWh", "measure_zh": "千瓦时", "decimals": 3},
+        "co.state": {"unit": "text", "words_zh": {"moved_out": "迁出"}},
+        "co.code": {"unit": "text"},
+    }
+    found.rules["schema"]["feature"].update(features)
+    values = (("co.power", 12_345_678), ("co.state", "moved_out"), ("co.code", "A_1"))
+    reason = ("R101", "confirmed", "FAIL", values)
+    text = write_letter(with_reasons(found, reason), ENGLISH)
+    assert "co.power: 12,345.678 kWh\n   co.state: moved out\n   co.code: A_1\n" in text
+    found = replace(found, names=replace(found.names, is_chinese=True))
+    text = write_letter(with_reasons(found, reason), CHINESE)
+    assert "co.power：12,345.678千瓦时\n   co.state：迁出\n   co.code：A_1\n" in text
+
+
+def test_a_change_of_a_rule_that_ended_says_so() -> None:
+    province = Province()
+    found = gathered(province, declined(province), ENGLISH)
+    assert "no longer in force" not in write_letter(found, ENGLISH)
+    ended = write_letter(replace(found, is_in_force=False), ENGLISH)
+    assert "This version of the product is no longer in force: a new application" in ended
+
+
+def test_every_sentence_is_said_somewhere() -> None:
+    """A sentence is named in the writer, is a unit's, a label, a status or a kind of failure."""
+    folder = Path(phrases.__file__).parent
+    written = "".join((folder / name).read_text("utf-8") for name in ("writing.py", "phrases.py"))
+    for name in PHRASES[ENGLISH].sentences:
+        is_named = written.count(f'"{name}"') > len(LANGUAGES)
+        known = {*Outcome, *ErrorKind, "SUPERSEDED", "ERASED"}
+        is_built = name.startswith(("label of ", "of_")) or name in known
+        assert is_named or is_built, name
 
 
 def test_record_corrected_afterwards_is_marked_and_the_lender_looks_again() -> None:

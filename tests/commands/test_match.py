@@ -125,6 +125,12 @@ def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...], erro
     assert error in result.output
 
 
+def test_a_count_is_told_in_what_it_counts() -> None:
+    facts = Facts({"x": "count"}, {"x": ("Power", "电")}, {"x": (3, "kWh", "千瓦时")})
+    move = {"feature": "x", "unit": "count", "before": 5_250, "after": 10_000_000, "others": ()}
+    assert move_text(move, facts) == "Power: 5.250 kWh to 10,000 kWh"
+
+
 @pytest.mark.parametrize(
     ("move", "text"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from genesis import products
 from genesis.institutions import load_institutions
-from genesis.network import NETWORKS
+from genesis.network import NETWORKS, load_network
 from ledger.errors import Code, Refused
 from ledger.lending.facts import find_unsupported
 from ledger.rules.product import Product
@@ -71,6 +72,45 @@ def test_every_reason_is_told_in_both_languages(loaded: list[Product]) -> None:
         told += [(product.limit.text, product.limit.text_zh), (product.name, product.name_zh)]
         told += [(item.text, item.text_zh) for item in product.scorecard.characteristics]
         assert all(english.isascii() and not chinese.isascii() for english, chinese in told)
+
+
+def test_figures_and_values_are_told_as_people_know_them() -> None:
+    """A scaled figure names what it counts at its field's scale; each value has a Chinese word."""
+    network = load_network(GUANGDONG)
+    fields = {
+        (category["id"], schema["name"], item["name"]): item
+        for category in network.categories
+        for schema in category["schemas"]
+        for item in schema["fields"]
+    }
+    features = [
+        item
+        for name in ("company-1.toml", "province/company-2.toml")
+        for item in tomllib.loads((GUANGDONG / "rules" / name).read_text("utf-8"))[
+            "feature"
+        ].items()
+    ]
+    told = 0
+    for name, feature in features:
+        of = (feature.get("category"), feature.get("schema", ""), feature.get("field"))
+        field = fields.get(of, {})
+        if feature["unit"] == "count" and field.get("scale"):
+            assert feature["decimals"] in (field["scale"], 2), name
+            assert not feature["measure_zh"].isascii(), name
+            told += 1
+        if feature["unit"] == "text" and field.get("values"):
+            assert feature["words_zh"].keys() >= set(feature.get("values", field["values"])), name
+            told += 1
+    assert told >= 30
+
+
+def test_text_for_one_and_for_more() -> None:
+    piece = products.Piece("x", "true", "R1", "Fewer than {} cars", "少于{}辆", "No car", ())
+    assert piece.say([products.Figure("1", "1", "1")]) == "No car"
+    assert piece.say([products.Figure("2", "2", "2")]) == "Fewer than 2 cars"
+    texts = [item for _, row in products.load_rows(GUANGDONG) for item in row.conditions]
+    told = " ".join(products.Tables(GUANGDONG).condition("", item).text for item in texts)
+    assert re.search(r"\b1 [a-z-]+s\b| %", told) is None
 
 
 def test_a_reason_means_the_same_in_every_product(loaded: list[Product]) -> None:
