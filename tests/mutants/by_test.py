@@ -14,6 +14,7 @@ from tests.mutants.mutant import install
 
 _VIEW = "tests/consensus/test_view_change.py::"
 _EPOCHS = "tests/consensus/test_epochs.py::"
+_ALONE = "tests/consensus/test_left_alone.py::"
 
 TESTS: dict[str, str] = {
     # An entry of O must be 30 s old by the own clock, and the PREPARE of that member be needed.
@@ -36,6 +37,16 @@ TESTS: dict[str, str] = {
     # The members that brought the requests watch them too, and depose the primary with others.
     "proposed-requests-not-watched": (
         _VIEW + "test_f05_proposal_that_is_never_prepared_is_watched_whoever_brought_its_requests"
+    ),
+    # It costs the clients of one member half a second; no bound on recovery is as tight.
+    "who-left-a-view-waits-for-its-log": (
+        _ALONE + "test_who_left_a_view_fetches_each_certified_block_at_once"
+    ),
+    # The simulated shell takes its time before it gives up.
+    "asks-in-vain-without-end": _ALONE + "test_who_left_a_view_does_not_ask_without_end",
+    # The simulated shell asks the other sources of one fetch too.
+    "stays-with-a-silent-source": (
+        _ALONE + "test_who_left_a_view_asks_the_same_source_while_it_serves"
     ),
 }
 

@@ -255,8 +255,39 @@ RESENDING = (
         [41],
         (
             _TRANSFER,
-            "        else:\n            self._fetch()\n",
+            "        else:\n            self._attempt += state.fetch_target > 0\n"
+            "            self._fetch()\n",
             "        elif not state.fetch_target:\n            self._fetch()\n",
+        ),
+        "not done within the bound (rule 41)",
+    ),
+    one(
+        "who-left-a-view-waits-for-its-log",
+        [23, 28],
+        (
+            _TRANSFER,
+            "gap >= state.config.limits.window or state.phase is Phase.VIEW_CHANGE",
+            "gap >= state.config.limits.window",
+        ),
+        "nothing: it is only slow",
+    ),
+    one(
+        "asks-in-vain-without-end",
+        [28, 48],
+        (
+            _TRANSFER,
+            "return is_other_way_due or self._state.executed_height != self._fetched_at",
+            "return True",
+        ),
+        "no end after so much processor time",
+    ),
+    one(
+        "stays-with-a-silent-source",
+        [41],
+        (
+            _TRANSFER,
+            "            self._attempt += state.fetch_target > 0\n",
+            "",
         ),
         "not done within the bound (rule 41)",
     ),
