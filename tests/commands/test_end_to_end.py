@@ -133,7 +133,8 @@ def test_loan_is_granted_by_rule_and_proved_by_a_receipt(desk: Desk, plan: dict[
     assert refused.exit_code == Exit.REFUSED
     assert "error E2211" in refused.stderr
     categories = ",".join(case["categories"])
-    desk.run("consent", "grant", company, lender, "--categories", categories, "--as", company)
+    terms_of_consent = ("--categories", categories, "--product", case["product"])
+    desk.run("consent", "grant", company, lender, *terms_of_consent, "--as", company)
     output = desk.run("loan", "apply", *terms, "--as", company)
     assert _find(r"decision +(\w+)", output) == "GRANT"
     assert _find(r"amount +([0-9,.]+) of", output) == "500,000.00"
