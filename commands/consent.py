@@ -293,7 +293,7 @@ def show(context: click.Context, consent: str, identity: str, as_json: bool) -> 
         "persons": ", ".join(answer["persons"]) or "none",
     }
     show_facts(f"consent {consent}", facts)
-    for title, name in (("the ledger sees to it:", "enforced"), ("a promise:", "promised")):
+    for title, name in (("the ledger sees to it:", "enforced"), ("it rests on a promise:", "promised")):
         say(title)
         for sentence in answer[name]:
             say(f"  - {sentence}")

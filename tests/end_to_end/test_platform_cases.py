@@ -251,6 +251,8 @@ def test_the_clock_of_a_debtors_confirmation_runs_thirty_days(province: Province
 
 # What a kind of transaction is typed as, where that is not its own two words.
 TYPED = {
+    "access.deleted": "consent deleted",
+    "access.share": "consent share",
     "access.open": "company records",  # and whatever else shows authorised data
     "alert.ack": "alerts ack",
     "alert.feedback": "alerts feedback",
@@ -279,7 +281,7 @@ def test_whatever_the_chain_takes_can_be_typed(kind: str) -> None:
 
 def test_features_end_with_the_days_that_are_authorised(province: Province) -> None:
     last_day = province.day
-    province.consent(SELLER, "ICBC", from_day=last_day - 400)
+    province.consent(SELLER, "ICBC", from_day=last_day - 400, to_day=last_day)
     look = {"company": SELLER, "categories": ("C044",), "purpose": "lending"}
     asked = {"company": SELLER, "schema": "company/1"}
     before = province.ask(SELLER, "company.features", **asked)["facts"]["co.sales_12m"]
