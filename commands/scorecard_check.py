@@ -161,7 +161,8 @@ def _explain(
 ) -> dict[str, Any]:
     score = card.score(facts)
     way = None if target is None else find_way(card, facts, target)
-    reached = None if not way else card.score(apply_changes(facts, way)).points
+    is_tried = bool(way) and all(change.fact for change in way or ())
+    reached = card.score(apply_changes(facts, way or ())).points if is_tried else None
     return {
         "company": name,
         "score": asdict(score),
@@ -213,6 +214,8 @@ def _show_way(card: Scorecard, schema: Schema, answer: Mapping[str, Any], target
         show_table(f"to reach {target}", ["characteristic", "gain", "needs", "such as"], cells)
         if all(change["fact"] for change in way):
             say(f"tried: {answer['way_tried']} points")
+        else:
+            say("not tried: no fact by itself brings each of these about")
 
 
 def _change_row(card: Scorecard, schema: Schema, change: Change) -> list[str]:

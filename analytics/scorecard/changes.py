@@ -1,15 +1,16 @@
 """What would change a score: the better bands of each characteristic, and a way to a target.
 
 A change is proposed from the card and then tried: the fact that the input reads is moved to the
-bound of the better band and the ledger's evaluator is asked again; only a change that brings what
-it promises names a fact. An input that no single fact moves as promised (a share, say) is told by
-its band alone. Nothing here needs more than the ledger's own rules.
+bound of the better band and the ledger's evaluator is asked again; only a change that brings the
+whole score what it promises names a fact: more purchases may help one characteristic and harm
+another. An input that no single fact moves as promised (a share, say) is told by its band alone,
+and so are changes that do not go together. Nothing here needs more than the ledger's own rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from ledger.rules.features import accept_facts
@@ -51,7 +52,10 @@ def find_changes(scorecard: Scorecard, facts: Facts) -> tuple[Change, ...]:
 
 def find_way(scorecard: Scorecard, facts: Facts, target: int) -> tuple[Change, ...] | None:
     """Return the fewest changes that reach `target` points, the smallest bands that do; None if
-    four together do not, () if nothing need change."""
+    four together do not, () if nothing need change.
+
+    Where every change names a fact, all of them together were tried and reach `target`.
+    """
     known = accept_facts(scorecard.features, facts)
     score = scorecard.score(known)
     need = target - score.points
@@ -68,9 +72,23 @@ def find_way(scorecard: Scorecard, facts: Facts, target: int) -> tuple[Change, .
             if (way := _reach([options[place] for place in places], places, need)) is not None
         ]
         if ways:
-            best = min(ways, key=lambda way: sum(change.gain for _, change in way))
-            return tuple(_try(scorecard, *pairs[place], change, known) for place, change in best)
+            ways.sort(key=lambda way: sum(change.gain for _, change in way))
+            named = [
+                tuple(_try(scorecard, *pairs[place], change, known) for place, change in way)
+                for way in ways
+            ]
+            reached = [way for way in named if _reaches(scorecard, known, way, target)]
+            return reached[0] if reached else tuple(map(_unnamed, named[0]))
     return None
+
+
+def _reaches(scorecard: Scorecard, facts: Facts, way: Iterable[Change], target: int) -> bool:
+    """Whether all facts that the changes name, moved at once, reach `target` points."""
+    return scorecard.score(apply_changes(facts, way)).points >= target
+
+
+def _unnamed(change: Change) -> Change:
+    return replace(change, fact=None, value=None)
 
 
 def apply_changes(facts: Facts, changes: Iterable[Change]) -> dict[str, FactValue]:
@@ -116,14 +134,13 @@ def _try(
     scorecard: Scorecard, item: Characteristic, part: Part, change: Change, facts: Facts
 ) -> Change:
     """Return the change with the fact that brings it about, where the evaluator agrees."""
+    now = scorecard.score(facts).points
     for name, value in _moves(item, part, change, facts):
         moved = accept_facts(scorecard.features, {**facts, name: value})
-        if moved.get(name) != value:
+        if moved.get(name) != value or item.measure(moved).points < part.points + change.gain:
             continue
-        if item.measure(moved).points >= part.points + change.gain:
-            return Change(
-                change.id, change.lower, change.below, change.level, change.gain, name, value
-            )
+        if scorecard.score(moved).points >= now + change.gain:
+            return replace(change, fact=name, value=value)
     return change
 
 

@@ -26,7 +26,7 @@ from ledger.rules.tree import Fact
 from ledger.rules.types import Kind
 from ledger.rules.units import FactValue, Unit
 
-LOWEST = -(10**15)
+LOWEST = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
