@@ -71,6 +71,12 @@ _OPTIONS: tuple[Any, ...] = (
     click.option(
         "--declare", multiple=True, metavar="NAME=VALUE", help="Another ap.* fact for --monthly."
     ),
+    click.option(
+        "--from",
+        "start",
+        type=_PATH,
+        help="An earlier copy of a home: go on from its last block instead of block 1.",
+    ),
     click.option("--until", type=click.IntRange(0), help="The last block to replay."),
     click.option("--all", "is_all", is_flag=True, help="Show every case, not the changed ones."),
     click.option("--scratch", type=_PATH, help="Where to put the replay, twice the database."),
@@ -87,6 +93,7 @@ def _run(
     asked: int,
     term: int,
     declare: tuple[str, ...],
+    start: Path | None,
     until: int | None,
     is_all: bool,
     scratch: Path | None,
@@ -108,7 +115,7 @@ def _run(
         progress("replaying", None, "blocks") as bar,
     ):
         found = replay_home(
-            home, Path(folder), options, genesis, lambda _height, _last: bar.advance(1)
+            home, Path(folder), options, genesis, lambda _height, _last: bar.advance(1), start
         )
     if as_json:
         show_json(_value(found))
@@ -129,7 +136,8 @@ def _show(found: WhatIfReport, is_all: bool) -> None:
     show_facts(
         f"what if {found.kind} {found.ref}",
         {
-            "replayed": f"{found.blocks:,} blocks, {found.transactions:,} transactions",
+            "replayed": f"{found.blocks:,} blocks after block {found.start:,},"
+            f" {found.transactions:,} transactions",
             "came out as stored": f"{found.applications:,} applications, {found.alerts:,} alerts",
         },
     )
@@ -173,6 +181,7 @@ def _value(found: WhatIfReport) -> dict[str, Any]:
     return {
         "kind": found.kind,
         "ref": found.ref,
+        "start": found.start,
         "blocks": found.blocks,
         "transactions": found.transactions,
         "applications": found.applications,

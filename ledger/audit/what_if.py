@@ -16,13 +16,13 @@ With `Options.is_monthly` every company is looked at besides, after the first bl
 That the replay is the past is shown and not assumed: the results of every block, each decision in
 them, must come out as they are stored, byte for byte, and in the end so must every alert; anything
 else raises. Certificates and signatures are not checked: that is the audit's, of the same home. A
-home that began at a snapshot has not the blocks and is refused.
+home without all blocks, from 1 on, can be replayed from the state of an earlier copy on
+(`ledger.audit.what_if_start`); what the rule would have raised before is raised at its first look.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -31,6 +31,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ledger.audit.what_if_start import check_kept, check_start, check_whole, copy_database
 from ledger.chain.block import StoredBlock, encode_results
 from ledger.credit.rulebook import RuleCache, Rules
 from ledger.credit.windows_state import CompanyWindows
@@ -53,7 +54,6 @@ from ledger.rules.units import FactValue
 from ledger.state.overlay import Overlay
 from ledger.state.tables import ALERTS, COMPANIES
 from ledger.storage.chain_store import ChainStore
-from ledger.storage.home import HomeLayout
 from ledger.storage.leveldb import LevelStore
 from ledger.storage.store import Reader, Store
 from ledger.transactions.fields import Fields
@@ -111,6 +111,7 @@ class WhatIfReport:
 
     kind: str
     ref: str
+    start: int = 0  # the block whose state the replay began with
     blocks: int = 0
     transactions: int = 0
     applications: int = 0
@@ -189,20 +190,24 @@ def _compile(chain: ChainStore, options: Options) -> tuple[Rule, _WatchingCache]
 
 
 def replay_home(
-    home: Path, scratch: Path, options: Options, genesis: bytes | None, progress: Progress
+    home: Path,
+    scratch: Path,
+    options: Options,
+    genesis: bytes | None,
+    progress: Progress,
+    start: Path | None = None,
 ) -> WhatIfReport:
     """Replay the chain of a home, or of the copy of one; it is only read.
 
-    `scratch` is an empty folder, the caller's to remove. Raise `LocalError` (6103, 8004, 9001),
-    `Rejected` (25xx) or `RuleSourceError` for a rule that could not be registered.
+    `scratch` is an empty folder, the caller's to remove; `start` an earlier copy of a home to begin
+    with. Raise `LocalError` (6103, 8004, 9001), `Rejected` (25xx) or `RuleSourceError` for a rule
+    that could not be registered.
     """
-    layout = HomeLayout(home)
-    database = layout.database if layout.database.is_dir() else home
-    if not database.is_dir() or not any(database.iterdir()):
-        raise LocalError(Code.HOME_INCOMPLETE, f"{home} has no database to replay")
-    shutil.copytree(database, scratch / "copy", ignore=shutil.ignore_patterns("LOCK"))
+    copy_database(home, scratch / "copy")
+    if start is not None:
+        copy_database(start, scratch / "replay")
     stored = LevelStore(scratch / "copy", create=False)
-    replayed = LevelStore(scratch / "replay")
+    replayed = LevelStore(scratch / "replay", create=start is None)
     try:
         return replay_store(stored, replayed, options, genesis, progress)
     finally:
@@ -217,20 +222,18 @@ def replay_store(
     genesis: bytes | None = None,
     progress: Progress = lambda _height, _last: None,
 ) -> WhatIfReport:
-    """Replay the chain of an open store into an empty one; as `replay_home`."""
+    """Replay the chain of an open store into an empty one; as `replay_home`.
+
+    Where `scratch` holds a chain already, the replay goes on where that one ends.
+    """
     chain = ChainStore(stored)
-    if chain.base() is not None:
-        raise LocalError(
-            Code.HOME_INCOMPLETE,
-            "the home began at a snapshot and has not the blocks before it: take another member's",
-        )
     document = chain.genesis()
     if document is None or genesis not in (None, document):
         raise LocalError(
             Code.AUDIT_FAILED, "the home's genesis is not the document that is trusted"
         )
-    scratch.write(execute_genesis(parse_genesis(document)).writes, sync=False)
     replay = _Replay(chain, scratch, options)
+    replay.begin(document)
     replay.run(progress)
     return replay.report
 
@@ -247,12 +250,22 @@ class _Replay:
         self._month: tuple[int, int] | None = None
         self.report = WhatIfReport(*_name(options.source))
 
+    def begin(self, document: bytes) -> None:
+        """Begin at genesis, or with what is there; raise `LocalError` (6103, 8004, 9001)."""
+        start = ChainStore(self._scratch)
+        if start.height() is None:
+            check_whole(self._chain)
+            self._scratch.write(execute_genesis(parse_genesis(document)).writes, sync=False)
+            return
+        self.report.start = check_start(self._chain, start)
+        check_kept(start, self._rule)
+
     def run(self, progress: Progress) -> None:
         """Execute every block again; raise `LocalError` 9001 where one comes out differently."""
         head = self._chain.height() or 0
         last = head if self._options.until is None else min(head, self._options.until)
         handlers = {**HANDLERS, "loan.apply": self._observed(HANDLERS["loan.apply"])}
-        for height in range(1, last + 1):
+        for height in range(self.report.start + 1, last + 1):
             block = self._chain.block(height)
             if block is None:
                 raise LocalError(Code.AUDIT_FAILED, f"block {height} is missing: audit the home")
@@ -388,7 +401,7 @@ class _Replay:
         for _, value in Overlay(self._scratch).scan(ALERTS, b""):
             raised = RaisedAlert.from_value(value)
             rule = raised.rule.rpartition("/")[0]
-            if rule in (own, own + WATCHED):
+            if rule in (own, own + WATCHED) and raised.height > self.report.start:
                 place = raised.company, raised.height, raised.day
                 pair = found.setdefault(place, [None, None])
                 pair[rule != own] = _as_raised(raised)
