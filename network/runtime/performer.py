@@ -4,6 +4,9 @@ Timers are set and reports made at once. Everything else waits in one queue: a r
 is queued, makes its `Persist` records and the bodies behind them durable with one synced append (in
 a worker thread, while the replica goes on), and then performs the rest in order. So several events
 share a sync, and nothing is sent before what it rests on is on the disk.
+
+The log on the disk is cut when it has grown to `PRUNE_LOG_BYTES`; the records in memory, from which
+it is cut and the next replica made, are thinned out much sooner: they weigh more there.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from network.runtime.trace import Trace
 VOTE_ENTRY = b"V"
 BODY_ENTRY = b"B"
 PRUNE_LOG_BYTES = 32 * 1024 * 1024
+LIVE_RECORDS = 1024
 
 log = structlog.get_logger()
 
@@ -111,7 +115,8 @@ class Performer:
     def use_votes(self, vote_log: VoteLog | None, records: list[VoteRecord]) -> None:
         """Keep votes in this log from now on; None: nobody votes.
 
-        `records` are what the log holds; the list is kept in step with it.
+        `records` are what the log holds; the list is kept in step with it, but for what is about
+        stable heights: no replica needs that again.
         """
         if vote_log is not self._vote_log:
             self._logged_bodies.clear()
@@ -213,6 +218,8 @@ class Performer:
             case fx.ShowEpochs(to=to, epoch=epoch):
                 self._get_epochs().show(to, epoch)
             case fx.PruneVotes(stable_height=height):
+                if len(self._live) > LIVE_RECORDS:
+                    self._live[:] = retained(self._live, height)
                 if self._log_bytes > PRUNE_LOG_BYTES and self._vote_log is not None:
                     await run_in_thread(self._prune, height)
 
