@@ -37,9 +37,9 @@ from network.profile import Profile
 
 DEMO_CONSORTIUM = Path(genesis.local.__file__).parent / "demo" / "consortium.toml"
 NODES = "nodes"
-START_SECONDS = 120
+START_SECONDS = 300
 _AS_OF = re.compile(r"^as_of\s*=.*$", re.MULTILINE)
-_POLICY = ClientPolicy(connect_s=1, answer_s=2)
+_POLICY = ClientPolicy(connect_s=10, answer_s=10)
 
 
 def make(

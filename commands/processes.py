@@ -100,7 +100,7 @@ def send_signal(process: Process, number: signal.Signals, wait_seconds: float) -
         os.close(descriptor)
 
 
-def stop(processes: Sequence[Process], wait_seconds: float = 10) -> None:
+def stop(processes: Sequence[Process], wait_seconds: float = 60) -> None:
     """End processes: SIGTERM to all, then SIGKILL for those that stay."""
     for process in processes:
         send_signal(process, signal.SIGTERM, 0)

@@ -29,7 +29,7 @@ from commands.frame import Exit
 from commands.network_file import LocalNetwork
 from commands.session import CLIENTS
 from commands.soak.engine import Engine, Pace, Struck
-from commands.soak.faults import FAULTS, Place
+from commands.soak.faults import BACK_S, FAULTS, Place
 from commands.soak.judge import Judge, Verdict
 from commands.soak.nodes import SoakNode
 from commands.soak.stepped_node import set_offset
@@ -42,13 +42,18 @@ from network.soak.load import Load
 
 SENDER = "D02"
 BASE_PORT = 24_000
-LAST_ANSWERS_S = 150.0
+LAST_ANSWERS_S = 300.0
 
 
 @click.command()
 @click.option("--minutes", default=5.0, show_default=True, help="How long things are broken.")
 @click.option("--nodes", default=4, show_default=True, help="How many node processes (4 to 7).")
 @click.option("--seed", type=int, help="What is struck follows from it (default: drawn).")
+@click.option(
+    "--strikes", default=0, help="Go on until so many faults were, however long it takes."
+)
+@click.option("--patience", default=BACK_S, show_default=True, help="Seconds to come back within.")
+@click.option("--base-port", type=int, help="Look for ports from here.")
 @click.option("--rate", default=25.0, show_default=True, help="Transactions a second.")
 @click.option("--faults", help=f"Only these kinds, with commas: {','.join(FAULTS)}.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), help="Keep the network here.")
@@ -57,6 +62,9 @@ def main(
     minutes: float,
     nodes: int,
     seed: int | None,
+    strikes: int,
+    patience: float,
+    base_port: int | None,
     rate: float,
     faults: str | None,
     folder: Path | None,
@@ -75,9 +83,10 @@ def main(
     progress = warn if as_json else say
     progress(f"seed {seed}, {minutes:g} minutes, {nodes} nodes, {rate:g} transactions/s")
     with _folder(folder) as net, ExitStack() as stack:
-        soak = Soak(net, nodes, seed, rate)
+        first = BASE_PORT + os.getpid() % 200 * 20 if base_port is None else base_port
+        soak = Soak(net, nodes, seed, rate, first, patience)
         stack.callback(soak.close)
-        report = soak.run(minutes, kinds, progress)
+        report = soak.run(minutes, kinds, progress, strikes)
     if as_json:
         show_json(report)
     else:
@@ -106,16 +115,19 @@ def _folder(given: Path | None) -> Iterator[Path]:
 class Soak:
     """A network with everything around it; `close` ends what still runs."""
 
-    def __init__(self, net: Path, nodes: int, seed: int, rate: float) -> None:
+    def __init__(
+        self, net: Path, nodes: int, seed: int, rate: float, base_port: int, patience_s: float
+    ) -> None:
         network = local_network.make(
             net,
             consortium=local_network.DEMO_CONSORTIUM,
             nodes=nodes,
             seed=seed,
             as_of=None,
-            base_port=BASE_PORT + os.getpid() % 200 * 20,
+            base_port=base_port,
         )
         self._net = net
+        self._patience_s = patience_s
         self._seed = seed
         self._network = network
         self.field = Field(Links({e.member: _port(e.address) for e in network.nodes}))
@@ -127,7 +139,9 @@ class Soak:
         for node in self.nodes.values():
             node.close()
 
-    def run(self, minutes: float, kinds: Sequence[str], progress: Any) -> dict[str, Any]:
+    def run(
+        self, minutes: float, kinds: Sequence[str], progress: Any, strikes: int = 0
+    ) -> dict[str, Any]:
         """Start, break, mend, judge; return the report."""
         with self.field:
             point_at_proxies(self._network, self.field.links)
@@ -136,9 +150,16 @@ class Soak:
             for node in self.nodes.values():
                 node.wait_until_up()
             self.field.start_load(self.load)
-            place = Place(self.nodes, self.field, self._net)
+            place = Place(self.nodes, self.field, self._net, self._patience_s)
             engine = Engine(
-                place, self.load, self._seed, Pace.of(minutes), kinds, minutes * 60, progress
+                place,
+                self.load,
+                self._seed,
+                Pace.of(minutes),
+                kinds,
+                minutes * 60,
+                progress,
+                strikes,
             )
             engine.run()
             findings = list(engine.failures)
@@ -149,7 +170,8 @@ class Soak:
                 findings.append(f"the load did not get its last answers in {LAST_ANSWERS_S:.0f} s")
             if self.field.failure is not None and not findings:
                 findings.append(f"links or load ended: {self.field.failure!r}")
-            verdict = Judge(list(self.nodes.values()), self.load, self._net).judge()
+            nodes = list(self.nodes.values())
+            verdict = Judge(nodes, self.load, self._net, self._patience_s).judge()
         verdict.findings[:0] = findings
         return self._report(took_s, engine, verdict)
 

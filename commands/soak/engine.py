@@ -62,7 +62,10 @@ class Pace:
 
 @dataclass(slots=True)
 class Engine:
-    """Runs the tracks until `seconds` are over; `struck` and `failures` tell what was."""
+    """Runs the tracks until `seconds` are over, and until there were `strikes` of them.
+
+    `struck` and `failures` tell what was.
+    """
 
     place: Place
     load: Load
@@ -71,6 +74,7 @@ class Engine:
     kinds: Sequence[str]
     seconds: float
     say: Say
+    strikes: int = 0
     began: float = field(default_factory=monotonic)
     struck: list[Struck] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -90,7 +94,7 @@ class Engine:
         return everybody[self.seed % len(everybody)]
 
     def run(self) -> None:
-        """Break and mend for `seconds`; every fault that was begun is mended at the end."""
+        """Break and mend; every fault that was begun is mended at the end."""
         randoms = [
             Random(f"{self.seed}/{number}")  # noqa: S311  what to break, not a secret
             for number in range(self.faulty_max)
@@ -101,6 +105,8 @@ class Engine:
             thread.start()
         try:
             self._over.wait(self.seconds)
+            while len(self.struck) < self.strikes and not self._over.is_set():
+                self._over.wait(WATCH_S)
         finally:
             self._over.set()
             for thread in (*threads, watcher):

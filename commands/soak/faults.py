@@ -27,7 +27,7 @@ from ledger.errors import Code, LocalError
 from ledger.storage.home import HomeLayout
 from network.soak.field import Field
 
-COMMAND_S = 120
+COMMAND_S = 600
 BACK_S = 90.0
 LOOK_S = 0.05
 NOTICED_S = 15.0
@@ -42,6 +42,7 @@ class Place:
     nodes: Mapping[str, SoakNode]
     field: Field
     net: Path
+    back_s: float = BACK_S
 
     def others(self, members: Sequence[str]) -> list[SoakNode]:
         """Return the nodes of the members that are not struck."""
@@ -52,7 +53,7 @@ class Place:
 
         Raises `LocalError` (5007, 5008) for one that does not.
         """
-        deadline = monotonic() + BACK_S
+        deadline = monotonic() + self.back_s
         for member in members:
             self.nodes[member].wait_until_up()
         heights = [node.certified_height() for node in self.nodes.values()]
@@ -62,7 +63,8 @@ class Place:
                 if monotonic() > deadline:
                     raise LocalError(
                         Code.TIMED_OUT,
-                        f"{member} has not passed block {target} {BACK_S:.0f} s after its fault",
+                        f"{member} has not passed block {target} "
+                        f"{self.back_s:.0f} s after its fault",
                     )
                 sleep(LOOK_S)
 

@@ -52,10 +52,13 @@ class Verdict:
 class Judge:
     """Looks at nodes that all run, and then at their homes."""
 
-    def __init__(self, nodes: Sequence[SoakNode], load: Load, net: Path) -> None:
+    def __init__(
+        self, nodes: Sequence[SoakNode], load: Load, net: Path, equal_s: float = EQUAL_S
+    ) -> None:
         self._nodes = nodes
         self.load = load
         self._net = net
+        self._equal_s = equal_s
         self.verdict = Verdict()
 
     def judge(self) -> Verdict:
@@ -80,13 +83,15 @@ class Judge:
 
     def _wait_until_equal(self) -> int | None:
         """Return a height that every node has certified, once all have what one of them had."""
-        deadline = monotonic() + EQUAL_S
+        deadline = monotonic() + self._equal_s
         heights = [node.certified_height() for node in self._nodes]
         target = max((height for height in heights if height is not None), default=0)
         while not all((node.certified_height() or 0) >= target for node in self._nodes):
             if monotonic() > deadline:
                 found = {node.member: node.certified_height() for node in self._nodes}
-                self._find(f"nodes do not all certify block {target} after {EQUAL_S} s: {found}")
+                self._find(
+                    f"nodes do not all certify block {target} after {self._equal_s} s: {found}"
+                )
                 return None
             sleep(LOOK_S)
         return target

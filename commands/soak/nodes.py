@@ -28,9 +28,10 @@ from network.client import ClientPolicy, SyncClient
 from network.profile import Profile
 
 POLL_S = 0.1
-START_S = 60.0
-END_S = 20.0
-_POLICY = ClientPolicy(connect_s=1, answer_s=2)
+START_S = 300.0
+END_S = 60.0
+ANSWER_S = 5
+_POLICY = ClientPolicy(connect_s=ANSWER_S, answer_s=ANSWER_S)
 WORDS_MAX = 400
 _MIB = 1024
 
@@ -135,7 +136,7 @@ class SoakNode:
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
     def ask(self) -> Mapping[str, Any] | None:
-        """Return the node's status, None if it does not answer within two seconds."""
+        """Return the node's status, None if it does not answer within `ANSWER_S`."""
         with self._asking:
             if self._client is None:
                 self._client = SyncClient(self._profile, _POLICY).__enter__()
