@@ -6,7 +6,6 @@ One network serves all tests of this module, in their order: each goes on where 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +16,15 @@ from click.testing import CliRunner, Result
 
 from commands.cli import cli
 from commands.frame import Exit
-from commands.network_file import load_network
+from commands.network_file import FILE_NAME, load_network
 from commands.processes import stop
+from commands.session import CLIENTS, only_node
+from network.client import Profile, SyncClient
+from network.methods import WatchStream
+from tests.end_to_end.province import PATIENT
+from tests.ports import claim_ports
 
 REGISTRAR = "D01"
-
-# Test processes run side by side, each with networks of its own.
-BASE_PORT = 20_020 + os.getpid() % 250 * 40
 
 
 class Desk:
@@ -31,10 +32,39 @@ class Desk:
 
     def __init__(self, net: Path) -> None:
         self.net = net
+        self.clients: dict[str, SyncClient] = {}
 
     def try_run(self, *arguments: object) -> Result:
-        """Run a command, whatever it comes to."""
+        """Run a command, whatever it comes to, once all nodes have what the last one did.
+
+        Commands of two members ask two nodes, and one of them may be a block behind.
+        """
+        self.settle()
         return CliRunner().invoke(cli, ["--net", str(self.net), *map(str, arguments)])
+
+    def settle(self) -> None:
+        """Wait until every node that runs has certified the last block of any of them."""
+        if not (self.net / FILE_NAME).exists():
+            return
+        clients = [self.client(e.member) for e in load_network(self.net).nodes if e.is_running]
+        last = max((client.head().certified_height for client in clients), default=0)
+        for client in clients:
+            items: tuple[Any, ...] = ()
+            while last > 0 and not items:
+                items, _ = client.watch(WatchStream.BLOCKS, last - 1, limit=1)
+
+    def client(self, member: str) -> SyncClient:
+        """Return a client of a member's node, which stays open."""
+        if member not in self.clients:
+            profile = only_node(Profile.load(self.net / CLIENTS / "D18"), member)
+            self.clients[member] = SyncClient(profile, PATIENT).__enter__()
+        return self.clients[member]
+
+    def close(self) -> None:
+        """Close the clients and stop what runs."""
+        for client in self.clients.values():
+            client.__exit__(None, None, None)
+        stop([entry.process for entry in load_network(self.net).nodes if entry.is_running])
 
     def run(self, *arguments: object) -> str:
         """Run a command that must do its work; return what it printed."""
@@ -53,12 +83,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     net = tmp_path_factory.mktemp("e2e") / "net"
     desk = Desk(net)
     try:
-        ports = ("--base-port", BASE_PORT)
+        ports = ("--base-port", claim_ports())
         desk.run("devnet", "up", "--dir", net, "--nodes", "4", "--seed", "5", *ports)
         desk.run("devnet", "sample", "--seed", "5", "--companies", "12", "--out", net / "data")
         yield desk
     finally:
-        stop([entry.process for entry in load_network(net).nodes if entry.is_running])
+        desk.close()
 
 
 @pytest.fixture(scope="module")

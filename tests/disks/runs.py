@@ -36,7 +36,7 @@ from tests.disks.workload import (
 
 Moment = tuple[int, State, Promises]
 ROOT = Path(__file__).parents[2]
-RUN_SECONDS = 60
+RUN_SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@
  *   short N       write N bytes and say so
  *   lie           do nothing, say that it was done
  *   misdirect N   write N bytes further on in the file, say that all is well
- *   stall N       wait N milliseconds, then do it
+ *   stall N       wait N milliseconds, or until the plan is another, then do it
  *
  * Writes to a file named "marks" are recorded and never fail: a program writes there what it has
  * promised to others, so that promises stand in order among the operations.
@@ -51,6 +51,7 @@ static const char *const action_names[] = {"none",  "fail", "kill",      "killaf
 
 #define MAX_FILES 65536
 #define MAX_RULES 32
+#define STALL_SLICE_MS 20
 
 struct rule {
   int operation;
@@ -79,6 +80,7 @@ static int log_fd = -1;
 static const char *plan_path;
 static struct timespec plan_time;
 static off_t plan_size = -1;
+static unsigned long plan_number;
 static struct rule rules[MAX_RULES];
 static int rule_count;
 static char *paths[MAX_FILES];
@@ -149,6 +151,7 @@ static void read_plan(void) {
     return;
   plan_size = info.st_size;
   plan_time = info.st_mtim;
+  plan_number++;
   rule_count = 0;
   FILE *file = fopen(plan_path, "r");
   if (file == NULL) return;
@@ -217,11 +220,15 @@ static int before(int operation, const char *path, struct rule **rule, ssize_t b
       *result = bytes;
       return 1;
     case STALL: {
-      long milliseconds = (*rule)->number;
-      struct timespec span = {milliseconds / 1000, milliseconds % 1000 * 1000000};
-      pthread_mutex_unlock(&lock);
-      nanosleep(&span, NULL);
-      pthread_mutex_lock(&lock);
+      unsigned long number = plan_number;
+      struct timespec slice = {0, STALL_SLICE_MS * 1000000L};
+      for (long left = (*rule)->number; left > 0 && number == plan_number; left -= STALL_SLICE_MS) {
+        pthread_mutex_unlock(&lock);
+        nanosleep(&slice, NULL);
+        pthread_mutex_lock(&lock);
+        read_plan();
+      }
+      *rule = NULL;
       return 0;
     }
     default:

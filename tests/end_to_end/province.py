@@ -1,13 +1,15 @@
 """A network of real node processes, and the questions that every test asks of it afterwards.
 
-`Province.check_well` is what "nothing is lost or half done" means here: every node runs, a good
-transaction is certified, and all nodes have the very block that holds it: its hash covers the state
-root, so one comparison is enough. Waiting is done by the nodes (`watch`), never by a clock here.
+`Province.check_well` is what "nothing is lost or half done" means here: every node runs and votes,
+a good transaction is certified, and all nodes have the very block that holds it: its hash covers
+the state root, so one comparison is enough. Waiting is done by the nodes (`watch`), never by a
+clock here.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,22 +21,26 @@ from click.testing import CliRunner, Result
 from commands import local_network
 from commands.cli import cli
 from commands.network_file import LocalNetwork, load_network
-from commands.processes import stop
+from commands.processes import last_lines, send_signal, stop
 from commands.session import CLIENTS, only_node
 from ledger.chain.receipt import Receipt
 from ledger.credit.uscc import make_uscc
 from ledger.errors import Code
 from ledger.keys import SigningKey
 from ledger.membership.genesis import Genesis, parse_genesis
-from network.client import Profile, SyncClient
+from network.client import ClientPolicy, Profile, SyncClient
 from network.methods import WatchStream
 from tests.end_to_end.raw_link import RawLink
+from tests.ports import claim_ports
 
-# Test processes run side by side, each with networks of its own.
-BASE_PORT = 20_000 + os.getpid() % 250 * 40
+BASE_PORT = claim_ports()
+# Limits are for what never comes: a machine may be twenty times slower than any of ours.
 WAIT_MS = 60_000
+WAIT_ROUNDS = 10
 HOLD_MS = 100
-VOTE_ROUNDS = 300
+VOTE_ROUNDS = 6_000
+LEAD_ROUNDS = 40
+PATIENT = ClientPolicy(connect_s=30, answer_s=60, wait_ms=600_000)
 FAR = 2**62
 MEMBERS = ("D02", "D01", "D18", "icbc-gd")
 
@@ -73,6 +79,32 @@ class Province:
         """The network as its file describes it now."""
         return load_network(self.net)
 
+    def processor_s(self, member: str) -> float:
+        """Return the processor time that a member's node has used since it was started."""
+        stat = Path(f"/proc/{self.network.node(member).pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def lead(self, member: str) -> None:
+        """Depose one primary after the other until a member's node is the primary.
+
+        A machine that is slow enough changes views by itself, so who leads is not known before.
+        """
+        for _ in range(LEAD_ROUNDS):
+            primary = self.client("D18", member).status()["primary"]
+            if primary == member:
+                return
+            process = self.network.node(primary).process
+            send_signal(process, signal.SIGSTOP, 0)
+            try:
+                client = self.client("D01", member)
+                height = client.submit_kind("company.bind", self.new_company()[2]).header.height
+            finally:
+                send_signal(process, signal.SIGCONT, 0)
+            if primary in MEMBERS:
+                self.block_hash(primary, height)
+        raise AssertionError(f"{member} does not become the primary")
+
     def home(self, member: str) -> Path:
         """Return the home of a member's node."""
         return Path(self.network.node(member).home)
@@ -80,12 +112,19 @@ class Province:
     def restart(self, member: str) -> None:
         """Start a node again and wait until it votes again: the others are asked first (46)."""
         local_network.start(self.network, [member])
+        self.wait_for_vote(member)
+
+    def wait_for_vote(self, member: str) -> None:
+        """Wait until a member's node may vote; one that was refused never will."""
         client = self.client("D18", member)
         for _ in range(VOTE_ROUNDS):
-            if client.status()["may_vote"]:
+            status = client.status()
+            if status["may_vote"]:
                 return
+            if status["refusal"]:
+                break
             client.watch(WatchStream.BLOCKS, FAR, limit=1, wait_ms=HOLD_MS)
-        raise AssertionError(f"{member} does not vote: {client.status()['refusal']}")
+        raise AssertionError(f"{member} does not vote: {status['refusal']}")
 
     def profile(self, identity: str, node: str | None = None) -> Profile:
         """Return a profile, for the node of one member alone if that is given."""
@@ -96,7 +135,7 @@ class Province:
         """Return a client, which stays open until the network is stopped."""
         key = (identity, node)
         if key not in self.clients:
-            self.clients[key] = SyncClient(self.profile(identity, node)).__enter__()
+            self.clients[key] = SyncClient(self.profile(identity, node), PATIENT).__enter__()
         return self.clients[key]
 
     def raw(self, identity: str = "D02", node: str = "D02") -> RawLink:
@@ -107,7 +146,7 @@ class Province:
     def plain_socket(self, node: str) -> socket.socket:
         """Return a connection to a node's port without TLS."""
         host, _, port = self.network.node(node).address.rpartition(":")
-        return socket.create_connection((host, int(port)), timeout=20)
+        return socket.create_connection((host, int(port)), timeout=120)
 
     def command(self, *arguments: object) -> Result:
         """Run a command line in this process."""
@@ -125,8 +164,10 @@ class Province:
         return code, key, {"company": code, "public_key": key.public_key, "name": f"E{code}"}
 
     def check_well(self) -> int:
-        """Check that all nodes run and agree on a block with a new good transaction; its height."""
+        """Check that all nodes run, vote, and agree on a block with a new good transaction."""
         assert all(entry.is_running for entry in self.network.nodes)
+        for member in MEMBERS:
+            self.wait_for_vote(member)
         receipt = self.send("D01", "company.bind", self.new_company()[2])
         assert receipt.result[0] == Code.OK
         height = receipt.header.height
@@ -137,8 +178,13 @@ class Province:
     def block_hash(self, member: str, height: int) -> bytes:
         """Return the hash of a certified block as one node has it, once it has it."""
         client = self.client("D18", member)
-        items, _ = client.watch(WatchStream.BLOCKS, height - 1, limit=1, wait_ms=WAIT_MS)
-        assert items, f"{member} has no certified block {height} after {WAIT_MS} ms"
-        assert items[0]["height"] == height
-        found: bytes = items[0]["hash"]
-        return found
+        for _ in range(WAIT_ROUNDS):
+            items, _ = client.watch(WatchStream.BLOCKS, height - 1, limit=1, wait_ms=WAIT_MS)
+            if items:
+                assert items[0]["height"] == height
+                found: bytes = items[0]["hash"]
+                return found
+        raise AssertionError(
+            f"{member} has no certified block {height} after {WAIT_ROUNDS} x {WAIT_MS} ms: "
+            f"{last_lines(self.home(member))}"
+        )

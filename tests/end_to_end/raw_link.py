@@ -17,7 +17,7 @@ from ledger.membership.genesis import Genesis
 from network.profile import anchors_of
 from network.tls import CLIENT_PROTOCOL
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0
 
 
 class RawLink:

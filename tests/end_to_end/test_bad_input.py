@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pytest
 from click.testing import Result
 
 from commands.frame import Exit
-from commands.processes import send_signal
+from commands.processes import find_free_ports, send_signal
 from ledger.encoding import decode, encode
 from ledger.errors import Code
 from ledger.keys import SigningKey
@@ -31,7 +32,7 @@ from ledger.transactions.envelope import Transaction, sign_transaction
 from ledger.transactions.records import Record, encode_record, record_digest, records_root
 from network.client import NodeError
 from network.wire import CLIENT_FRAME_BYTES_MAX
-from tests.end_to_end.province import Province
+from tests.end_to_end.province import BASE_PORT, Province
 
 MINUTE_MS = 60_000
 DAY = 18_000
@@ -149,7 +150,8 @@ def test_cut_frame_and_silence_harm_nobody(province: Province) -> None:
 def test_program_without_a_certificate_of_a_member_is_cut_off(province: Province) -> None:
     with province.plain_socket("D02") as plain:
         plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        assert b"creditledger" not in plain.recv(1024)
+        with suppress(ConnectionResetError):  # reset, or ended: both are refusals
+            assert b"creditledger" not in plain.recv(1024)
 
 
 # Transactions at the door
@@ -400,7 +402,7 @@ def run_node(home: Path) -> tuple[int, str]:
     done = subprocess.run(  # noqa: S603  our own interpreter, our own module
         [sys.executable, "-m", "node", "run", "--home", str(home)],
         capture_output=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     lines = done.stderr.decode().strip().splitlines()
@@ -440,7 +442,12 @@ def test_metrics_port_in_use_is_named(province: Province, tmp_path: Path) -> Non
     entry = province.network.node("D18")
     told = province.command(
         *("init", "--home", home, "--genesis", province.net / "genesis.bin", "--member", "D18"),
-        *("--keys", province.net / "members" / "D18", "--listen", "127.0.0.1:8899"),
+        *(
+            "--keys",
+            province.net / "members" / "D18",
+            "--listen",
+            f"127.0.0.1:{find_free_ports(1, BASE_PORT + 40)}",
+        ),
         *("--metrics", entry.metrics),
     )
     assert told.exit_code == Exit.OK, told.stderr
@@ -462,7 +469,7 @@ def wait_until_up(node: subprocess.Popen[bytes]) -> None:
 def test_full_disk_stops_one_node_and_loses_nothing(province: Province) -> None:
     """No file of the node may grow any more, as on a full disk or at the end of a quota."""
     home = province.home("icbc-gd")
-    send_signal(province.network.node("icbc-gd").process, signal.SIGTERM, 10)
+    send_signal(province.network.node("icbc-gd").process, signal.SIGTERM, 120)
     node = subprocess.Popen(  # noqa: S603  our own interpreter, our own module
         [sys.executable, "-m", "node", "run", "--home", str(home)],
         stdin=subprocess.DEVNULL,
@@ -473,7 +480,7 @@ def test_full_disk_stops_one_node_and_loses_nothing(province: Province) -> None:
         wait_until_up(node)
         resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         before = province.send("D01", "company.bind", province.new_company()[2])
-        _, output = node.communicate(timeout=60)
+        _, output = node.communicate(timeout=600)
     finally:
         node.kill()
     assert node.returncode == Exit.STORAGE

@@ -21,16 +21,16 @@ import pytest
 from commands import local_network
 from commands.processes import find_free_ports
 from ledger.membership.genesis import parse_genesis
-from network.client import ClientPolicy, SyncClient
+from network.client import SyncClient
 from network.methods import WatchStream
-from tests.end_to_end.province import BASE_PORT, Province
+from tests.end_to_end.province import BASE_PORT, PATIENT, Province
 
 TWIN = "D02"
 OTHERS = ("D01", "D18", "icbc-gd")
-ROUNDS = 60
+ROUNDS = 600
 HOLD_MS = 500
+HOLD_SHORT_MS = 100
 FAR = 2**62
-POLICY = ClientPolicy(connect_s=1, answer_s=2, receipt_poll_s=1)
 
 
 @pytest.fixture
@@ -79,16 +79,16 @@ def twins(province: Province) -> Iterator[None]:
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait(20)
+            process.wait(600)
 
 
 def wait_until_both_lead(province: Province, logs: list[Path]) -> None:
     """Wait until both have leave to vote: the first view is theirs, and nothing is asked yet."""
     client = province.client("D18", "D18")
-    for _ in range(ROUNDS):
+    for _ in range(10 * ROUNDS):
         if all('"event": "this node may vote"' in log.read_text() for log in logs):
             return
-        client.watch(WatchStream.BLOCKS, FAR, limit=1, wait_ms=100)
+        client.watch(WatchStream.BLOCKS, FAR, limit=1, wait_ms=HOLD_SHORT_MS)
     raise AssertionError("the twins do not vote")
 
 
@@ -107,7 +107,7 @@ def start(home: Path) -> subprocess.Popen[bytes]:
 def wait_for_refusal(province: Province) -> str:
     """Put load on the network until one of the twins says that it votes no more."""
     logs = [province.home(TWIN).with_name(name) / "log" for name in (TWIN, "clone")]
-    with SyncClient(province.profile("D01", "D01"), POLICY) as client:
+    with SyncClient(province.profile("D01", "D01"), PATIENT) as client:
         for _ in range(ROUNDS):
             client.submit(client.sign("company.bind", province.new_company()[2]))
             client.watch(WatchStream.BLOCKS, FAR, limit=1, wait_ms=HOLD_MS)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -27,7 +26,9 @@ from tests.end_to_end.province import MEMBERS, Province
 from tests.end_to_end.raw_link import RawLink
 
 CALLS = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 NAMES = st.sampled_from(
     [
@@ -160,12 +161,12 @@ def test_frame_of_many_small_things_is_refused_before_it_is_decoded(
     province: Province, name: str
 ) -> None:
     frame = encode((1, methods.SUBMIT_MANY, HEAVY[name]))
-    began = monotonic()
+    before = province.processor_s("D02")
     with province.raw("D18", "D02") as hostile:
         hostile.send_frame(frame)
         answer = hostile.receive_answer()
     assert answer[:3] == (0, False, Code.ENCODING_SIZE)
-    assert monotonic() - began < 15, "decoding it once took longer than a view"
+    assert province.processor_s("D02") - before < 10, "decoding it once took longer than a view"
 
 
 def memory_kb(province: Province, member: str) -> int:

@@ -62,7 +62,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Province]:
     """
     province = Province.start(tmp_path_factory.mktemp("hostile") / "net")
     try:
-        send_signal(province.network.node(HOSTILE).process, signal.SIGTERM, 10)
+        send_signal(province.network.node(HOSTILE).process, signal.SIGTERM, 600)
         yield province
     finally:
         province.stop()
@@ -308,9 +308,11 @@ def test_vote_with_a_wrong_signature_is_charged(stage: Province) -> None:
 AHEAD = 20  # heights above the stable one: not reached while the test runs, within the window
 
 
-def pieces_at(stage: Province, node: str, height: int, count: int = 2) -> list[dict[str, Any]]:
+def pieces_at(
+    stage: Province, node: str, height: int, count: int = 2, rounds: int = 3_000
+) -> list[dict[str, Any]]:
     """Return the evidence about one height that a node holds, once there are so many pieces."""
-    for _ in range(60):
+    for _ in range(rounds):
         answer = stage.client("D18", node).query("evidence.list")
         found = [piece for piece in answer["evidence"] if piece["height"] == height]
         if len(found) == count:
@@ -326,13 +328,22 @@ def wait_for_a_moment(stage: Province, node: str) -> None:
 
 @pytest.fixture(scope="module")
 def caught(stage: Province) -> tuple[str, int]:
-    """A node that the hostile member has told two things of one height, and the height."""
-    node = "D01"
-    status = stage.client("D18", node).status()
-    height = status["stable_height"] + AHEAD
-    with greet(stage, node) as link:
-        send_all(link, Voter(stage).contradict(status["view"], height))
-    return node, height
+    """A node that the hostile member has told two things of one height, and the height.
+
+    A COMMIT counts in its own view alone, which may end before the node has looked at it.
+    """
+    node, voter = "D01", Voter(stage)
+    for number in range(10):
+        status = stage.client("D18", node).status()
+        height = status["stable_height"] + AHEAD + 2 * number
+        with greet(stage, node) as link:
+            send_all(link, voter.contradict(status["view"], height))
+        try:
+            pieces_at(stage, node, height, rounds=300)
+        except AssertionError:
+            continue
+        return node, height
+    raise AssertionError(f"{node} keeps no evidence")
 
 
 def test_contradicting_votes_are_kept_and_shown(
@@ -377,7 +388,7 @@ def test_evidence_is_there_after_a_kill_and_not_kept_twice(
     node, height = caught
     before = pieces_at(stage, node, height)
     files = sorted((stage.home(node) / "evidence").iterdir())
-    send_signal(stage.network.node(node).process, signal.SIGKILL, 10)
+    send_signal(stage.network.node(node).process, signal.SIGKILL, 600)
     stage.restart(node)
     assert pieces_at(stage, node, height) == before
     view = next(piece["view"] for piece in before if piece["kind"] == "COMMIT")

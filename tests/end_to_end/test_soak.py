@@ -21,7 +21,7 @@ from commands.soak.judge import Judge, measure_growth
 from commands.soak.nodes import Life, SoakNode
 from network.profile import Profile
 from network.soak.load import Acknowledged, Load
-from tests.end_to_end.province import MEMBERS, Province
+from tests.end_to_end.province import BASE_PORT, MEMBERS, Province
 
 SEED = 20
 KINDS = ("kill", "pause", "cut", "slow", "clock", "full-disk")
@@ -32,11 +32,12 @@ ROOT = Path(__file__).parents[2]
 def test_f33_f35_f41_f42_f55_short_soak() -> None:
     done = subprocess.run(  # noqa: S603  our own interpreter, our own module
         [sys.executable, "-m", "commands.soak", "--minutes", "0.2", "--seed", str(SEED),
+         "--strikes", str(STRUCK_MIN), "--patience", "900", "--base-port", str(BASE_PORT + 48),
          "--rate", "10", "--faults", ",".join(KINDS), "--json"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=3600,
     )  # fmt: skip
     assert done.returncode == Exit.OK, done.stderr + done.stdout
     report: dict[str, Any] = json.loads(done.stdout)

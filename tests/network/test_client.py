@@ -538,7 +538,7 @@ def test_blocking_client_over_real_sockets(consortium: Consortium, tmp_path: Pat
     thread = threading.Thread(target=partial(trio.run, serve))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(120)
         profile = Profile.load(make_folder(consortium, tmp_path, ports[0]))
         with SyncClient(profile) as client:
             assert client.head().height == 7

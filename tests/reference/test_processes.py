@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -12,13 +11,11 @@ from commands import local_network
 from commands.processes import send_signal
 from ledger.membership.genesis import parse_genesis
 from network.runtime.settings import CONFIG_FILE
-from tests.end_to_end.province import MEMBERS, Province
+from tests.end_to_end.province import BASE_PORT, MEMBERS, Province
 from tests.reference.files import read_trace
 from tests.reference.main import main
 from tests.reference.model import BreachError, Reference
 
-# Above what other networks of this process take.
-BASE_PORT = 20_016 + os.getpid() % 250 * 40
 TRACE = "trace.jsonl"
 
 
@@ -44,7 +41,7 @@ def province(tmp_path_factory: pytest.TempPathFactory) -> Province:
         for _ in range(5):
             province.send("D01", "company.bind", province.new_company()[2])
         primary = province.genesis.validators[0]
-        assert send_signal(province.network.node(primary).process, signal.SIGKILL, 20)
+        assert send_signal(province.network.node(primary).process, signal.SIGKILL, 120)
         for client in list(province.clients.values()):
             client.__exit__(None, None, None)
         province.clients.clear()

@@ -32,7 +32,7 @@ def served() -> Iterator[tuple[int, Health]]:
 
 
 def get(port: int, path: str) -> str:
-    with urlopen(f"http://{HOST}:{port}{path}", timeout=20) as answer:
+    with urlopen(f"http://{HOST}:{port}{path}", timeout=120) as answer:
         return str(answer.read().decode())
 
 

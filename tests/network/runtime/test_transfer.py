@@ -44,6 +44,7 @@ from tests.snapshots.support import SnapshotChain, own_entries
 S = 10
 ANCHOR = {b"bMvotes": b"said"}
 Lie = Callable[[Query, bytes], "bytes | None"]
+SILENT_S, PATIENT_S = 2.0, 300.0
 
 
 @cache
@@ -152,6 +153,9 @@ class Network:
 
     def __init__(self, folder: Path, lies: Iterable[Lie | None], blocks: int = 35) -> None:
         self.links = Links()
+        lies = tuple(lies)
+        # Where somebody falls silent he is waited for; nobody else may be taken for silent.
+        self.answer_s = SILENT_S if stalling in lies else PATIENT_S
         for number, lie in enumerate(lies, 1):
             self.links.sources[number] = Source(number, self.links, blocks, lie)
         make_home(folder)
@@ -171,7 +175,7 @@ class Network:
             self.events.append(event)
             done.set()
 
-        transfer = StateTransfer(store, validators, self.links, post, 0.3)  # type: ignore[arg-type]
+        transfer = StateTransfer(store, validators, self.links, post, self.answer_s)  # type: ignore[arg-type]
         self.owner = Owner(store)
         transfer.bind(self.owner)
         self.links.transfer = transfer
@@ -381,7 +385,7 @@ def test_what_is_stopped_before_it_has_begun_never_begins(tmp_path):
                 transfer.start(fx.FetchState(0, target, (1,)))
                 for _ in range(turns):
                     await trio.lowlevel.checkpoint()
-                with trio.fail_after(20):
+                with trio.fail_after(300):
                     await transfer.stop()
             nursery.cancel_scope.cancel()
 

@@ -76,7 +76,8 @@ def test_only_a_block_with_an_alert_costs_a_look() -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
-            await wait_all_tasks_blocked(0.01)
+            while not alerts.cursors:  # the look is taken in a thread, whenever that begins
+                await trio.lowlevel.checkpoint()
             for _ in range(20):
                 keeper.add_block(has_alert=False)
                 await wait_all_tasks_blocked()
