@@ -36,7 +36,11 @@ from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, StorageError
 from ledger.lending import HANDLERS as LENDING_HANDLERS
 from ledger.lending.alert_calendar import TIME_TOUCHED
-from ledger.lending.alert_queue import compute_alert_limit, process_alert_queue
+from ledger.lending.alert_queue import (
+    compute_alert_limit,
+    compute_queue_limit,
+    process_alert_queue,
+)
 from ledger.lending.alerts import Watch, process_company_alerts, process_timed_looks
 from ledger.lending.limit_calendar import process_due_limits
 from ledger.lending.limit_watch import Site
@@ -243,11 +247,13 @@ class _Block:
         for name in contested or ():
             touched.setdefault(name, set()).add(ASSETS_TOUCHED)
         watch = Watch(self.state, self._rules, self._bodies, self._height, day)
-        looks = partial(process_timed_looks, watch, self._time_ms, limit, len(touched))
+        before = self._chain.header(self._height - 1)
+        times_ms = (self._time_ms if before is None else before.time_ms, self._time_ms)
+        looks = partial(process_timed_looks, watch, times_ms, limit, len(touched))
         timed = {
             name: touched.pop(name, set()) | {TIME_TOUCHED} for name in self._apart(looks) or ()
         }
-        left = limit - len(timed)
+        left = compute_queue_limit(limit, len(timed))
         due = self._apart(partial(process_alert_queue, self.state, touched, left)) or ()
         for name, names in (*due, *timed.items()):
             self._apart(partial(process_company_alerts, watch, name, names))

@@ -135,16 +135,19 @@ def process_company_alerts(
 
 
 def process_timed_looks(
-    watch: Watch, time_ms: int, limit: int, touched_count: int
+    watch: Watch, times_ms: tuple[int, int], limit: int, touched_count: int
 ) -> tuple[str, ...]:
-    """Return the companies that a block looks at because of time, at most `limit`, each once.
+    """Return the companies that a block looks at because of time, each once.
 
-    Called inside an open overlay transaction, once a block of chain time `time_ms`, of whose looks
-    `touched_count` companies that it touched, and those that wait, have their part.
+    Called inside an open overlay transaction, once a block; `times_ms` are the chain times of the
+    block before and of this one. Of its `limit` looks `touched_count` companies that it touched,
+    and those that wait, have their part.
     """
+    before_ms, time_ms = times_ms
     waiting = get_waiting_count(watch.state) + touched_count
     dated = process_calendar(watch.state, watch.day, compute_dated_limit(limit, waiting))
-    walked = process_round(watch.state, time_ms, compute_round_limit(limit, waiting, len(dated)))
+    most = compute_round_limit(limit, waiting, len(dated), time_ms - before_ms)
+    walked = process_round(watch.state, time_ms, most)
     names = _find_read_schemas(watch) if walked else frozenset()
     met = (company for company in walked if _has_records(watch.state, company, names))
     return tuple(dict.fromkeys((*dated, *met)))

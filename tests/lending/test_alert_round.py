@@ -15,7 +15,10 @@ from ledger.credit.voted_settings import ALERT_LOOK_DAYS, SETTINGS_BY_VOTE
 from ledger.errors import Code
 from ledger.lending.alert_calendar import TIME_TOUCHED
 from ledger.lending.alert_queue import (
+    ALERTS_A_BLOCK,
+    ROUND_LOOKS_A_BLOCK,
     compute_dated_limit,
+    compute_queue_limit,
     compute_round_limit,
     get_waiting_count,
 )
@@ -169,18 +172,52 @@ def test_a_round_keeps_one_entry_and_writes_it_when_it_goes_on() -> None:
     assert not state.finish().writes
 
 
-@given(st.integers(8, 256), st.integers(0, 600), st.integers(0, 600), st.integers(0, 600))
+COUNTS = st.integers(0, 600)
+
+
+@given(st.integers(8, 256), COUNTS, COUNTS, COUNTS, st.integers(0, 10_000))
 def test_each_of_the_three_is_sure_of_its_part(
-    limit: int, waiting: int, due: int, ahead: int
+    limit: int, waiting: int, due: int, ahead: int, passed_ms: int
 ) -> None:
     dated = min(due, compute_dated_limit(limit, waiting))
-    walked = min(ahead, compute_round_limit(limit, waiting, dated))
-    queued = min(waiting, limit - dated - walked)
+    walked = min(ahead, compute_round_limit(limit, waiting, dated, passed_ms))
+    queued = min(waiting, compute_queue_limit(limit, dated + walked))
     assert dated >= min(due, limit // 4)
     assert walked >= min(ahead, limit // 8)
     assert queued >= min(waiting, limit - limit // 4 - limit // 8)
     used = dated + walked + queued
-    assert min(limit - limit // 8, due + ahead + waiting) <= used <= limit
+    assert min(limit - limit // 8, due + ahead + waiting) <= used <= limit + ROUND_LOOKS_A_BLOCK
+    by_time = compute_round_limit(limit, waiting, dated, 0) < walked
+    assert used <= limit or by_time
+
+
+@pytest.mark.parametrize("gap_ms", [20, 60, 149, 250, 999, 1_000, 1_600])
+def test_full_blocks_come_through_eleven_million_companies_in_a_week(gap_ms: int) -> None:
+    a_block = compute_round_limit(ALERTS_A_BLOCK, 10_000, 600, gap_ms)
+    assert a_block <= ROUND_LOOKS_A_BLOCK
+    assert a_block * (WEEK_MS // gap_ms) >= 11_000_000
+
+
+def test_a_round_that_is_behind_is_not_held_up_by_full_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    harness = Harness(RULES)
+    for start in range(0, 120, 40):
+        harness.block(*cliffs(harness, range(start, start + 40)))
+    looks = Looks(monkeypatch, limit=8)
+    harness.block(time_ms=harness.head.time_ms + WEEK_MS)
+    assert len(looks.timed) == ROUND_LOOKS_A_BLOCK
+    walked = list[int]()
+    for number in range(3):
+        begin = 1_000 + 20 * number
+        before = len(looks.timed)
+        harness.block(
+            *cliffs(harness, range(begin, begin + 20)), time_ms=harness.head.time_ms + 500
+        )
+        walked.append(len(looks.timed) - before)
+    # Twenty a second, whoever waits.
+    assert walked == [10, 10, 10]
+    assert looks.most <= 8 + ROUND_LOOKS_A_BLOCK
 
 
 def sold(day: int, *, number: int = 1) -> list[Invoice]:
@@ -246,6 +283,7 @@ def test_a_company_without_records_that_rules_read_is_passed_by(
 
 
 def test_whoever_waits_nobody_is_starved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.lending.alert_queue.ROUND_LOOKS_A_SECOND", 0)
     looks = Looks(monkeypatch, limit=8)
     harness = Harness(RULES)
     count = 60
