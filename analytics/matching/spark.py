@@ -61,6 +61,8 @@ def open_context(threads: int) -> SparkContext:
     if not _SUBMITTED & os.environ.keys():
         conf.setMaster(f"local[{threads}]").setAll(_LOCAL)
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        # Else it looks up the machine's own name, which need not resolve, and listens to others.
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     try:
         context = SparkContext.getOrCreate(conf)
     except (PySparkException, Py4JJavaError) as error:
