@@ -26,6 +26,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("commands.verify", "verify a receipt offline"),
     "company": ("commands.declaring", "what is recorded about a company"),
     "consent": ("commands.consent", "a company's authorisations"),
+    "person": ("commands.person", "natural persons: keys, agreements to authorisations"),
     "objection": ("commands.objection", "objections to records, their clocks and outcomes"),
     "notices": ("commands.notices", "what a member is told"),
     "match": ("commands.match", "which products would lend to a company, and what keeps others"),

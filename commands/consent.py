@@ -8,12 +8,14 @@ questions: what a consent lets its recipient do, whom a look is passed on to, wh
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from commands.answers import show_rows
 from commands.console import say, show_facts, show_json, show_table
+from commands.drafts import agreements_of, body_of, read_draft, write_draft
 from commands.frame import F, Group, identity_option, json_option
 from commands.session import (
     Session,
@@ -24,6 +26,7 @@ from commands.session import (
     place_of,
     report,
     transact,
+    trusted_genesis,
 )
 from commands.values import COMPANY, DAY, day, moment
 from ledger.credit.consent import CAPS, DECIDING
@@ -78,7 +81,7 @@ def _terms(function: F) -> F:
             "--person",
             "persons",
             multiple=True,
-            help="Who is named in the records and agrees; repeatable.",
+            help="The id of who is named in the records and has to sign; repeatable.",
         ),
         click.option("--onward", is_flag=True, help="The data may be passed on."),
         click.option("--cross-border", is_flag=True, help="The data may leave the country."),
@@ -164,16 +167,34 @@ def _find_terms(session: Session, company: str, terms: dict[str, Any]) -> dict[s
 @click.argument("company", type=COMPANY)
 @click.argument("recipient")
 @_terms
-def grant(context: click.Context, company: str, identity: str, as_json: bool, **terms: Any) -> None:
+@click.option(
+    "--draft",
+    type=click.Path(path_type=Path),
+    help="Write the terms to this file, to be signed and sent later.",
+)
+def grant(
+    context: click.Context,
+    company: str,
+    identity: str,
+    as_json: bool,
+    draft: Path | None,
+    **terms: Any,
+) -> None:
     """Let RECIPIENT see categories of COMPANY's records for a purpose and a time.
 
     With --product it opens what an application for that product is decided on: its categories, and
     to decisions as many days as it reads; looks stay within what the purpose allows. Categories
-    that name natural persons want their consent too: --person for each who gave it.
+    that name natural persons want their agreement: --person for each, --draft for the file that
+    they sign (`person agree`), then `consent send`.
     """
     with open_session(context, identity) as session:
         terms = _find_terms(session, company, terms)
         body = _body(session.time_ms(), **terms)
+        if draft is not None:
+            chain = trusted_genesis(context, None).chain_id.hex()
+            write_draft(draft, {"chain": chain, "body": body, "agreements": {}})
+            say(f"{draft}: not sent; to be signed by {', '.join(terms['persons']) or 'nobody'}")
+            return
         outcome = session.send("consent.grant", body)
     made = outcome.data.get("consent", "") if isinstance(outcome.data, dict) else ""
     seen = ", ".join(body["categories"])
@@ -197,6 +218,26 @@ def request(
     made = outcome.data.get("consent", "") if isinstance(outcome.data, dict) else ""
     answer = f"creditledger consent accept {made} --as {body['company']}"
     report(outcome, as_json, f"consent {made} is asked for; the company answers: {answer}")
+
+
+@command.command("send", example="creditledger consent send terms.json --as 91441300MA4DEMO01X")
+@click.argument("file", type=click.Path(path_type=Path))
+@identity_option
+@json_option
+@click.pass_context
+def send(context: click.Context, file: Path, identity: str, as_json: bool) -> None:
+    """Grant, or accept, what the natural persons named in FILE have signed."""
+    draft = read_draft(file)
+    agreements = agreements_of(draft)
+    if "consent" in draft:
+        kind, body = "consent.accept", {"consent": draft["consent"]}
+    else:
+        kind, body = "consent.grant", body_of(draft)
+    if agreements:
+        body["agreements"] = agreements
+    outcome = transact(context, identity, kind, body)
+    made = outcome.data.get("consent", "") if isinstance(outcome.data, dict) else ""
+    report(outcome, as_json, f"consent {made}, with {len(agreements)} agreements of persons")
 
 
 def _split(text: str) -> list[str]:
@@ -274,7 +315,7 @@ def _describe_left(item: dict[str, Any]) -> str:
 @json_option
 @click.pass_context
 def show(context: click.Context, consent: str, identity: str, as_json: bool) -> None:
-    """Show CONSENT: its terms, what is left of it, what the ledger enforces and what it cannot."""
+    """Show CONSENT: its terms, what is left of it, what is enforced and what is a promise."""
     answer = ask(context, identity, "consent.show", consent=consent)
     if as_json:
         show_json(answer)
@@ -293,7 +334,10 @@ def show(context: click.Context, consent: str, identity: str, as_json: bool) -> 
         "persons": ", ".join(answer["persons"]) or "none",
     }
     show_facts(f"consent {consent}", facts)
-    for title, name in (("the ledger sees to it:", "enforced"), ("it rests on a promise:", "promised")):
+    for title, name in (
+        ("the ledger sees to it:", "enforced"),
+        ("it rests on a promise:", "promised"),
+    ):
         say(title)
         for sentence in answer[name]:
             say(f"  - {sentence}")

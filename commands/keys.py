@@ -141,6 +141,24 @@ def new_company(
     say(key.hex())
 
 
+@new.command("person", example="creditledger keys new person --out li.key")
+@click.option("--out", type=_PATH, required=True, help="The key file.")
+@_password_options
+def new_person(out: Path, password_file: Path | None, is_plain: bool) -> None:
+    """Make the key of a natural person, who is asked for an agreement to an authorisation.
+
+    Printed are the person's id, which tells nobody who it is, and the key that a counter binds to
+    it with `person bind`.
+    """
+    from ledger.credit.persons import name_person
+    from network import certificates
+
+    seed = certificates.new_seed()
+    certificates.save_key(out, seed, new_password(password_file, is_plain))
+    public_key = SigningKey(seed).public_key
+    say(f"{name_person(public_key)} {public_key.hex()}")
+
+
 command.add_command(renew_certificate)
 command.add_command(rotate)
 

@@ -147,6 +147,12 @@ DESCRIPTIONS: Mapping[Code, str] = {
     "told its deletion. Delete it, say so (`consent deleted`), and look again.",
     Code.DELETION_STATE: "Nothing is to be deleted under this look: nothing of it may be kept, or "
     "its deletion was told before. See `company who-looked`.",
+    Code.PERSON_UNKNOWN: "No key is bound to this person. Have a counter bind it (`person bind`).",
+    Code.PERSON_KEY_BOUND: "The person has or had this key. Bind a new one.",
+    Code.AGREEMENT_MISSING: "The persons named in an authorisation each sign its terms. Give one "
+    "agreement of each (`consent grant --draft`, `person agree`).",
+    Code.AGREEMENT_INVALID: "An agreement is not its person's signature over these very terms, or "
+    "was withdrawn. Have the person sign the terms as they are sent.",
     Code.OBJECTION_UNKNOWN: "No objection has this id. Check the id.",
     Code.OBJECTION_STATE: "The objection's state does not allow this step. Look at its state.",
     # 2300: financing assets

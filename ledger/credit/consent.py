@@ -9,7 +9,8 @@ What a purpose allows at most is the literal table `CAPS` (DOMAIN.md, Authorisat
 
 `from_day` to `to_day` are the days whose records a look may show. A decision by rule, which shows
 no record, may read from `decision_from_day` on, as far back as the company has said, and to the
-same `to_day` (ADR 0026).
+same `to_day` (ADR 0026). The natural persons of a consent have each signed its terms with a key of
+their own (`ledger.credit.persons`), and each of them can end it.
 
 The entry is in CONSENTS under its id, the first 16 bytes of the transaction that made it. The index
 COMPANY_CONSENTS has two shelves a company: the live ones by recipient, which are few (`MAX_LIVE`)
@@ -25,6 +26,7 @@ from typing import Any
 
 from ledger.credit.ids import read_id
 from ledger.credit.keeping import process_withdrawn
+from ledger.credit.persons import MAX_PERSONS, check_agreements, check_person, read_agreements
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.membership.context import (
@@ -100,6 +102,7 @@ CAPS: Mapping[str, Cap] = {
 DECIDING = "lending"  # the purpose under which decisions are made by rule
 STORE = "store"
 MODES = frozenset({"view", STORE})
+_NO_TERMS = ("state", "granted_by", "height")  # the last fields of a consent
 FETCHES = frozenset({"once", "periodic"})
 
 
@@ -120,12 +123,16 @@ class Consent:
     fetch: str
     looks_a_month: int
     data_life_days: int  # how long a recipient that stores may keep the data; 0 for mode "view"
-    persons: tuple[str, ...]  # natural persons who gave their own consent
+    persons: tuple[str, ...]  # natural persons who gave their own consent, by id
     is_onward_allowed: bool
     is_cross_border: bool
     state: ConsentState
     granted_by: str
     height: int  # of the block that made it
+
+    def terms(self) -> tuple[Any, ...]:
+        """Return what persons sign: everything but its state, and who made it when."""
+        return self.to_value()[: -len(_NO_TERMS)]
 
     def to_value(self) -> tuple[Any, ...]:
         """Return it as a canonical value, the fields in their order."""
@@ -226,12 +233,20 @@ def _move_to_dead(state: Overlay, consent_id: bytes, consent: Consent) -> None:
         state.put(COMPANY_CONSENTS, key, value)
 
 
-def _read_terms(context: Context, state: ConsentState) -> Consent:
+def _read_persons(body: Fields) -> tuple[str, ...]:
+    persons = body.texts("persons", maximum=MAX_PERSONS) if body.has("persons") else ()
+    for person in persons:
+        check_person("persons", person)
+    return tuple(sorted(persons))
+
+
+def read_terms(
+    body: Fields, state: ConsentState = ConsentState.ACTIVE, granted_by: str = "", height: int = 0
+) -> Consent:
     """Return the consent that the body describes; caps and references are not checked yet."""
-    body = Fields(context.body)
     mode, from_day = body.choice("mode", MODES), body.day("from_day")
     decision_from_day = body.optional_day("decision_from_day")
-    consent = Consent(
+    return Consent(
         company=body.identifier("company"),
         recipient=body.identifier("recipient"),
         categories=tuple(sorted(body.texts("categories", maximum=MAX_CATEGORIES))),
@@ -245,15 +260,13 @@ def _read_terms(context: Context, state: ConsentState) -> Consent:
         fetch=body.choice("fetch", FETCHES),
         looks_a_month=body.optional_integer("looks_a_month", minimum=1, maximum=31) or 1,
         data_life_days=body.optional_integer("data_life_days", maximum=1_096) or 0,
-        persons=body.texts("persons", maximum=64) if body.has("persons") else (),
+        persons=_read_persons(body),
         is_onward_allowed=body.has("is_onward_allowed") and body.flag("is_onward_allowed"),
         is_cross_border=body.has("is_cross_border") and body.flag("is_cross_border"),
         state=state,
-        granted_by=context.sender.id,
-        height=context.height,
+        granted_by=granted_by,
+        height=height,
     )
-    body.done()
-    return consent
 
 
 def _check_terms(state: Overlay, consent: Consent, time_ms: int) -> None:
@@ -317,7 +330,7 @@ def _add(context: Context, consent: Consent) -> Value:
             _move_to_dead(context.state, other_id, other)
             continue
         count += 1
-        if _terms(other) == _terms(consent):
+        if (other.state, other.terms()) == (consent.state, consent.terms()):
             raise Rejected(Code.CONSENT_EXISTS, f"consent {other_id.hex()} says the same")
     if count >= MAX_LIVE:
         raise Rejected(
@@ -332,21 +345,33 @@ def _add(context: Context, consent: Consent) -> Value:
     return {"consent": consent_id.hex(), "state": str(state)}
 
 
-def _terms(consent: Consent) -> Consent:
-    return replace(consent, granted_by="", height=0)
+def _check_agreed(context: Context, consent: Consent, agreements: Mapping[str, bytes]) -> None:
+    check_agreements(
+        context.state,
+        context.transaction.chain_id,
+        consent.persons,
+        consent.terms(),
+        agreements,
+    )
 
 
 def process_grant(context: Context) -> Value:
     """Grant a consent; by the company or a counter for it."""
-    consent = _read_terms(context, ConsentState.ACTIVE)
+    body = Fields(context.body)
+    consent = read_terms(body, ConsentState.ACTIVE, context.sender.id, context.height)
+    agreements = read_agreements(body)
+    body.done()
     check_acts_for(context.sender, consent.company)
     check_company_known(context.state, (consent.company,))
+    _check_agreed(context, consent, agreements)
     return _add(context, consent)
 
 
 def process_request(context: Context) -> Value:
     """Ask a company for a consent; by the recipient, which must be an institution."""
-    consent = _read_terms(context, ConsentState.PENDING)
+    body = Fields(context.body)
+    consent = read_terms(body, ConsentState.PENDING, context.sender.id, context.height)
+    body.done()
     check_role(context.sender, Role.BANK)
     if consent.recipient != context.sender.id:
         raise Rejected(Code.NOT_PERMITTED, f"{context.sender.id} may ask only for itself")
@@ -357,6 +382,7 @@ def process_request(context: Context) -> Value:
 def _process_step(context: Context, step: Step) -> Value:
     body = Fields(context.body)
     consent_id = read_id(body, "consent", CONSENT_ID_BYTES, Code.CONSENT_UNKNOWN)
+    agreements = read_agreements(body) if step is Step.ACCEPT else {}
     body.done()
     consent = get_consent(context.state, consent_id)
     if consent is None:
@@ -368,13 +394,29 @@ def _process_step(context: Context, step: Step) -> Value:
     after = STATES.get((before, step))
     if after is None:
         raise Rejected(Code.CONSENT_STATE, f"cannot {step} a consent that is {before}")
+    if step is Step.ACCEPT:
+        _check_agreed(context, consent, agreements)
+    changed = _put_state(context, consent_id, consent, after)
+    return {"consent": consent_id.hex(), "state": str(compute_state(changed, context.time_ms))}
+
+
+def _put_state(
+    context: Context, consent_id: bytes, consent: Consent, after: ConsentState
+) -> Consent:
     changed = replace(consent, state=after)
     context.state.put(CONSENTS, consent_id, changed.to_value())
     if after in _FINAL:
         _move_to_dead(context.state, consent_id, changed)
     if after is ConsentState.REVOKED:
         process_withdrawn(context.state, consent.company, consent_id.hex(), context.day)
-    return {"consent": consent_id.hex(), "state": str(compute_state(changed, context.time_ms))}
+    return changed
+
+
+def process_withdrawn_by_person(context: Context, consent_id: bytes, consent: Consent) -> str:
+    """End a consent that a person of it withdraws from, wherever it stands; return its state."""
+    if consent.state in _FINAL:
+        return str(consent.state)
+    return str(_put_state(context, consent_id, consent, ConsentState.REVOKED).state)
 
 
 def process_accept(context: Context) -> Value:

@@ -148,7 +148,11 @@ def describe_terms(
     elif is_recipient_abroad:
         promised.append("what becomes of it abroad")
     if consent.persons:
-        promised.append("that the persons named have agreed: the company says so, no key proves it")
+        enforced.append(
+            f"each of its {len(consent.persons)} persons has signed these terms with a key bound at"
+            " a counter, and can end it"
+        )
+        promised.append("that its persons are all whom the records name")
     return tuple(enforced), tuple(promised)
 
 

@@ -37,6 +37,7 @@ class NoticeKind(StrEnum):
     ALERT_ESCALATED = "alert escalated"
     GUARANTEE_ASKED = "guarantee asked"
     DELETION_OVERDUE = "deletion overdue"
+    PERSON_WITHDREW = "person withdrew"
 
 
 def notify(

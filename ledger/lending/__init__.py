@@ -17,6 +17,7 @@ from ledger.credit import (
     looking,
     notices,
     objections,
+    person_acts,
 )
 from ledger.lending import (
     alert_desk,
@@ -41,6 +42,7 @@ from ledger.membership.context import Handler, Query
 
 HANDLERS: Mapping[str, Handler] = {
     **consent.HANDLERS,
+    **person_acts.HANDLERS,
     **looking.HANDLERS,
     **objections.HANDLERS,
     **assets.HANDLERS,

@@ -27,6 +27,7 @@ from ledger.membership.context import (
     check_acts_for,
     check_company_known,
 )
+from ledger.membership.members import get_company_key
 from ledger.rules.features import Feature, FeatureSource
 from ledger.rules.product import Product
 from ledger.rules.schema import Schema
@@ -139,6 +140,8 @@ def query_needed(context: QueryContext, params: Mapping[str, Any]) -> Value:
     product = get_effective_product(state, context.rules, ref, day)
     if caller.id != product.lender and caller.role is not Role.REGULATOR:
         check_acts_for(caller, company)
+    if caller.is_company and get_company_key(state, company) is None:
+        raise Rejected(Code.SENDER_UNKNOWN, f"company {company} has no bound key to apply with")
     check_company_known(state, (company,))
     schema: Schema = context.rules.schema(product.schema_ref)
     categories = select_authorised(state, product.requires)

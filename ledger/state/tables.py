@@ -68,6 +68,7 @@ ALERT_CALENDAR = Table("alert-calendar", b"s7", Scope.WORLD)
 ALERT_ROUND = Table("alert-round", b"s8", Scope.WORLD)
 EXPOSURE_DAYS = Table("exposure-days", b"s9", Scope.WORLD)
 DELETIONS = Table("deletions", b"s:", Scope.WORLD)
+PERSONS = Table("persons", b"s;", Scope.WORLD)
 
 RECORDS = Table("records", b"sa", Scope.COMPANY)
 WINDOWS = Table("windows", b"se", Scope.COMPANY)

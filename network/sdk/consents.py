@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ledger.credit.consent import read_terms
+from ledger.credit.persons import name_person, sign_agreement
+from ledger.keys import SigningKey
+from ledger.transactions.fields import Fields
 from network.sdk.reading import Act, Ask
 
 
@@ -18,7 +23,10 @@ class ConsentState:
 
 @dataclass(frozen=True, slots=True)
 class GrantConsent(Act[ConsentState]):
-    """By the company, or a counter for it: let `recipient` see categories for a purpose."""
+    """By the company, or a counter for it: let `recipient` see categories for a purpose.
+
+    `agreements` are (person, signature) of each of `persons`: `sign_agreement` makes them.
+    """
 
     kind: ClassVar[str] = "consent.grant"
     company: str
@@ -37,6 +45,7 @@ class GrantConsent(Act[ConsentState]):
     is_onward_allowed: bool | None = None
     is_cross_border: bool | None = None
     decision_from_day: int | None = None
+    agreements: tuple[tuple[str, bytes], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +73,11 @@ class RequestConsent(Act[ConsentState]):
 
 @dataclass(frozen=True, slots=True)
 class AcceptConsent(Act[ConsentState]):
-    """By the company: accept what was requested."""
+    """By the company: accept what was requested, with the agreements of the persons named."""
 
     kind: ClassVar[str] = "consent.accept"
     consent: str
+    agreements: tuple[tuple[str, bytes], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,44 @@ class RevokeConsent(Act[ConsentState]):
 
     kind: ClassVar[str] = "consent.revoke"
     consent: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonBound:
+    """Whose key was bound, and whether it replaced another."""
+
+    person: str
+    replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BindPerson(Act[PersonBound]):
+    """By a counter: bind a key to a natural person, who is named by 32 hexadecimal digits."""
+
+    kind: ClassVar[str] = "person.bind"
+    person: str
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawAgreement(Act[ConsentState]):
+    """By anybody, with the person's signature (`sign_withdrawal`): end an authorisation."""
+
+    kind: ClassVar[str] = "person.withdraw"
+    consent: str
+    person: str
+    signature: bytes
+
+
+def sign_terms(grant: GrantConsent | RequestConsent, key: SigningKey, chain_id: bytes) -> bytes:
+    """Return the agreement of the person whose first key this is to what a grant says."""
+    return sign_agreement(key, chain_id, name_person(key.public_key), read_terms_of(grant.body()))
+
+
+def read_terms_of(body: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the terms that persons sign, of the body of a grant or request."""
+    said = {name: value for name, value in body.items() if name != "agreements"}
+    return read_terms(Fields(said)).terms()
 
 
 @dataclass(frozen=True, slots=True)

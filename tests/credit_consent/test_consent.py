@@ -159,12 +159,6 @@ def test_terms_that_are_refused(desk: Desk, changes: dict[str, Any], code: Code)
     assert desk.ask(SELLER, "consent.list", company=SELLER)["consents"] == []
 
 
-def test_records_that_name_persons_want_their_consent_too(desk: Desk) -> None:
-    granted = {"categories": ("C060",), "persons": ("Li Ming",)}
-    assert desk.send(SELLER, "consent.grant", **terms(**granted))["state"] == "ACTIVE"
-    assert basis(desk, "C060")
-
-
 def test_the_same_terms_twice_are_refused_while_the_first_live(desk: Desk) -> None:
     desk.send(SELLER, "consent.grant", **terms())
     with refused(Code.CONSENT_EXISTS):

@@ -108,7 +108,12 @@ def again(province: Province) -> dict[str, str]:
 
 def test_a_member_abroad_sees_only_what_may_leave_the_country() -> None:
     province = WithAbroad()
-    terms = {"recipient": "CCB", "company": SELLER, "categories": ("C044",), "fetch": "once"}
+    terms: dict[str, Any] = {
+        "recipient": "CCB",
+        "company": SELLER,
+        "categories": ("C044",),
+        "fetch": "once",
+    }
     terms |= {"purpose": "lending", "mode": "view", "from_day": TODAY - 30, "to_day": TODAY}
     times = {
         "starts_ms": province.head.time_ms,
@@ -124,7 +129,11 @@ def test_nothing_is_passed_on_across_the_border_without_leave() -> None:
     province = WithAbroad()
     shared = share(province, look(province, is_onward_allowed=True), "CCB")
     assert (shared["outcome"], shared["code"]) == ("REFUSED", Code.CONSENT_BORDER)
-    terms = {"is_onward_allowed": True, "is_cross_border": True, "from_day": TODAY - 50}
+    terms: dict[str, Any] = {
+        "is_onward_allowed": True,
+        "is_cross_border": True,
+        "from_day": TODAY - 50,
+    }
     assert share(province, look(province, **terms), "CCB")["outcome"] == "SHARED"
 
 

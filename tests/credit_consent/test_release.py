@@ -161,7 +161,7 @@ def test_where_inputs_came_from_is_cut_to_the_days_of_a_look(province: Province)
 def test_of_two_looks_for_the_last_fetch_one_is_granted(province: Province) -> None:
     province.consent(SELLER, "CCB")
     racing = [province.sign("CCB", "access.open", LOOK) for _ in range(2)]
-    results = province.block(*racing).results
+    results: Any = province.block(*racing).results
     assert [data["outcome"] for _, data in results] == ["GRANTED", "REFUSED"]
     accesses = [data["access"] for _, data in results]
     assert province.ask("CCB", "company.records", **READ, access=accesses[0])["records"]
@@ -184,7 +184,7 @@ def test_a_consent_that_ended_while_the_look_waited_grants_nothing(
 ) -> None:
     consent = province.consent(SELLER, "CCB")
     ending = province.sign(SELLER, f"consent.{step}", {"consent": consent})
-    results = province.block(ending, province.sign("CCB", "access.open", LOOK)).results
+    results: Any = province.block(ending, province.sign("CCB", "access.open", LOOK)).results
     assert results[1][1]["code"] == Code.CONSENT_MISSING
 
 

@@ -14,11 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.credit.consent import read_terms
+from ledger.credit.persons import name_person, sign_agreement, sign_withdrawal
 from ledger.encoding import encode
 from ledger.errors import Code, Rejected
 from ledger.lending import HANDLERS, QUERIES
 from ledger.refusals import GENERAL, find_refusals
-from tests.ledger_harness import DAY_MS
+from ledger.transactions.fields import Fields
+from tests.ledger_harness import DAY_MS, key_of
 from tests.lending.documents import SCORECARD, credit_line
 from tests.lending.province import BUYER, OTHER, SELLER, TODAY, Province, invoice
 
@@ -79,6 +82,25 @@ def look_and_keep(province: Province) -> dict[str, tuple[str, dict[str, Any]]]:
     return {
         "access.share": ("CCB", {"access": access, "recipient": "ICBC"}),
         "access.deleted": ("CCB", {"access": access}),
+    }
+
+
+def bind_and_withdraw(province: Province) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return bodies about a natural person who has agreed to an authorisation."""
+    key = key_of("li")
+    person, chain_id = name_person(key.public_key), province.genesis.chain_id
+    province.do("D01", "person.bind", person=person, public_key=key.public_key)
+    terms = consent_terms(province) | {"from_day": TODAY - 200, "persons": (person,)}
+    signature = sign_agreement(key, chain_id, person, read_terms(Fields(terms)).terms())
+    granted = province.do(SELLER, "consent.grant", agreements=((person, signature),), **terms)
+    consent = granted["consent"]
+    withdrawal = sign_withdrawal(key, chain_id, person, bytes.fromhex(consent))
+    return {
+        "person.bind": ("D01", {"person": person, "public_key": key_of("wang").public_key}),
+        "person.withdraw": (
+            SELLER,
+            {"consent": consent, "person": person, "signature": withdrawal},
+        ),
     }
 
 
@@ -223,6 +245,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
             },
         ),
         **look_and_keep(province),
+        **bind_and_withdraw(province),
         "consent.accept": (SELLER, {"consent": asked}),
         "consent.reject": (SELLER, {"consent": asked}),
         "consent.pause": (SELLER, {"consent": consent}),
