@@ -46,7 +46,8 @@ def parse_cursor(text: str) -> int:
     """Return the place of "8843" or "8843.2"; raise `ValueError`."""
     height, dot, number = text.strip().partition(".")
     parts = (height, number) if dot else (height,)
-    if not all(part.isascii() and part.isdigit() and len(part) <= 12 for part in parts):
+    is_number = all(part.isascii() and part.isdigit() and len(part) <= 12 for part in parts)
+    if not is_number or int(number or 0) >= 1 << PLACE_BITS:
         raise ValueError(f"cursor {text!r}, want a block or for example 8843.2")
     return compute_place(int(height), int(number)) if dot else compute_place(int(height), 0) - 1
 

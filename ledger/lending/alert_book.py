@@ -141,8 +141,14 @@ def put_alert(state: Overlay, alert_id: bytes, raised: RaisedAlert) -> None:
 
 
 def process_raised(state: Overlay, alert_id: bytes, raised: RaisedAlert) -> None:
-    """Keep a new alert and give it its place; a company's own alerts are listed under it too."""
+    """Keep a new alert and give it its place; a company's own alerts are listed under it too.
+
+    What is raised, clears and is raised again within one block is one alert.
+    """
+    is_known = state.get(ALERTS, alert_id) is not None
     put_alert(state, alert_id, raised)
+    if is_known:
+        return
     place = _next_place(state, raised.height)
     state.put(ALERT_ORDER, place, alert_id)
     if not raised.institution:

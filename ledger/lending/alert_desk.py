@@ -26,6 +26,7 @@ from ledger.encoding import Value
 from ledger.errors import Code, Rejected
 from ledger.lending.alert_book import (
     ALERT_ID_BYTES,
+    PLACE_BITS,
     STATES,
     Feedback,
     RaisedAlert,
@@ -42,6 +43,7 @@ from ledger.lending.alert_round import get_behind_count
 from ledger.lending.alerts import find_standing
 from ledger.lending.exposure import Party, get_company_exposure, get_party_fen
 from ledger.lending.facts import LEDGER_FACTS, builtin_name, get_loans
+from ledger.lending.limit_watch import LIMIT_RULE
 from ledger.lending.outcomes import Outcome, get_outcomes
 from ledger.membership.catalogue import Access
 from ledger.membership.context import Context, Handler, Query, QueryContext, Role, check_role
@@ -200,6 +202,7 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
     limit = reader.optional_integer("limit", minimum=1) or MAX_LISTED
     reader.done()
     cursor = max(cursor, compute_place(from_height, 0) - 1)
+    _check_reached(context, cursor)
     items: list[Value] = []
     found = find_alerts(context.state, company, cursor)
     for place, alert_id in islice(found, MAX_SCANNED):
@@ -210,6 +213,21 @@ def query_list(context: QueryContext, body: Mapping[str, Any]) -> Value:
         if len(items) >= min(limit, MAX_LISTED):
             break
     return {"alerts": items, "cursor": cursor, "waiting": _get_waiting_count(context)}
+
+
+def _check_reached(context: QueryContext, cursor: int) -> None:
+    """Raise `Rejected` NOT_SYNCED for a cursor of a block that this node has not.
+
+    Whoever follows would be told that nothing is new until the chain came past it, and miss all
+    that is raised till then. The node may only be behind the one that gave the cursor.
+    """
+    height, last = cursor >> PLACE_BITS, context.chain.height() or 0
+    if height > last:
+        raise Rejected(
+            Code.NOT_SYNCED,
+            f"the cursor is of block {height}, this node's last one is {last}: ask again or another"
+            " node, unless it is of another network",
+        )
 
 
 def _get_waiting_count(context: QueryContext) -> int:
@@ -325,7 +343,8 @@ def query_quality(context: QueryContext, body: Mapping[str, Any]) -> Value:
     groups = {alert.ref: alert.group for alert in context.rules.alerts()}
     grouped: dict[str, list[_Warnings]] = defaultdict(list)
     for rule, warnings in by_rule.items():
-        grouped[groups.get(rule, rule)].append(warnings)
+        if not rule.startswith(LIMIT_RULE):  # what an institution broke puts no company on it
+            grouped[groups.get(rule, rule)].append(warnings)
     shown.append(_combine(grouped.values()).describe(WATCH_LIST, outcomes))
     is_complete = max(len(known), len(alerts)) <= MAX_MEASURED
     return {"rules": shown, "outcomes": len(outcomes), "is_complete": is_complete}

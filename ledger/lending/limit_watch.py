@@ -30,7 +30,6 @@ from ledger.lending.alert_book import (
     compute_alert_id,
     process_cleared,
     process_raised,
-    put_alert,
 )
 from ledger.lending.exposure import Party, get_company_exposures, get_largest, get_party_fen
 from ledger.lending.facts import get_loans
@@ -43,7 +42,7 @@ from ledger.lending.schedule import compute_months_begun
 from ledger.membership.context import Context, Role
 from ledger.membership.members import get_member
 from ledger.state.overlay import Overlay
-from ledger.state.tables import ALERTS, BREACHES
+from ledger.state.tables import BREACHES
 
 MAX_PARTIES = 200
 LIMIT_RULE = "limit/"  # what the rule of such an alert begins with
@@ -227,7 +226,7 @@ def _drop_merged(site: Site, institution: str, limit: Limit, companies: tuple[st
 def _process_limit(site: Site, institution: str, limit: Limit, subject: str, is_new: bool) -> None:
     use = compute_use(site, institution, limit, subject)
     if is_new and limit.is_hard and use.status in (Status.BREACHED, Status.UNKNOWN):
-        raise Rejected(Code.LIMIT_EXCEEDED, f"limit {limit.id} of {institution}: {_sentence(use)}")
+        raise Rejected(Code.LIMIT_EXCEEDED, f"limit {limit.id} of {institution} {_sentence(use)}")
     alert_id = site.state.get(BREACHES, _breach_key(institution, limit.id, subject))
     if use.status is Status.BREACHED and alert_id is None:
         _begin_breach(site, institution, use)
@@ -236,17 +235,13 @@ def _process_limit(site: Site, institution: str, limit: Limit, subject: str, is_
 
 
 def _sentence(use: Use) -> str:
+    """Say why a loan is refused, without figures: they are the institution's own and regulators'.
+
+    The sentence is read by the lender, the guarantor and the borrower.
+    """
     if use.status is Status.UNKNOWN:
-        return f"{use.limit.base or use.limit.measure} was not reported"
-    unit = "fen" if use.limit.unit is Unit.RATIO_BP else str(use.limit.unit)
-    return f"{use.limit.measure} would be {use.value} {unit}, {_allowed(use)}"
-
-
-def _allowed(use: Use) -> str:
-    word = "want at least" if use.limit.is_minimum else "want at most"
-    if use.limit.unit is Unit.RATIO_BP:
-        return f"{word} {use.limit.most} bp of {use.base} fen"
-    return f"{word} {use.limit.most} {use.limit.unit}"
+        return f"cannot be judged: {use.limit.base or use.limit.measure} was not reported"
+    return "would be exceeded: the institution sees by how much (exposure limits)"
 
 
 def _begin_breach(site: Site, institution: str, use: Use) -> None:
@@ -272,10 +267,7 @@ def _begin_breach(site: Site, institution: str, use: Use) -> None:
         institution=institution,
         recipient=limit.supervisor if is_known else "",
     )
-    if site.state.get(ALERTS, alert_id) is None:
-        process_raised(site.state, alert_id, raised)
-    else:  # broken, kept and broken again within one block
-        put_alert(site.state, alert_id, raised)
+    process_raised(site.state, alert_id, raised)
     site.state.put(BREACHES, _breach_key(institution, limit.id, subject), alert_id)
     about = {"institution": institution, "limit": limit.id, "alert": alert_id.hex()}
     recipient = raised.recipient or REGULATORS

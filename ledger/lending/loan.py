@@ -346,11 +346,13 @@ def declare_default(loan: Loan, day: int) -> Loan:
 def accelerate(loan: Loan, day: int) -> Loan:
     """Return the loan in default with everything due now; raise `Rejected` LOAN_STATE.
 
-    Days past due go on counting from the instalment that was missed; an offer of new terms ends.
+    Days past due go on counting from the instalment that was missed, or begin today where all that
+    was missed has been paid since; an offer of new terms ends.
     """
     state = _step(loan, LoanStep.ACCELERATE, day)
     accrued = accrue(loan, day)
-    whole = Instalment(loan.plan[0].due_day, accrued.outstanding_fen, accrued.interest_fen)
+    due_day = min(loan.plan[0].due_day, day)
+    whole = Instalment(due_day, accrued.outstanding_fen, accrued.interest_fen)
     return replace(
         accrued,
         state=state,

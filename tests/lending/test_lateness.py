@@ -7,6 +7,8 @@ payment that came a day late last week does not bring back the hundred days of y
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from ledger.errors import Rejected
 from ledger.lending.loan import (
     LATE_KEPT_DAYS,
     Loan,
+    accelerate,
     compute_days_past_due,
     compute_due_fen,
     compute_late_days_max,
@@ -64,6 +67,19 @@ def test_new_terms_are_watched_for_what_was_late_of_late() -> None:
     day = loan.plan[0].due_day + 5
     after = restructure(loan, MONTHLY, day + 720, day)
     assert compute_late_days_max(after, day + 1, 184) == 5
+
+
+def test_a_loan_that_is_called_is_due_though_all_that_was_missed_is_paid() -> None:
+    loan = make_loan(MONTHLY, term_days=1_000)
+    day = loan.plan[0].due_day + 20
+    loan = pay_all_due(declare_default(loan, day), day)
+    assert compute_due_fen(loan, day) == 0
+    loan = accelerate(loan, day)
+    assert compute_due_fen(loan, day) == compute_owed_fen(loan, day)
+    assert (compute_days_past_due(loan, day), compute_days_past_due(loan, day + 3)) == (0, 3)
+    # What is called is late from then on, and bears late interest.
+    gentle = replace(loan, terms=replace(loan.terms, late_rate_bp=0))
+    assert compute_owed_fen(loan, day + 30) > compute_owed_fen(gentle, day + 30)
 
 
 STEPS = st.lists(
