@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -67,6 +67,13 @@ class _Server(ThreadingMixIn, WSGIServer):
     """A thread for each connection, so that one that says nothing keeps nobody waiting."""
 
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind as the parents do, without asking for the host's full name: DNS may be silent."""
+        TCPServer.server_bind(self)
+        host, port = self.server_address[:2]
+        self.server_name, self.server_port = str(host), port
+        self.setup_environ()
 
     # What the other end does to its connection is not worth a traceback in the log.
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -56,6 +56,21 @@ def test_silent_connections_keep_nobody_waiting(served: tuple[int, Health]) -> N
         connection.close()
 
 
+def test_start_asks_no_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none answers, a node would wait for it at each start."""
+
+    def ask(_name: str = "") -> str:
+        raise AssertionError("asked for a name")
+
+    monkeypatch.setattr(socket, "getfqdn", ask)
+    server = start_metrics_server((HOST, 0), lambda: {"height": 7}, lambda: None)
+    try:
+        assert "creditledger_height 7.0" in get(server.server_port, "/metrics")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def test_port_in_use_is_named(served: tuple[int, Health]) -> None:
     port, _ = served
     with pytest.raises(LocalError, match=f"port {port} of 127.0.0.1") as caught:
