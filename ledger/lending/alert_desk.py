@@ -221,7 +221,8 @@ def _check_reached(context: QueryContext, cursor: int) -> None:
     Whoever follows would be told that nothing is new until the chain came past it, and miss all
     that is raised till then. The node may only be behind the one that gave the cursor.
     """
-    height, last = cursor >> PLACE_BITS, context.chain.height() or 0
+    head = context.chain.head()
+    height, last = cursor >> PLACE_BITS, 0 if head is None else head.height
     if height > last:
         raise Rejected(
             Code.NOT_SYNCED,

@@ -441,13 +441,14 @@ def apply_step(province: Supervised, loans: list[str], step: tuple[str, int, int
         province.do("D18", "group.declare", companies=(OTHER, BUYER), **group)
     elif loans:
         loan = loans[which % len(loans)]
-        kind, more = {
+        steps: dict[str, tuple[str, dict[str, Any]]] = {
             "repay": ("loan.repay", {"amount_fen": fen}),
             "default": ("loan.default", {}),
             "lose": ("loan.write_off", {"reason": "gone"}),
             "claim": ("loan.claim", {}),
             "cover": ("loan.pay_claim", {"amount_fen": fen // 4}),
-        }[what]
+        }
+        kind, more = steps[what]
         sender = "PAB" if what == "cover" else "ICBC"
         province.run(province.sign(sender, kind, {"loan": loan, **more}))
 
