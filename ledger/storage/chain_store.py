@@ -33,7 +33,7 @@ from ledger.chain.certificate import Certificate, decode_certificate
 from ledger.chain.epochs import EpochChange, decode_change
 from ledger.chain.hashes import GENESIS_TAG, tagged_hash
 from ledger.chain.header import Header, decode_header
-from ledger.encoding import decode, encode
+from ledger.encoding import decode, encode, encode_own
 from ledger.errors import Code, Refused, StorageError
 from ledger.storage.store import Reader
 from ledger.transactions.envelope import Transaction, transaction_from_parts
@@ -91,7 +91,7 @@ def block_writes(
     }
     for position, (item, (code, _)) in enumerate(zip(transactions, results, strict=True)):
         if code != Code.DUPLICATE and position not in late_repeats:
-            writes[FATES + item.id] = encode((height, position, int(code)))
+            writes[FATES + item.id] = encode_own((height, position, int(code)))
         for index, body in enumerate(item.attachments):
             writes[body_key(height, position, index)] = body
     return writes

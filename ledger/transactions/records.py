@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from ledger.chain import merkle
 from ledger.chain.hashes import HASH_BYTES, tagged_hash
-from ledger.encoding import decode, decode_own, encode, encode_own
+from ledger.encoding import decode, decode_own, encode, encode_own, own_encoder
 from ledger.errors import Code, Refused
 from ledger.transactions.envelope import MAX_ATTACHMENTS, Transaction
 
@@ -104,7 +104,7 @@ def _is_reference(value: object) -> bool:
 def encoded_fields(record: Record, data: bytes) -> bytes:
     """Return the bytes of the fields alone, which end `data`, the record's own encoding."""
     # A list of five has as short a header as the list of six that `data` is.
-    return data[len(encode((*record.head, record.salt))) :]
+    return data[len(encode_own((*record.head, record.salt))) :]
 
 
 def record_digest(data: bytes) -> bytes:
@@ -116,17 +116,35 @@ def compute_digest(record: Record, data: bytes) -> bytes:
     """Return the digest of a record and its own bytes, which the caller has just decoded."""
     if record.salt is None:
         return tagged_hash(RECORD_TAG, data)
-    return tagged_hash(SALTED_RECORD_TAG, *[_leaf(*leaf) for leaf in _salted_leaves(record)])
+    return tagged_hash(SALTED_RECORD_TAG, *_leaf_hashes(record))
+
+
+def _leaf_hashes(record: Record) -> list[bytes]:
+    """Return `_leaf` of each of `_salted_leaves`, written out: the door does it for every field."""
+    salts, pack = _expand_salt(record), own_encoder()
+    hashes = [sha256(_leaf_prefix("") + salts[:SALT_BYTES] + pack(record.head)).digest()]
+    position = SALT_BYTES
+    for name, value in record.fields.items():
+        end = position + SALT_BYTES
+        leaf = _leaf_prefix(name) + salts[position:end] + pack(value)
+        hashes.append(sha256(leaf).digest())
+        position = end
+    return hashes
+
+
+def _expand_salt(record: Record) -> bytes:
+    """Return the salts of the head and of each field, one after the other."""
+    size = SALT_BYTES * (1 + len(record.fields))
+    return shake_256((record.salt or b"") + FIELD_SALTS_TAG).digest(size)
 
 
 def _salted_leaves(record: Record) -> list[tuple[str, bytes, Any]]:
     """Return (name, salt, value) of each leaf: the head under the empty name, then the fields."""
-    names = ("", *record.fields)  # decoding left them in bytewise order
-    stream = shake_256((record.salt or b"") + FIELD_SALTS_TAG).digest(SALT_BYTES * len(names))
-    leaves: list[tuple[str, bytes, Any]] = [("", stream[:SALT_BYTES], record.head)]
+    salts = _expand_salt(record)
+    leaves: list[tuple[str, bytes, Any]] = [("", salts[:SALT_BYTES], record.head)]
     position = SALT_BYTES
-    for name, value in record.fields.items():
-        leaves.append((name, stream[position : position + SALT_BYTES], value))
+    for name, value in record.fields.items():  # decoding left them in bytewise order
+        leaves.append((name, salts[position : position + SALT_BYTES], value))
         position += SALT_BYTES
     return leaves
 
