@@ -37,7 +37,10 @@ def read_draft(path: Path) -> dict[str, Any]:
         draft = json.loads(read_bytes(path))
     except ValueError:
         draft = None
-    if not isinstance(draft, dict) or not {"chain", "body", "agreements"} <= draft.keys():
+    wanted = {"chain": str, "body": dict, "agreements": dict}
+    if not isinstance(draft, dict) or any(
+        not isinstance(draft.get(name), kind) for name, kind in wanted.items()
+    ):
         raise LocalError(Code.INPUT_FILE, f"{path} is no draft of an authorisation")
     return draft
 
@@ -53,5 +56,6 @@ def body_of(draft: Mapping[str, Any]) -> dict[str, Any]:
 def agreements_of(draft: Mapping[str, Any]) -> tuple[tuple[str, bytes], ...]:
     """Return the agreements in a draft as the body of a transaction has them."""
     return tuple(
-        (person, from_hex(signature)) for person, signature in sorted(draft["agreements"].items())
+        (person, from_hex(str(signature)))
+        for person, signature in sorted(draft["agreements"].items())
     )

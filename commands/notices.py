@@ -22,7 +22,7 @@ def command(context: click.Context, from_height: int, identity: str, as_json: bo
 
     A department hears of objections, a reader of corrections to what it saw, a lender of decisions
     that rest on them, a guarantee company of offers that it is asked to stand for, a regulator of
-    complaints.
+    complaints; all whom it concerns of data that was kept too long.
     """
     found: list[Any] = []
     height: int | None = from_height
@@ -34,5 +34,11 @@ def command(context: click.Context, from_height: int, identity: str, as_json: bo
     if as_json:
         show_json({"notices": found})
         return
-    columns = ("height", "kind", "company", "schema", "objection", "application", "state")
+    columns = ["height", "kind", "company", "schema", "objection", "application", "state"]
+    # What only few notices are about has a column where there is one.
+    columns += [
+        name
+        for name in ("consent", "access", "reader", "due_day")
+        if any(name in item for item in found)
+    ]
     show_rows("notices", found, columns)

@@ -91,13 +91,13 @@ def agree(
     key = SigningKey(certificates.load_key(key_file, old_password(password_file)))
     person = person or name_person(key.public_key)
     body = body_of(draft)
+    terms = read_terms_of(body)
     if person not in body.get("persons", ()):
         raise LocalError(Code.INPUT_USAGE, f"person {person} is not named in {file}")
     _show_terms(body)
     if not yes:
         click.confirm("Do you agree to these terms?", abort=True, err=True)
-    chain_id = from_hex(draft["chain"])
-    signature = sign_agreement(key, chain_id, person, read_terms_of(body))
+    signature = sign_agreement(key, from_hex(draft["chain"]), person, terms)
     draft["agreements"][person] = signature.hex()
     write_draft(file, draft)
     say(f"{file}: {len(draft['agreements'])} of {len(body['persons'])} persons have agreed")
