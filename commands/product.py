@@ -85,6 +85,7 @@ def check(
     rule itself: the best company it can find, and from there each condition failing alone; or name
     your own with --facts, or companies of the network with --company. With --as the network is
     asked for the schema and scorecard that FILE names, which the members may have adopted later.
+    A note is what may not be meant: a parameter that is not used, a condition that nobody fails.
     """
     from commands import product_trial
     from commands.rules_offline import check_product, compile_product
@@ -106,10 +107,16 @@ def check(
         samples = product_trial.read_samples(facts, product)
     else:
         samples = compute_samples(product)
+    notes = product_trial.find_notes(product, source.decode())
+    if not (company or facts):
+        notes += product_trial.find_gaps(product, samples)
     if as_json:
-        show_json(answer | {"samples": [product_trial.sample_value(item) for item in samples]})
+        shown = [product_trial.sample_value(item) for item in samples]
+        show_json(answer | {"samples": shown, "notes": notes})
         return
     show_answer(f"{file} would be registered as {answer['product']}", answer)
+    for note in notes:
+        say(f"note: {note}")
     say("")
     product_trial.show_samples(product, samples)
 

@@ -7,6 +7,7 @@ not read are missing, as they would be without the company's consent.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -20,7 +21,7 @@ from commands.files import read_bytes
 from commands.session import Session
 from commands.values import amount, rate
 from ledger.errors import Code, LocalError
-from ledger.rules.decision import Decision
+from ledger.rules.decision import FAIL, Decision, Outcome
 from ledger.rules.documents import to_days
 from ledger.rules.features import AS_OF
 from ledger.rules.product import AMOUNT, Product
@@ -29,6 +30,8 @@ from ledger.rules.trial import Sample
 from ledger.rules.units import FactValue
 
 _CHANGED_MAX = 6
+_HIGH_RATE_BP = 3_600  # no court enforces more than four times the prime rate, far less than this
+_PARAMETER = re.compile(r"\bp\.[a-z][a-z0-9_]*")
 
 
 def read_samples(path: Path, product: Product) -> tuple[Sample, ...]:
@@ -75,6 +78,45 @@ def _read_fact(value: Any) -> FactValue:
     if isinstance(value, bool | int):
         return value
     raise LocalError(Code.INPUT_LINE, f"{value!r} is no fact: want a number, text, date or flag")
+
+
+def find_notes(product: Product, source: str) -> list[str]:
+    """Return what is allowed in a product and seldom meant."""
+    named = set(_PARAMETER.findall(source))
+    notes = [f"parameter {name} is not used" for name in product.params if name not in named]
+    notes += [
+        f"condition {item.id} looks at no fact: it says the same of every company"
+        for item in product.conditions
+        if not item.when.reads
+    ]
+    notes += [
+        f"from a score of {band.lower} on the rate is {rate(band.rate_bp)} a year"
+        for band in product.bands
+        if band.rate_bp is not None and band.rate_bp > _HIGH_RATE_BP
+    ]
+    return notes
+
+
+def find_gaps(product: Product, samples: Iterable[Sample]) -> list[str]:
+    """Return what no made-up company showed: a grant, or a condition that fails."""
+    found = list(samples)
+    failed = {
+        reason.condition
+        for item in found
+        for reason in item.decision.reasons
+        if reason.result == FAIL
+    }
+    notes = [
+        f"no company was found that fails {item.id}: does it always hold?"
+        for item in product.conditions
+        if item.id not in failed and item.when.reads
+    ]
+    if not any(item.decision.outcome is Outcome.GRANT for item in found):
+        notes.append(
+            "no company was found that gets the loan: do conditions contradict one another, or "
+            "does the limit never reach the minimum?"
+        )
+    return notes
 
 
 def ask_company(

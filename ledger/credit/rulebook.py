@@ -39,6 +39,7 @@ from ledger.errors import Code, Rejected, RuleSourceError
 from ledger.membership.catalogue import Category, RecordSchema
 from ledger.rules.alert import Alert, load_alert
 from ledger.rules.documents import load_kind
+from ledger.rules.names import suggest
 from ledger.rules.product import Product, load_product
 from ledger.rules.schema import EventTypes, FeatureSource, Schema, load_schema
 from ledger.rules.scorecard import Scorecard, load_scorecard
@@ -129,7 +130,10 @@ class RegisteredRules:
     def _entry(self, kind: str, ref: str) -> Any:
         entry = self._state.get(RULES, f"{kind}:{ref}".encode())
         if entry is None:
-            raise Rejected(_UNKNOWN[kind], f"{kind} {ref or '(none named)'} is not registered")
+            # Of schemas and scorecards there are few: to look through them costs nothing.
+            near = suggest(ref, self.references(kind)) if kind in ("schema", "scorecard") else ""
+            message = f"{kind} {ref or '(none named)'} is not registered{near}"
+            raise Rejected(_UNKNOWN[kind], message)
         return entry
 
     def _index(self) -> bytes:

@@ -29,6 +29,7 @@ from ledger.membership.context import (
     check_role,
 )
 from ledger.membership.members import member_from_value
+from ledger.rules.names import suggest
 from ledger.rules.product import Product
 from ledger.rules.schema import Schema
 from ledger.state.overlay import Overlay
@@ -89,7 +90,7 @@ def check_product(state: Overlay, product: Product, schema: Schema) -> None:
             raise Rejected(
                 Code.RULE_INVALID,
                 f"the product reads {category}, which needs the company's authorisation:"
-                f" add it to requires",
+                f' add it to requires, as in requires = ["{category}"]',
             )
 
 
@@ -132,9 +133,18 @@ def _check_institution(state: Overlay, lender: str) -> None:
     value = state.get(MEMBERS, lender.encode())
     member = None if value is None else member_from_value(value)
     if member is None or member.role is not Role.BANK or member.is_removed:
+        near = _suggest_institution(state, lender)
         raise Rejected(
-            Code.PRODUCT_NOT_LENDERS, f"lender {lender} is no institution of this network"
+            Code.PRODUCT_NOT_LENDERS, f"lender {lender} is no institution of this network{near}"
         )
+
+
+def _suggest_institution(state: Overlay, lender: str) -> str:
+    """Return ": did you mean …?" for the institution whose id is nearest, or begins alike."""
+    members = [member_from_value(value) for _, value in state.scan(MEMBERS, b"")]
+    ids = [item.id for item in members if item.role is Role.BANK and not item.is_removed]
+    longer = [item for item in ids if item.startswith(f"{lender.lower()}-")]
+    return suggest(lender, ids) or (f": did you mean {longer[0]}?" if longer else "")
 
 
 def put_genesis_product(state: Overlay, rules: RuleBook, source: bytes, owner: str) -> None:

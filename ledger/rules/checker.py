@@ -87,6 +87,13 @@ def _root(tree: Syntax) -> Name | None:
     return tree if isinstance(tree, Name) else None
 
 
+def _suggest_function(name: str) -> str:
+    """Return ": did you mean …?" for the nearest function, with its namespace if it has one."""
+    full = {item.rpartition(".")[2]: item for item in functions.known_names()}
+    near = suggest(name, list(full)).removeprefix(": did you mean ").removesuffix("?")
+    return f": did you mean {full[near]}?" if near else ""
+
+
 def _list_family(prefix: str, known: Iterable[str]) -> str:
     """Return ": there is p.a, p.b" for the declared names of a prefix."""
     family = sorted(item for item in known if item.startswith(f"{prefix}."))
@@ -259,6 +266,10 @@ class _Checker:
     def _check_in(self, tree: Binary, left: Tree, right: Tree) -> Tree:
         if right.type.kind not in (Kind.LIST, Kind.MAP):
             message = f"'in' wants a list on its right, {words(tree.right, right)}"
+            if isinstance(right, Constant) and isinstance(right.value, str):
+                message += (
+                    f": write ['{shown(right.value)}'], or x.contains('{shown(right.value)}')"
+                )
             self._blame.refuse(Code.RULE_TYPE, message, tree)
         unit_rules.join(left.type, right.type.inner[0])
         if right.type.kind is Kind.MAP:
@@ -360,7 +371,7 @@ class _Checker:
             message = f"{plain}() is not in smartrule/1: {functions.FORBIDDEN[plain]}"
             self._blame.refuse(Code.RULE_FORBIDDEN, message, tree)
         hint = slips.FUNCTIONS.get(plain.lower())
-        near = f": {hint}" if hint else suggest(plain, functions.known_names())
+        near = f": {hint}" if hint else _suggest_function(plain)
         self._blame.refuse(Code.RULE_NAME, f"unknown function {shown(plain)}(){near}", tree)
 
     def _check_macro(self, tree: Macro) -> Tree:

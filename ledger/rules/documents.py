@@ -188,6 +188,16 @@ def to_days(day: date) -> int:
     return day.toordinal() - EPOCH_ORDINAL
 
 
+# What a document says of itself; below a [table] it would be that table's.
+_HEAD_KEYS = frozenset(
+    {
+        *("format", "kind", "id", "version", "name", "name_zh", "text", "schema", "scorecard"),
+        *("lender", "line", "effective_from", "effective_to", "requires", "asset"),
+        *("initial", "max_reasons", "max_missing", "severity", "group"),
+    }
+)
+
+
 class Table:
     """One table of a document: its values by key, each taken once and checked.
 
@@ -238,7 +248,10 @@ class Table:
             if key not in self._taken:
                 path = (*self._path, key)
                 offset = self._places[path].key if path in self._places else 0
-                message = f"unknown key {quoted(key)}{suggest(key[:64], sorted(self._taken))}"
+                near = suggest(key[:64], sorted(self._taken))
+                if not near and self._path and key in _HEAD_KEYS:
+                    near = ": it stands above the first table, such as [params]"
+                message = f"unknown key {quoted(key)}{near}"
                 place = compute_place(self._document, offset)
                 raise RuleSourceError(Code.RULE_DOCUMENT, message, *place)
 
@@ -326,7 +339,9 @@ class Table:
         parsed = quantities.parse_quantity(value) if isinstance(value, str) else None
         if parsed is None or parsed[0] is not unit:
             want = {Unit.FEN: '"CNY 1000.00"', Unit.BP: '"5.25%"', Unit.DAYS: '"30 days"'}
-            self.refuse(key, f"{key} must be written as {want[unit]}")
+            hint = quantities.explain_quantity(value) if isinstance(value, str) else ""
+            more = f": {hint}" if hint and parsed is None and hint != quantities.FORMS else ""
+            self.refuse(key, f"{key} must be written as {want[unit]}{more}")
         return parsed[1]
 
     def texts(self, key: str, limit: int, default: tuple[str, ...] | None = None) -> list[str]:

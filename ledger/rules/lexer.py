@@ -51,7 +51,7 @@ _TOKEN = re.compile(
       |(?P<int>0[xX][0-9a-fA-F]+|\d+)
       |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
       |(?P<operator>\|\||&&|==|!=|<=|>=|[-+*/%!<>?:.,()\[\]{}])''',
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,  # a digit is 0 to 9, on every replica
 )
 _SIMPLE_ESCAPES = {
     "a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11,
@@ -105,6 +105,7 @@ def _make_token(source: Source, group: str, text: str, offset: int) -> Token:
         plain = shown(text.replace("_", ""))
         raise source.refusal(Code.RULE_SYNTAX, f"marks inside a number: write {plain}", offset)
     if group == "float":
+        _refuse_exponent(source, text, offset)
         raise source.refusal(
             Code.RULE_FORBIDDEN,
             f"{shown(text)} is a fraction, and rules count in whole numbers: declare a rate or "
@@ -117,6 +118,15 @@ def _make_token(source: Source, group: str, text: str, offset: int) -> Token:
         f"{shown(text)} is an unsigned number: write {shown(text[:-1])}",
         offset,
     )
+
+
+def _refuse_exponent(source: Source, text: str, offset: int) -> None:
+    """Refuse a whole number that is written as 1e6."""
+    digits, _, exponent = text.lower().partition("e")
+    if digits.isdecimal() and exponent.isdecimal() and len(exponent) < 3 and int(exponent) < 19:
+        plain = shown(digits + "0" * int(exponent))
+        message = f"{shown(text)} has an exponent: write the number out, {plain}"
+        raise source.refusal(Code.RULE_FORBIDDEN, message, offset)
 
 
 def _string_token(source: Source, is_raw: bool, text: str, offset: int) -> Token:

@@ -118,6 +118,10 @@ class _Parser:
             if hint is not None:
                 return self._refusal(Code.RULE_SYNTAX, hint, token)
         message = f"unexpected {_describe(self._current)}, want {want}"
+        if self._is_operator(",") and before.kind is TokenKind.INT:
+            after = self._tokens[self._position + 1]
+            if after.kind is TokenKind.INT and len(after.text) == 3:
+                message = f"a number has no commas: write {before.text}{after.text}"
         return self._refusal(Code.RULE_SYNTAX, message, self._current)
 
     def _no_value(self, token: Token) -> RuleSourceError:

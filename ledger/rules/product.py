@@ -25,9 +25,9 @@ from ledger.rules.documents import (
     read_parameters,
 )
 from ledger.rules.failures import ErrorKind, EvalError
-from ledger.rules.features import AS_OF, Feature, accept_facts
+from ledger.rules.features import AS_OF, Feature, FeatureSource, accept_facts
 from ledger.rules.limits import MAX_BANDS, MAX_CONDITIONS
-from ledger.rules.names import quoted
+from ledger.rules.names import quoted, suggest
 from ledger.rules.quantities import explain_quantity, parse_quantity
 from ledger.rules.schema import Schema
 from ledger.rules.scorecard import (
@@ -281,6 +281,7 @@ def load_product(source: bytes, schema: Schema, scorecard: Scorecard) -> Product
     check_unique(tables, [condition.id for condition in conditions])
     inputs = _compute_inputs(checked, schema, scorecard)
     effective_from, effective_to = _read_period(root)
+    _check_asset(root, frozenset().union(*(item.reads for item in checked)), schema)
     product = Product(
         id=root.id("id"),
         version=root.integer("version", 1, MAX_VERSION),
@@ -324,6 +325,26 @@ def _compute_inputs(checked: list[Checked], schema: Schema, scorecard: Scorecard
     """Return all facts a decision rests on; the day and the amount asked are always among them."""
     always = {AS_OF, AMOUNT} & schema.features.keys()
     return frozenset(always).union(scorecard.inputs, *(item.reads for item in checked))
+
+
+def _check_asset(root: Table, reads: frozenset[str], schema: Schema) -> None:
+    """Refuse facts of an asset that no application would name: they would always be missing."""
+    asset = root.id("asset", "")
+    kinds = sorted({item.kind for item in schema.features.values() if _is_of_asset(item)})
+    if asset and kinds and asset not in kinds:
+        known = f"want one of {', '.join(kinds)}"
+        root.refuse("asset", f"no {quoted(asset)} in {schema.ref}, {known}{suggest(asset, kinds)}")
+    for feature in (schema.features[name] for name in sorted(reads & schema.features.keys())):
+        if _is_of_asset(feature) and feature.kind != asset:
+            meant = f'write asset = "{feature.kind}"'
+            if asset:
+                meant = f'an application names one asset, here asset = "{asset}"'
+            message = f"{feature.name} is a fact of a {feature.kind}: {meant}"
+            root.refuse("asset" if asset else None, message)
+
+
+def _is_of_asset(feature: Feature) -> bool:
+    return feature.source is FeatureSource.ASSET and bool(feature.kind)
 
 
 def _read_condition(table: Table, when: Expression) -> Condition:

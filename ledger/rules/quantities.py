@@ -17,6 +17,8 @@ _LOOSE_MONEY = re.compile(
 )
 _LOOSE_RATE = re.compile(r"([0-9]{1,6})(?:\.([0-9]?))? ?[%％]")
 _LOOSE_DAYS = re.compile(r"([0-9]{1,6}) ?(?:d|D|day|天|日)s?")
+_NEGATIVE = re.compile(r"^(?:CNY|RMB)? ?-[0-9]")
+_CALL = re.compile(r"(?:p|co|ap|[a-z]{2})\.[a-z0-9_]+|[a-z_.]+\(.*\)")
 FORMS = 'want "CNY 1000.00", "5.25%", "30 days" or a whole number'
 
 
@@ -46,6 +48,10 @@ def explain_quantity(text: str) -> str:
     match = _LOOSE_DAYS.fullmatch(text)
     if match is not None:
         return f'write "{match.group(1)} days"'
+    if _NEGATIVE.search(text) is not None:
+        return "a quantity is not negative: write it without the sign, and subtract it in the rule"
+    if _CALL.fullmatch(text) is not None:
+        return "a parameter is one fixed value: write the expression where it is used"
     if re.search("month|year|week|月|年|周", text.lower()):
         return 'write days, such as "90 days", for a month or a year has no fixed length'
     if re.search("[万亿]", text):

@@ -44,6 +44,13 @@ CHARACTERS = {
     "¥": "¥ is no unit here: write yuan(n)",
     "￥": "￥ is no unit here: write yuan(n)",
     "天": "天 is no unit here: write days(n)",
+    "。": "。 is a full-width character: write .",
+    "【": "【 is a full-width character: write [",
+    "】": "】 is a full-width character: write ]",
+    "《": "《 is a full-width character: write <",
+    "》": "》 is a full-width character: write >",
+    "\u00a0": "a blank that is not that of the keyboard (U+00A0): write a blank",
+    "\u3000": "a full-width blank (U+3000): write a blank",
 }
 # Names that stand where an operator is wanted.
 WORDS = {
@@ -88,6 +95,12 @@ FUNCTIONS = {
     "isnull": "write !has(x)",
     "ifnull": "write has(x) ? x : value",
     "coalesce": "write has(x) ? x : value",
+    "missing": "write !has(x)",
+    "ismissing": "write !has(x)",
+    "is_missing": "write !has(x)",
+    "isempty": "write !has(x)",
+    "exists": "write has(x)",
+    "nvl": "write has(x) ? x : value",
     "round": "division drops what is left over; mul_bp_up rounds up",
     "floor": "division drops what is left over",
     "sum": "a sum over records is a feature of the schema",
@@ -95,10 +108,18 @@ FUNCTIONS = {
     "avg": "an average is a sum divided by a count",
     "average": "an average is a sum divided by a count",
 }
-_NAMES = {"true": "write true", "false": "write false"}
+_NAMES = {
+    "true": "write true",
+    "false": "write false",
+    "yes": "write true",
+    "no": "write false",
+    "nan": "what is not known is missing: write has(x)",
+    "none": "what is not known is missing: write has(x)",
+}
 _DATE_TEXT = re.compile(r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}")
 _NUMBER_TEXT = re.compile(r"-?[0-9][0-9,_]*")
-_CONFUSED = {("=", ">"): ">=", ("=", "<"): "<=", ("<", ">"): "!="}
+_CONFUSED = {("=", ">"): ">=", ("=", "<"): "<=", ("<", ">"): "!=", ("=", "!"): "!="}
+_CHINESE = ("\u4e00", "\u9fff")
 
 
 def hint_for_character(text: str, position: int) -> str | None:
@@ -107,6 +128,9 @@ def hint_for_character(text: str, position: int) -> str | None:
     if character == "=":
         if not text[:position].strip():
             return "an expression does not begin with '='"
+        before = text[max(position - 2, 0) : position]
+        if before in ("==", "!="):
+            return f"'{before}=' is no operator: write '{before}'"
         meant = _CONFUSED.get((character, text[position + 1 : position + 2]), "")
         return (
             f"'={text[position + 1]}' is no operator: write '{meant}'"
@@ -116,6 +140,11 @@ def hint_for_character(text: str, position: int) -> str | None:
     if "\uff01" <= character <= "\uff5e" and character not in CHARACTERS:
         plain = chr(ord(character) - 0xFEE0)
         return f"{character} is a full-width character: write {plain}"
+    if character not in CHARACTERS and _CHINESE[0] <= character <= _CHINESE[1]:
+        return (
+            f"{character} stands in no quotes: a fact has a name such as co.sales_12m, a text "
+            "stands in quotes"
+        )
     return CHARACTERS.get(character)
 
 

@@ -15,8 +15,10 @@ _GENERAL = "not valid TOML here (a quote or a bracket missing, or a key given tw
 _HEADER = re.compile(r"[ \t]*(\[\[?)[ \t]*([^\s\[\]#]+)[ \t]*\]\]?[ \t]*(?:#.*)?")
 _PAIR = re.compile(r"[ \t]*([A-Za-z0-9_.-]+|\"[^\"]*\"|'[^']*')[ \t]*([=:：＝])[ \t]*(.*)")
 _BARE_WORD = re.compile(r"[^\s\"'\[\]{}#,]+")
+_BLANK = re.compile("[\u00a0\u3000]")
 _BASIC = re.compile(r'"(?:\\.|[^"\\])*"')
 _DAY = re.compile(r"[0-9]{1,4}[/.年-][0-9]{1,2}[/.月-][0-9]{1,4}日?")
+_UNOPENED = re.compile(r'[^\s"\'\[\]{}#,][^"\'\[\]{}#]*"')
 _BOOLS = {"true": "true", "false": "false", "yes": "true", "no": "false"}
 
 
@@ -31,6 +33,10 @@ def explain(text: str, line: int, column: int) -> tuple[str, int, int]:
         if found is not None:
             return found
     written = lines[line - 1] if line <= len(lines) else ""
+    blank = _BLANK.search(written)
+    if blank is not None and blank.start() == column - 1:
+        what = f"U+{ord(blank.group()):04X}"
+        return f"a blank that is not that of the keyboard ({what}): write a blank", line, column
     return _explain_line(lines, line, written), line, column
 
 
@@ -113,6 +119,8 @@ def _explain_value(value: str) -> str:
         return f"a number has no commas: write {bare.replace(',', '')}"
     if bare[0] == '"' and not bare.startswith('"""'):
         return _explain_text(value.strip())
+    if _UNOPENED.fullmatch(bare):
+        return f'a " is missing before the text: write "{bare[:64]}'
     if _BARE_WORD.fullmatch(bare) and not bare[0].isdigit():
         return f'a text stands in quotes: write "{bare[:64]}"'
     return _GENERAL

@@ -61,7 +61,7 @@ def test_every_rate_that_one_input_leads_to_is_shown() -> None:
 
 def test_a_day_that_a_parameter_names_is_among_the_candidates() -> None:
     late = (
-        '[params]\nfirst = 2045-05-01\n[[condition]]\nid = "late"\n'
+        'asset = "receivable"\n[params]\nfirst = 2045-05-01\n[[condition]]\nid = "late"\n'
         'when = "rv.due >= p.first"\nreason = "R107"\ntext = "Falls due too early"\n[[condition]]'
     )
     source = credit_line().decode().replace("[[condition]]", late, 1).encode()
