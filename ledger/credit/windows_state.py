@@ -38,33 +38,41 @@ def process_events(
     events: Sequence[DatedEvent],
 ) -> None:
     """Add records of one schema that count to the buckets of every stream they match."""
-    by_chunk: dict[int, list[DatedEvent]] = {}
-    for event in events:
-        by_chunk.setdefault(event[0] // CHUNK_DAYS, []).append(event)
-    for chunk, of_chunk in by_chunk.items():
+    by_chunk: dict[int, list[tuple[Stream, _DayEvents]]] = {}
+    for stream, days in _match_events(streams, events):
+        of_chunks: dict[int, _DayEvents] = {}
+        for day, of_day in days.items():
+            of_chunks.setdefault(day // CHUNK_DAYS, {})[day] = of_day
+        for chunk, part in of_chunks.items():
+            by_chunk.setdefault(chunk, []).append((stream, part))
+    for chunk, additions in by_chunk.items():
         key = company + schema_key + day_key(chunk)
         kept: dict[bytes, _DayBuckets] = dict(state.get(WINDOWS, key) or ())
-        additions = _match_events(streams, of_chunk)
         for stream, days in additions:
             kept[stream.id] = _with_events(stream, kept.get(stream.id, ()), days)
-        if additions:
-            state.put(WINDOWS, key, tuple(sorted(kept.items())))
+        state.put(WINDOWS, key, tuple(sorted(kept.items())))
 
 
 def _match_events(
     streams: Sequence[Stream], events: Sequence[DatedEvent]
 ) -> list[tuple[Stream, _DayEvents]]:
-    """Return the streams that some of the events count in, each with these by day."""
-    matching: list[_DayEvents] = [{} for _ in streams]
+    """Return the streams that some of the events count in, each with these by day.
+
+    Streams share conditions: each is asked once a record.
+    """
+    matching: list[tuple[Stream, _DayEvents]] = [(stream, {}) for stream in streams]
+    by_condition: dict[str, list[tuple[Stream, _DayEvents]]] = {}
+    for item in matching:
+        by_condition.setdefault(item[0].where_source, []).append(item)
+    groups = [(items[0][0].holds, items) for items in by_condition.values()]
     for day, order, fields in events:
-        answers: dict[str, bool] = {}  # streams share conditions: each is asked once a record
-        for stream, days in zip(streams, matching, strict=True):
-            holds = answers.get(stream.where_source)
-            if holds is None:
-                holds = answers[stream.where_source] = stream.holds(fields)
-            if holds and stream.has_fields(fields):
-                days.setdefault(day, []).append((order, fields))
-    return [(stream, days) for stream, days in zip(streams, matching, strict=True) if days]
+        event = (order, fields)
+        for holds, items in groups:
+            if holds(fields):
+                for stream, days in items:
+                    if stream.has_fields(fields):
+                        days.setdefault(day, []).append(event)
+    return [item for item in matching if item[1]]
 
 
 def _with_events(stream: Stream, present: _DayBuckets, days: _DayEvents) -> _DayBuckets:
