@@ -26,7 +26,7 @@ from ledger.credit.access_log import (
 from ledger.credit.consent import CAPS, STORE, Consent, get_consent
 from ledger.credit.ids import read_id
 from ledger.credit.keeping import Kept, check_nothing_late, process_kept, process_told
-from ledger.credit.looks import Look, check_border, check_holds, check_look, find_look_basis
+from ledger.credit.looks import Look, check_holds, check_look, check_onward, find_look_basis
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Rejected
 from ledger.membership.catalogue import Access
@@ -125,12 +125,7 @@ def process_share(context: Context) -> Value:
 def _check_onward(
     context: Context, entry: AccessEntry, recipient: str, consents: tuple[Consent, ...]
 ) -> None:
-    for consent_id, consent in zip(entry.consents, consents, strict=True):
-        if not consent.is_onward_allowed:
-            raise Rejected(
-                Code.CONSENT_ONWARD, f"consent {consent_id} does not let data be passed on"
-            )
-        check_border(context.state, recipient, consent_id, consent)
+    check_onward(context.state, recipient, zip(entry.consents, consents, strict=True))
     check_nothing_late(context.state, entry.company, recipient, context.day)
 
 

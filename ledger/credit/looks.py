@@ -146,6 +146,16 @@ def check_border(state: Overlay, reader: str, consent_id: str, consent: Consent)
         )
 
 
+def check_onward(state: Overlay, recipient: str, consents: Iterable[tuple[str, Consent]]) -> None:
+    """Raise `Rejected` (2219, 2223) unless data under the consents may go on to `recipient`."""
+    for consent_id, consent in consents:
+        if not consent.is_onward_allowed:
+            raise Rejected(
+                Code.CONSENT_ONWARD, f"consent {consent_id} does not let data be passed on"
+            )
+        check_border(state, recipient, consent_id, consent)
+
+
 def check_holds(state: Overlay, consents: Iterable[str], time_ms: int) -> tuple[Consent, ...]:
     """Return the consents; raise `Rejected` ACCESS_UNFIT when one of them is not active now."""
     found = []

@@ -11,8 +11,10 @@ claimed, what was claimed and is not paid.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from ledger.credit.consent import Consent, get_consent
+from ledger.credit.looks import check_onward
 from ledger.credit.notices import NoticeKind, notify
 from ledger.encoding import Value
 from ledger.errors import Code, Rejected
@@ -63,7 +65,8 @@ def process_ask(context: Context) -> Value:
     """Ask a guarantee company to stand for an open offer; by the company, or the lender.
 
     Another may be asked while nobody stands for it. Who is asked is told what it is about, and
-    nothing that the decision has read.
+    nothing that the decision has read; where the lender tells it of its own accord, the company's
+    authorisations under the decision have to allow passing on.
     """
     body = Fields(context.body)
     application_id, application = read_application(context.state, body, "application")
@@ -71,6 +74,8 @@ def process_ask(context: Context) -> Value:
     body.done()
     if context.sender.id != application.lender:
         check_acts_for(context.sender, application.company)
+    else:
+        check_onward(context.state, guarantor, _get_consents(context.state, application))
     member = get_member(context.state, guarantor)
     if member is None or member.is_removed:
         raise Rejected(Code.MEMBER_UNKNOWN, f"guarantor {guarantor} is not a member")
@@ -89,6 +94,13 @@ def process_ask(context: Context) -> Value:
     }
     notify(context.state, guarantor, context.height, NoticeKind.GUARANTEE_ASKED, about)
     return {"application": application_id.hex(), "guarantor": guarantor}
+
+
+def _get_consents(state: Overlay, application: Application) -> Iterator[tuple[str, Consent]]:
+    for consent_id in application.consents:
+        consent = get_consent(state, bytes.fromhex(consent_id))
+        if consent is not None:
+            yield consent_id, consent
 
 
 def _check_open(context: Context, application_id: bytes, application: Application) -> None:

@@ -141,3 +141,12 @@ def test_a_member_abroad_runs_no_node() -> None:
     document = genesis_document(abroad=("D20",))
     with pytest.raises(Refused, match="a member abroad runs no node"):
         parse_genesis(encode(document))
+
+
+def test_a_lender_tells_a_guarantor_only_what_may_be_passed_on(province: Province) -> None:
+    wish = {"declared": {"ap.seats": 1}, "amount_fen": 100, "term_days": 30}
+    province.consent(SELLER, "ICBC")
+    named = {"application": province.apply("LINE/1", **wish)["application"], "guarantor": "PAB"}
+    province.refuse(Code.CONSENT_ONWARD, "ICBC", "loan.ask_guarantee", **named)
+    # The company may tell whom it likes of its own application.
+    assert province.do(SELLER, "loan.ask_guarantee", **named)["guarantor"] == "PAB"

@@ -133,7 +133,7 @@ class Province(Harness):
         sales = [invoice(n, TODAY - 10 * n, company=company) for n in range(1, 12)]
         self.succeed(self.submit("D02", "C044", sales, "line"))
         self.attest_sales(company)
-        self.consent(company, "ICBC")
+        self.consent(company, "ICBC", is_onward_allowed=True)  # so that it may ask a guarantor
 
     def apply(self, product: str, who: str = SELLER, **changes: Any) -> dict[str, Any]:
         body: dict[str, Any] = {

@@ -215,7 +215,7 @@ def prepared() -> tuple[Province, dict[str, tuple[str, dict[str, Any]]]]:
     province = Province()
     bodies = distressed(province)
     asset, loose = province.receivable(), province.receivable(5, is_confirmed=False)
-    consent = province.consent(SELLER, "ICBC")
+    consent = province.consent(SELLER, "ICBC", is_onward_allowed=True)
     paused = province.consent(SELLER, "ICBC", to_day=TODAY - 1)
     province.do(SELLER, "consent.pause", consent=paused)
     terms = consent_terms(province)

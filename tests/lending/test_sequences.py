@@ -48,7 +48,7 @@ class Sequences(RuleBasedStateMachine):
         self.loans: list[tuple[str, str]] = []
         self.pledged_by: dict[int, str] = {}
         for bank in BANKS:
-            self.province.consent(SELLER, bank)
+            self.province.consent(SELLER, bank, is_onward_allowed=True)
         for number in (1, 2, 3):
             self.register(0, number, KINDS[0])
             self.apply(number - 1, BANKS[number % 2], 20_000_000)
@@ -165,7 +165,7 @@ class Sequences(RuleBasedStateMachine):
         self.province.advance_days(days)
         self.province.attest_sales()
         for bank in BANKS:
-            self.province.consent(SELLER, bank)
+            self.province.consent(SELLER, bank, is_onward_allowed=True)
 
     @rule(choice=CHOICE, who=st.sampled_from(PARTIES), wrong=WRONG)
     def do_wrong(self, choice: int, who: str, wrong: object) -> None:
