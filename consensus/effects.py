@@ -125,7 +125,10 @@ class FetchState:
 
 @dataclass(frozen=True, slots=True)
 class RelayRequests:
-    """Send the bodies behind `hashes` to member `to`, this view's primary (rule 22)."""
+    """Send the bodies behind `hashes` to member `to` (rule 22).
+
+    It is this view's primary; to every other member they go from one that has left its view.
+    """
 
     hashes: tuple[bytes, ...]
     to: int

@@ -288,6 +288,8 @@ class Replica:
         self._floor.look()
         if state.is_normal:
             self._normal.ask_again()
+        else:
+            self._watch.offer_again()
         self._view_changes.ask_again()
         expired = pool.get_expired(state.now.wall_ms)
         if expired:

@@ -8,6 +8,10 @@ relayed only when it is not pre-prepared within T/2: so the crash of its origin 
 a member that shows its requests to some replicas only makes them bring it to the primary, not
 depose it.
 
+Who has left the view alone watches nobody, and knows no primary that orders for it. What its
+clients gave it is offered to all members each status period, or what was spread while its links
+were down would wait for the next view (ADR 0011).
+
 When there is nothing to order, the primary still owes an empty batch each idle period; at the end
 of an epoch it owes them at once, until the last height is stable (rule 2).
 """
@@ -182,6 +186,21 @@ class Watch:
             if digest in pool.ready and digest in pool.watched and digest not in hashes:
                 hashes.append(digest)
         return hashes
+
+    def offer_again(self) -> None:
+        """Out of the normal case: name to all what this node took in, oldest first, R places."""
+        state, pool = self._state, self._pool
+        hashes: list[bytes] = []
+        left = state.config.limits.places
+        for digest, request in pool.pending.items():
+            if request.origin != state.index or digest not in pool.ready:
+                continue
+            left -= pool.places(request)
+            if left < 0 and hashes:
+                break
+            hashes.append(digest)
+        for member in state.others if hashes else ():
+            state.emit(RelayRequests(tuple(hashes), member))
 
     def on_idle_timer(self) -> bool:
         """Suspect a primary that lets time stand; True: the own empty batch is due (rule 36)."""

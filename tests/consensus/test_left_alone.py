@@ -10,7 +10,7 @@ import pytest
 from consensus import effects as fx
 from consensus.events import BlockInstalled, FetchFailed, Timer
 from consensus.messages import Checkpoint, Prepare, StableCertificate
-from tests.consensus.harness import Bench, block_hash_of, of_kind, said
+from tests.consensus.harness import Bench, block_hash_of, of_kind, said, tx
 from tests.simulator.model_ledger import ModelBlock
 from tests.simulator.schedule import parse_schedule
 from tests.simulator.scheduler import NS_PER_MS
@@ -93,6 +93,23 @@ def test_clients_of_a_member_that_left_alone_wait_little_longer(every_ms):  # ru
     assert max(run.waits_ms[1:]) < 100
 
 
+def test_what_was_taken_while_the_links_were_down_is_offered_when_they_are_up():  # rule 22
+    lines = [line for line in STORY.splitlines()[:5] if line]
+    lines.append("at 1000 flood 3 every 5000 for 4000")  # a client that does not ask again
+    run = Waits(lines)
+    for node in run.nodes:
+        node.start()
+    taken = set(run.bodies)
+    _run_until(run, 2700)
+    (lost,) = (
+        digest for digest in run.bodies if digest not in taken and digest in run.nodes[3].bodies
+    )
+    assert all(lost not in node.bodies for node in run.nodes[:3])
+    _run_until(run, 4100)  # the links are up at 2800; a status period later it is known to all
+    assert _views(run) == [(0, True)] * 3 + [(1, False)]
+    assert all(lost in node.ledger.seen for node in run.nodes)
+
+
 HASH = b"\x31" * 32
 
 
@@ -150,3 +167,14 @@ def test_who_left_a_view_does_not_ask_without_end():  # rule 28
     assert _show(bench, 2) == []
     again = of_kind(bench.fire(Timer.CATCH_UP), fx.FetchBlocks)
     assert [(fetch.certificate.height, fetch.sources) for fetch in again] == [(2, (1, 2, 0))]
+
+
+def test_who_left_a_view_offers_its_own_requests_oldest_first():  # rule 22
+    bench = _gone()
+    places = bench.config.limits.places
+    bench.add_bodies(*range(2, places + 4), origin=3)
+    bench.add_bodies(90, origin=2)
+    own = tuple(tx(number) for number in range(1, places + 1))
+    offers = of_kind(bench.fire(Timer.STATUS), fx.RelayRequests)
+    assert sorted(offer.to for offer in offers) == [0, 1, 2]
+    assert {offer.hashes for offer in offers} == {own}

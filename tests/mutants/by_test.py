@@ -42,6 +42,10 @@ TESTS: dict[str, str] = {
     "who-left-a-view-waits-for-its-log": (
         _ALONE + "test_who_left_a_view_fetches_each_certified_block_at_once"
     ),
+    # The simulated clients ask other members when one is slow.
+    "who-left-a-view-offers-nothing": (
+        _ALONE + "test_what_was_taken_while_the_links_were_down_is_offered_when_they_are_up"
+    ),
     # The simulated shell takes its time before it gives up.
     "asks-in-vain-without-end": _ALONE + "test_who_left_a_view_does_not_ask_without_end",
     # The simulated shell asks the other sources of one fetch too.

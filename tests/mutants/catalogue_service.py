@@ -272,6 +272,16 @@ RESENDING = (
         "nothing: it is only slow",
     ),
     one(
+        "who-left-a-view-offers-nothing",
+        [22, 23],
+        (
+            "consensus.replica",
+            "            self._watch.offer_again()\n",
+            "            self._watch.advance()\n",
+        ),
+        "nothing: clients ask other members in time",
+    ),
+    one(
         "asks-in-vain-without-end",
         [28, 48],
         (
