@@ -93,20 +93,29 @@ def open_parquet(path: Path) -> pq.ParquetFile:
 
 
 class SnapshotWriter:
-    """Writes a snapshot, table by table; the file has its name only when it is whole."""
+    """Writes a snapshot, table by table; the file has its name only when it is whole.
+
+    Tables are gathered into groups of ROWS_A_GROUP rows, for whoever matches the snapshot pays for
+    each group anew.
+    """
 
     def __init__(self, path: Path, columns: pa.Schema) -> None:
         self._path = path
         self._partial = path.with_name(f"{path.name}.partial")
         self._columns = columns
+        self._gathered: list[pa.Table] = []
         self._writer = pq.ParquetWriter(
             self._partial, columns, compression="zstd", compression_level=1
         )
 
     def write(self, table: pa.Table) -> None:
         """Append rows whose columns are those of the file, in any order."""
-        ordered = table.select(self._columns.names).cast(self._columns)
-        self._writer.write_table(ordered, row_group_size=ROWS_A_GROUP)
+        self._gathered.append(table.select(self._columns.names).cast(self._columns))
+        if sum(item.num_rows for item in self._gathered) >= ROWS_A_GROUP:
+            whole = pa.concat_tables(self._gathered)
+            count = whole.num_rows // ROWS_A_GROUP * ROWS_A_GROUP
+            self._writer.write_table(whole.slice(0, count), row_group_size=ROWS_A_GROUP)
+            self._gathered = [whole.slice(count)]
 
     def __enter__(self) -> SnapshotWriter:
         return self
@@ -117,8 +126,12 @@ class SnapshotWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._writer.close()
-        if kind is None:
-            self._partial.replace(self._path)
-        else:
+        try:
+            if kind is None and self._gathered:
+                rest = pa.concat_tables(self._gathered)
+                self._writer.write_table(rest, row_group_size=ROWS_A_GROUP)
+            self._writer.close()
+            if kind is None:
+                self._partial.replace(self._path)
+        finally:
             self._partial.unlink(missing_ok=True)

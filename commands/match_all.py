@@ -88,7 +88,7 @@ def match_all(
     try:
         from analytics.matching import sample as sampling
         from analytics.matching.bulk import prepare
-        from analytics.matching.run import Options
+        from analytics.matching.run import Options, write_text
         from analytics.matching.run import match_all as answer
         from analytics.matching.summary import summarise
 
@@ -113,7 +113,7 @@ def match_all(
             "answers": check.answers,
             "difference": check.difference,
         }
-    (out / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    write_text(out / "summary.json", json.dumps(summary, indent=1))
     written = sum(path.stat().st_size for path in out.rglob("*.parquet"))
     figures = {"seconds": round(seconds, 1), "megabytes": round(written / _MEGABYTE, 1)}
     if as_json:

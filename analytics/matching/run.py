@@ -12,10 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from ledger.errors import Code, LocalError
 
 ROWS_A_PART = 65_536
 _PARTIAL = ".partial"  # how the name of a file ends that is not whole
+_LEFT = re.compile(rf"(plan|summary|part-\d{{5,}})\.[0-9a-f]{{32}}\{_PARTIAL}")
 GRANTED = "granted"  # how many products grant
 Progress = Callable[[int], None]
 
@@ -179,41 +182,57 @@ class Worker:
         answers = table.select([COMPANY, *self._plan.written[1:]])
         answers = answers.add_column(1, GRANTED, pa.array(granted))
         _write(answers, part.answers(self._options.out))
-        _write_text(part.counts(self._options.out), json.dumps(counts.to_value()))
+        write_text(part.counts(self._options.out), json.dumps(counts.to_value()))
         return counts
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    partial = _partial(path)
     dictionary = [item.name for item in table.schema if not pa.types.is_boolean(item.type)]
     dictionary.remove(COMPANY)
-    pq.write_table(
-        table,
-        partial,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=dictionary,
-        write_statistics=False,
-        store_schema=False,
-    )
-    partial.replace(path)
+    with _making(path) as partial:
+        pq.write_table(
+            table,
+            partial,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=dictionary,
+            write_statistics=False,
+            store_schema=False,
+        )
 
 
-def _partial(path: Path) -> Path:
-    """Return a name that nobody else writes to: a cluster may try a part twice at once."""
-    return path.with_suffix(f".{uuid.uuid4().hex}{_PARTIAL}")
+@contextmanager
+def _making(path: Path) -> Iterator[Path]:
+    """Yield a name to write to, then give the file its own; what was not made whole is removed.
+
+    Nobody else writes to that name: a cluster may try a part twice at once. Raise `LocalError` 8001
+    where there is no room, or no leave to write.
+    """
+    partial = path.with_suffix(f".{uuid.uuid4().hex}{_PARTIAL}")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        told = f"cannot write {path}: {error.strerror or error}"
+        message = f"{told}; once it can, the same command goes on with what is left"
+        raise LocalError(Code.INPUT_FILE, message) from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _write_text(path: Path, text: str) -> None:
-    partial = _partial(path)
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+def write_text(path: Path, text: str) -> None:
+    """Write a file of the answers whole; raise `LocalError` 8001."""
+    with _making(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def check_columns(plan: Plan, schema: pa.Schema, path: Path) -> None:
     """Raise `LocalError` 8001 for a column of another type than the feature's."""
-    if COMPANY not in schema.names or schema.field(COMPANY).type != pa.string():
-        raise LocalError(Code.INPUT_FILE, f"{path} has no text column {COMPANY}")
+    if COMPANY not in schema.names:
+        raise LocalError(Code.INPUT_FILE, f"{path} has no column {COMPANY}")
+    if schema.field(COMPANY).type != pa.string():
+        found = schema.field(COMPANY).type
+        raise LocalError(Code.INPUT_FILE, f"{path}: {COMPANY} is {found}, want string")
     for name, feature in plan.columns.items():
         if name in schema.names and name not in plan.constants:
             found, want = schema.field(name).type, arrow_type(feature)
@@ -226,16 +245,17 @@ def _open_folder(plan: Plan, options: Options) -> None:
     digest = _digest(plan, options.facts)
     held = options.out / "plan.json"
     options.out.mkdir(parents=True, exist_ok=True)
+    for left in options.out.iterdir():
+        if _LEFT.fullmatch(left.name):
+            left.unlink(missing_ok=True)
     if held.exists():
         if json.loads(held.read_text())["digest"] != digest:
             message = f"{options.out} holds answers to other rules or facts: choose another folder"
             raise LocalError(Code.INPUT_FILE, message)
-        for left in options.out.glob(f"*{_PARTIAL}"):
-            left.unlink(missing_ok=True)
         return
     if any(options.out.iterdir()):
         raise LocalError(Code.INPUT_FILE, f"{options.out} is not empty")
-    _write_text(held, json.dumps({"digest": digest, **describe(plan)}, indent=1))
+    write_text(held, json.dumps({"digest": digest, **describe(plan)}, indent=1))
 
 
 def _digest(plan: Plan, files: Iterable[Path]) -> str:

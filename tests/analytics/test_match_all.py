@@ -6,6 +6,7 @@ of a company is what its own node says to it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -24,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analytics import columns
 from analytics.columns import COMPANY, Snapshot, SnapshotWriter, arrow_schema, read_snapshot
 from analytics.export.facts import export_facts
 from analytics.matching import run
@@ -165,6 +167,56 @@ def test_answers_to_another_question_are_not_mixed(
     (tmp_path / "full/letter.txt").write_text("dear", encoding="utf-8")
     with pytest.raises(LocalError, match="is not empty"):
         match(prepared, tmp_path / "full")
+
+
+def test_a_run_without_room_goes_on_when_there_is(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing half is left, not even of the plan, and another's files are not touched."""
+    whole, out = match(prepared, tmp_path / "whole"), tmp_path / "out"
+
+    def fill(path: Path, text: str, encoding: str) -> int:
+        path.write_bytes(text.encode(encoding)[:9])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", fill)
+        with pytest.raises(LocalError, match="No space left on device; once it can, the same"):
+            match(prepared, out)
+    assert not list(out.iterdir())
+    (out / f"plan.{'0' * 32}.partial").write_bytes(b"killed here")
+    assert match(prepared, out) == whole
+    assert not list(out.glob("*.partial"))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "film.partial").write_bytes(b"not ours")
+    with pytest.raises(LocalError, match="is not empty"):
+        match(prepared, other)
+    assert (other / "film.partial").exists()
+
+
+def test_small_tables_are_gathered_into_groups(
+    tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chain is exported in batches; each row group is a part that is planned anew."""
+    monkeypatch.setattr(columns, "ROWS_A_GROUP", 100)
+    table = pq.read_table(place / "facts.parquet")
+    with columns.SnapshotWriter(tmp_path / "facts.parquet", table.schema) as writer:
+        for first in range(0, COMPANIES, 7):
+            writer.write(table.slice(first, 7))
+    metadata = pq.read_metadata(tmp_path / "facts.parquet")
+    groups = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    assert groups == [100, 100, 30]
+    assert pq.read_table(tmp_path / "facts.parquet").equals(table)
+
+    def stop() -> None:
+        with columns.SnapshotWriter(tmp_path / "b.parquet", table.schema) as writer:
+            writer.write(table)
+            raise LocalError(Code.INPUT_FILE, "stop")
+
+    with pytest.raises(LocalError, match="stop"):
+        stop()
+    assert [path.name for path in tmp_path.iterdir()] == ["facts.parquet"]
 
 
 def test_a_sample_finds_an_answer_that_is_wrong(prepared: Prepared, tmp_path: Path) -> None:
