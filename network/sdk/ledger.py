@@ -11,14 +11,15 @@ effect. What `ask` answers is one node's word; what must be proved is asked with
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ledger.chain.receipt import Receipt
-from ledger.errors import Code, Rejected
+from ledger.errors import Code, Rejected, RemoteError
 from network.client import Client, ClientPolicy, SyncClient
+from network.methods import WatchStream
 from network.profile import Profile
 from network.sdk.reading import Act, Ask, answer_type, read
 
@@ -54,6 +55,13 @@ def read_result(act: Act[A], receipt: Receipt) -> Done[A]:
     raise Rejected(code, f"{text} [transaction {receipt.transaction_id.hex()}]")
 
 
+def check_arrived(items: Sequence[Any], height: int, wait_ms: int) -> None:
+    """Raise `RemoteError` 5008 when a node showed no certified block of a height in time."""
+    if not items:
+        text = f"no certified block {height} here after {wait_ms} ms: ask again, or another node"
+        raise RemoteError("node", Code.TIMED_OUT, text)
+
+
 class Ledger:
     """One identity's typed way to its network, for blocking programs; made by `open_ledger`."""
 
@@ -75,6 +83,15 @@ class Ledger:
         answer: A = read(answer_type(type(question)), value, question.name)
         return answer
 
+    def wait_for(self, receipt: Receipt, wait_ms: int = 60_000) -> None:
+        """Wait until the node that is asked here has what a receipt of another node proves.
+
+        Raises `RemoteError` 5008 when it has not after `wait_ms`.
+        """
+        height = receipt.header.height
+        items, _ = self.client.watch(WatchStream.BLOCKS, height - 1, limit=1, wait_ms=wait_ms)
+        check_arrived(items, height, wait_ms)
+
 
 class AsyncLedger:
     """The same for trio, over a `Client` that `network.client.open_client` gives."""
@@ -92,6 +109,12 @@ class AsyncLedger:
         value: Any = await self.client.query(question.name, question.body())
         answer: A = read(answer_type(type(question)), value, question.name)
         return answer
+
+    async def wait_for(self, receipt: Receipt, wait_ms: int = 60_000) -> None:
+        """See `Ledger.wait_for`."""
+        height = receipt.header.height
+        items, _ = await self.client.watch(WatchStream.BLOCKS, height - 1, limit=1, wait_ms=wait_ms)
+        check_arrived(items, height, wait_ms)
 
 
 @contextmanager

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ledger.errors import RemoteError
 from network.client import open_client
 from network.sdk import ACTS, AsyncLedger
 from network.sdk.records import ShowCompany
@@ -51,11 +55,17 @@ def _check_erasing(province: Province, company: str) -> None:
 
 
 def _check_async(province: Province, company: str) -> None:
-    """The same answer through trio."""
+    """The same answer through trio; a block that is not there yet is not waited for for ever."""
+    done = province.send("D01", "company.bind", province.new_company()[2])
+    late = replace(done, header=replace(done.header, height=done.header.height + 10**9))
 
     async def main() -> str:
         async with open_client(province.profile("D01")) as client:
-            return (await AsyncLedger(client).ask(ShowCompany(company))).name
+            ledger = AsyncLedger(client)
+            await ledger.wait_for(done)
+            with pytest.raises(RemoteError, match="5008 no certified block"):
+                await ledger.wait_for(late, wait_ms=10)
+            return (await ledger.ask(ShowCompany(company))).name
 
     import trio
 
