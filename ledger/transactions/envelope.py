@@ -33,6 +33,8 @@ MAX_TRANSACTION_BYTES = 1024 * 1024
 MAX_ATTACHMENTS = 1000
 MAX_ITEMS = 8192  # values and keys in the signed fields: bounds what decoding costs everyone
 MAX_TTL_MS = 24 * 3600 * 1000
+_LIST_OF_3, _BIN_64 = b"\x93", bytes((0xC4, SIGNATURE_BYTES))
+_BIN_WIDTH = {b"\xc4": 1, b"\xc5": 2, b"\xc6": 4}
 _NAME_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -75,6 +77,24 @@ class Transaction:
 def compute_signed_hash(unsigned: bytes, signature: bytes) -> bytes:
     """Return the hash that a batch lists: unsigned bytes and signature, not the attachments."""
     return tagged_hash(SIGNED_TRANSACTION_TAG, signature, unsigned)
+
+
+def peek_signed_hash(data: bytes) -> bytes | None:
+    """Return the signed hash that `decode_transaction` would find in wire bytes, nothing checked.
+
+    None where the bytes do not begin like a transaction. A sixth of the time of decoding: enough to
+    see that one is known.
+    """
+    width = _BIN_WIDTH.get(data[1:2])
+    if width is None or data[:1] != _LIST_OF_3:
+        return None
+    start = 2 + width
+    end = start + int.from_bytes(data[2:start], "big")
+    place = end + len(_BIN_64)
+    signature = data[place : place + SIGNATURE_BYTES]
+    if data[end:place] != _BIN_64 or len(signature) != SIGNATURE_BYTES:
+        return None
+    return compute_signed_hash(data[start:end], signature)
 
 
 def sign_transaction(

@@ -18,7 +18,12 @@ from consensus.events import Event, Request, RequestReceived, RequestRefused
 from ledger.errors import Code, CreditLedgerError, Refused
 from ledger.keys import verify
 from ledger.storage.chain_store import ChainStore
-from ledger.transactions.envelope import Transaction, check_at_door, decode_transaction
+from ledger.transactions.envelope import (
+    Transaction,
+    check_at_door,
+    decode_transaction,
+    peek_signed_hash,
+)
 from ledger.transactions.records import check_attachments
 from network.methods import Accepted
 from network.runtime.mempool import Held, Mempool
@@ -243,7 +248,14 @@ class Door:
         return look
 
     def _first_look(self, wire: bytes, origin: int) -> Accepted | _Candidate:
-        """Settle what needs no signature check: form, repeats, expiry, room."""
+        """Settle what needs no signature check: form, repeats, expiry, room.
+
+        What is held is not decoded again: under load members show it to each other several times.
+        """
+        peeked = peek_signed_hash(wire)
+        held = None if peeked is None else self._mempool.get(peeked)
+        if peeked is not None and held is not None:
+            return self._repeat(held, peeked, origin)
         try:
             transaction = decode_transaction(wire)
         except Refused as error:
@@ -251,7 +263,7 @@ class Door:
             return Accepted(None, int(error.code), error.message)
         signed_hash = transaction.signed_hash
         is_expected = signed_hash in self._expected
-        known = self._known(transaction, signed_hash, origin)
+        known = self._known(transaction, signed_hash)
         if known is not None:
             return known
         if is_expected and transaction.chain_id == self._chain_id:
@@ -267,19 +279,20 @@ class Door:
             return Accepted(None, int(Code.BUSY), "the node is full, try again later")
         return _Candidate(wire, transaction, signed_hash)
 
-    def _known(self, transaction: Transaction, signed_hash: bytes, origin: int) -> Accepted | None:
+    def _known(self, transaction: Transaction, signed_hash: bytes) -> Accepted | None:
         refusal = self._mempool.refusal(signed_hash)
         if refusal is not None:
             return Accepted(None, *refusal)
-        held = self._mempool.get(signed_hash)
-        if held is not None:
-            if origin not in (self._own, held.origin):
-                self.announce(held, signed_hash, origin, is_local=False)
-            return Accepted(transaction.id)
         is_expected = self._expected.pop(signed_hash, 0) is None
         if self._chain.fate(transaction.id) is not None and not is_expected:
             return Accepted(transaction.id)
         return None
+
+    def _repeat(self, held: Held, signed_hash: bytes, origin: int) -> Accepted:
+        """Let a second member that brings what is held serve it from its own places too."""
+        if origin not in (self._own, held.origin):
+            self.announce(held, signed_hash, origin, is_local=False)
+        return Accepted(held.transaction.id)
 
     def expect(self, hashes: Sequence[bytes]) -> None:
         """Take these bodies in though they may be executed: a proposal waits for them (rule 20)."""

@@ -16,9 +16,15 @@ from ledger.errors import Code
 from ledger.keys import SigningKey
 from ledger.storage.chain_store import FATES, ChainStore
 from ledger.storage.memory import MemoryStore
-from ledger.transactions.envelope import Transaction, decode_transaction, sign_transaction
+from ledger.transactions.envelope import (
+    Transaction,
+    decode_transaction,
+    peek_signed_hash,
+    sign_transaction,
+)
 from ledger.transactions.records import Record, encode_record, record_digest, records_root
 from network.methods import Accepted
+from network.runtime import door as door_module
 from network.runtime.door import Door
 from network.runtime.mempool import Mempool, MempoolLimits
 
@@ -152,6 +158,28 @@ def test_f31_a_repeat_is_answered_with_its_id_and_held_once():
     assert bench.submit(item.encoded(), item.encoded())[0].id == item.id
     assert bench.submit(item.encoded())[0].id == item.id
     assert len(bench.mempool) == 1
+
+
+def test_what_is_held_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch):
+    bench, item = Bench(), make()
+    bench.submit(item.encoded())
+    decoded: list[bytes] = []
+    monkeypatch.setattr(door_module, "decode_transaction", decoded.append)
+    assert bench.submit(item.encoded())[0].id == item.id
+    assert bench.receive(item.encoded(), item.encoded(), origin=OTHER) == 0
+    assert decoded == []
+
+
+@pytest.mark.parametrize("size", [1, 60, 200, 300, 70_000])
+def test_signed_hash_that_is_peeked_is_the_one_that_decoding_finds(size: int):
+    item = make(body={"text": "x" * size})
+    wire = item.encoded()
+    assert peek_signed_hash(wire) == item.signed_hash
+    begins = range(0, len(wire) - 1, 1 + len(wire) // 200)
+    cut_short = [peek_signed_hash(wire[:end]) for end in begins]
+    assert set(cut_short) == {None}
+    assert peek_signed_hash(encode((item.unsigned, item.signature[1:], ()))) is None
+    assert peek_signed_hash(encode([item.unsigned, item.signature])) is None
 
 
 def test_a_relayed_copy_is_announced_again_under_its_link():
