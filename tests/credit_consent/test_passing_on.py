@@ -144,7 +144,7 @@ def test_a_member_abroad_runs_no_node() -> None:
 
 
 def test_a_lender_tells_a_guarantor_only_what_may_be_passed_on(province: Province) -> None:
-    wish = {"declared": {"ap.seats": 1}, "amount_fen": 100, "term_days": 30}
+    wish: dict[str, Any] = {"declared": {"ap.seats": 1}, "amount_fen": 100, "term_days": 30}
     province.consent(SELLER, "ICBC")
     named = {"application": province.apply("LINE/1", **wish)["application"], "guarantor": "PAB"}
     province.refuse(Code.CONSENT_ONWARD, "ICBC", "loan.ask_guarantee", **named)
