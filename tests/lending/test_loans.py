@@ -253,7 +253,7 @@ def test_totals_equal_the_sum_over_loans_after_any_sequence(
                 day=TODAY - 30 * (1 + number),
                 due_day=province.day + 120,
             )
-            province.consent(SELLER, bank, from_day=TODAY - 300 - number)
+            province.consent(SELLER, bank, from_day=province.day - 300 - number)
             decision = province.apply(f"SCF-{bank}/1", asset=document)
             if decision["outcome"] == "GRANT":
                 named = {"application": decision["application"]}
