@@ -38,7 +38,7 @@ _MIB = 1024
 
 @dataclass(slots=True)
 class Life:
-    """One process from its start to its end: (seconds since its start, resident MiB)."""
+    """One process from its start to its end: (seconds since its start, MiB of its own)."""
 
     began: float
     samples: list[tuple[float, float]] = field(default_factory=list)
@@ -166,13 +166,17 @@ class SoakNode:
         return None if status is None else int(status["certified_height"])
 
     def sample_memory(self) -> None:
-        """Note how much memory the process holds now."""
+        """Note how much memory the process holds now, without the files that are mapped.
+
+        LevelDB maps its tables, more of them as the database grows; the system takes those pages
+        back when it wants to.
+        """
         try:
             text = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
             return
         for line in text.splitlines():
-            if line.startswith("VmRSS:") and self.lives:
+            if line.startswith("RssAnon:") and self.lives:
                 life = self.lives[-1]
                 life.samples.append((monotonic() - life.began, int(line.split()[1]) / _MIB))
 
