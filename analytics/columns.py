@@ -96,14 +96,16 @@ class SnapshotWriter:
     """Writes a snapshot, table by table; the file has its name only when it is whole.
 
     Tables are gathered into groups of ROWS_A_GROUP rows, for whoever matches the snapshot pays for
-    each group anew.
+    each group anew. `mode` are the permissions of the file, from its first byte on.
     """
 
-    def __init__(self, path: Path, columns: pa.Schema) -> None:
+    def __init__(self, path: Path, columns: pa.Schema, mode: int = 0o666) -> None:
         self._path = path
         self._partial = path.with_name(f"{path.name}.partial")
         self._columns = columns
         self._gathered: list[pa.Table] = []
+        self._partial.unlink(missing_ok=True)
+        self._partial.touch(mode)
         self._writer = pq.ParquetWriter(
             self._partial, columns, compression="zstd", compression_level=1
         )

@@ -40,9 +40,10 @@ def facts(
     """Write the facts of every company, one row each, as products would be decided on.
 
     For the operator of a node: it reads what his disk holds anyway, asks nobody, and leaves no look
-    in any company's log. The file holds what companies authorised nobody to read: keep it as the
-    home is kept. Everything is as known at the last block; an earlier --as-of moves the windows
-    back, not what was reported since. Of each kind of asset the company's best one stands for it.
+    in any company's log. The file holds what companies authorised nobody to read, so only its owner
+    may open it: keep it as the home is kept. Everything is as known at the last block; an earlier
+    --as-of moves the windows back, not what was reported since. Of each kind of asset the company's
+    best one stands for it.
     """
     try:
         from analytics.export.facts import count_companies, export_facts

@@ -26,6 +26,7 @@ from ledger.state.tables import COMPANIES
 from ledger.storage.chain_store import ChainStore
 from ledger.storage.store import Reader
 
+_OWNER_ONLY = 0o600  # as the files of a home: nobody authorised others to read this
 _ROWS = 4096  # companies in hand: what is read of them is forgotten after
 
 
@@ -60,7 +61,7 @@ def export_facts(
     snapshot = Snapshot(schema_ref, as_of, head.height)
     columns = arrow_schema(schema, snapshot)
     companies = 0
-    with SnapshotWriter(out, columns) as writer:
+    with SnapshotWriter(out, columns, mode=_OWNER_ONLY) as writer:
         for codes in _batches(Overlay(reader)):
             facts = _compute_facts(reader, chain, schema, codes, as_of, progress)
             arrays = [pa.array(codes, pa.string())]

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -175,7 +176,18 @@ class Worker:
         self._connection = connect(options.memory_mb, options.spill)
 
     def answer(self, part: Part) -> Counts:
-        """Write a part and its counts; raise `LocalError` 8001 for facts that cannot be read."""
+        """Write a part and its counts.
+
+        Raise `LocalError` 8001 for facts that cannot be read, 8004 where memory does not suffice.
+        """
+        try:
+            return self._answer(part)
+        except (MemoryError, duckdb.OutOfMemoryException):
+            message = f"not enough memory for {part.rows:,} companies at once in each thread"
+            told = "the same command with fewer --threads goes on with what is left"
+            raise LocalError(Code.INPUT_USAGE, f"{message}: {told}") from None
+
+    def _answer(self, part: Part) -> Counts:
         facts = read_facts(self._plan, part)
         table = run_chunk(self._connection, self._plan, self._query, facts)
         counts, granted = count_part(self._plan, table)

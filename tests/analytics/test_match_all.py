@@ -21,6 +21,7 @@ from click.testing import CliRunner
 pytest.importorskip("duckdb")
 pytest.importorskip("pyarrow")
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -195,6 +196,21 @@ def test_a_run_without_room_goes_on_when_there_is(
     assert (other / "film.partial").exists()
 
 
+@pytest.mark.parametrize("error", [MemoryError(), duckdb.OutOfMemoryException("Out of Memory")])
+def test_too_little_memory_is_told_in_a_line(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "run_chunk", fail)
+        with pytest.raises(LocalError, match="not enough memory for 100 companies at once") as told:
+            match(prepared, tmp_path / "out")
+    assert told.value.code is Code.INPUT_USAGE
+    assert match(prepared, tmp_path / "out").results
+
+
 def test_small_tables_are_gathered_into_groups(
     tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +373,7 @@ def test_the_bulk_answer_is_what_the_node_says_to_the_company(
     result = CliRunner().invoke(cli, [*arguments, "--out", str(facts), "--json"])
     assert result.exit_code == Exit.OK, result.output
     assert json.loads(result.output)["companies"] == pq.read_metadata(facts).num_rows
+    assert facts.stat().st_mode & 0o777 == 0o600  # it holds everybody's data
     assert read_snapshot(facts) == Snapshot("company/1", chain.day, chain.head.height)
     prepared = prepare(facts, home, {"ap.amount": 20_000_000, "ap.term": 90})
     match(prepared, tmp_path / "out")
