@@ -14,6 +14,8 @@ from commands.session import open_session
 from commands.values import AMOUNT, COMPANY
 from ledger.errors import Code, LocalError
 
+_ANSWER_S = 120.0  # a node's first match compiles all products: seconds, on a busy machine many
+
 
 @click.command(
     "match",
@@ -83,6 +85,8 @@ def command(
     is computed here: for an author or an adviser.
     """
     answer: Any
+    if asked < 1:
+        raise LocalError(Code.INPUT_USAGE, "--ask is nothing: name an amount, such as 500,000.00")
     _check_options(company, facts, rules, is_all, bulk)
     if is_all:
         match_all(
@@ -100,7 +104,7 @@ def command(
             params["products"] = products
         if company is None:
             raise LocalError(Code.INPUT_USAGE, "name a COMPANY, or its facts with --facts FILE")
-        with open_session(context, identity or company) as session:
+        with open_session(context, identity or company, answer_s=_ANSWER_S) as session:
             answer = session.query("company.match", company=company, **params)
     if as_json:
         show_json(answer)

@@ -173,15 +173,19 @@ class Session:
 
 @contextmanager
 def open_session(
-    context: click.Context, identity: str, via: str | None = None
+    context: click.Context, identity: str, via: str | None = None, answer_s: float | None = None
 ) -> Iterator[Session]:
-    """Connect as `identity` for the length of the block, to `via`'s node alone if it is given."""
-    from network.client import Profile, SyncClient
+    """Connect as `identity` for the length of the block, to `via`'s node alone if it is given.
+
+    `answer_s` is how long one node's answer is waited for, None for what is usual.
+    """
+    from network.client import ClientPolicy, Profile, SyncClient
 
     profile = Profile.load(profile_folder(net_of(context), identity), old_password(None))
     if via is not None:
         profile = only_node(profile, via)
-    with SyncClient(profile) as client:
+    policy = ClientPolicy() if answer_s is None else ClientPolicy(answer_s=answer_s)
+    with SyncClient(profile, policy) as client:
         yield Session(client)
 
 

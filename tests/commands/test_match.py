@@ -12,8 +12,12 @@ from click.testing import CliRunner, Result
 from commands.cli import cli
 from commands.frame import Exit
 from commands.match_show import Facts, move_text
+from ledger.errors import Code, LocalError
+from network import client
+from network.client import ClientPolicy
 from tests.genesis.demo_network import DEMO
 
+COMPANY = "91441300MA4DEMO01X"
 FACTS: dict[str, Any] = {
     "as_of": "2020-01-10",
     "co.established": "2012-03-01",
@@ -101,6 +105,30 @@ def test_refusals_say_what_to_mend(
     assert shown.exit_code != Exit.OK
     assert error in shown.stderr
     assert len(shown.stderr.splitlines()) == 1
+
+
+def test_nothing_is_no_wish(tmp_path: Path) -> None:
+    shown = run(tmp_path, FACTS, "--ask", "0")
+    assert shown.exit_code == Exit.USAGE
+    assert "--ask is nothing: name an amount" in shown.stderr
+
+
+def test_the_first_match_of_a_node_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one compiles all products of the network: 10 s were too short on a busy machine."""
+    policies: list[ClientPolicy] = []
+
+    def connect(_profile: object, policy: ClientPolicy) -> Any:
+        policies.append(policy)
+        raise LocalError(Code.INPUT_USAGE, "far enough")
+
+    monkeypatch.setattr(client.Profile, "load", lambda *_: None)
+    monkeypatch.setattr(client, "SyncClient", connect)
+    (tmp_path / "clients" / COMPANY).mkdir(parents=True)
+    result = CliRunner().invoke(cli, ["--net", str(tmp_path), "match", COMPANY])
+    assert "far enough" in result.stderr
+    assert [policy.answer_s for policy in policies] == [120.0]
 
 
 def test_without_a_company_or_rules_it_says_what_it_wants(tmp_path: Path) -> None:
