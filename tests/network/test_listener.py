@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 
 import pytest
@@ -149,6 +150,7 @@ def test_f48_last_descriptors_are_kept_for_the_nodes_own_files(
         listener = Listener(consortium.node("tax"), Seen().serve, Seen().serve)
         async with trio.open_nursery() as nursery:
             port = await nursery.start(listener.run, "127.0.0.1", 0)
+            gc.collect()  # what other tests left open must not come free between the two
             stream = await trio.open_tcp_stream("127.0.0.1", port)
             few = stream.socket.fileno() + RESERVED_DESCRIPTORS
             monkeypatch.setattr("resource.getrlimit", lambda _: (few, few))

@@ -60,7 +60,8 @@ def test_real_processes_keep_to_the_model(province: Province) -> None:
     for member in MEMBERS:
         reference.check(read_trace(province.home(member) / TRACE, member, chain_id))
     assert reference.votes > 40
-    assert {max(node.epochs[0].entered) for node in reference.nodes.values()} == {1}
+    # The primary was killed; a slow machine may have changed the view more often.
+    assert all(max(node.epochs[0].entered) >= 1 for node in reference.nodes.values())
 
 
 def test_a_changed_trace_of_a_real_process_is_a_breach(province: Province) -> None:
