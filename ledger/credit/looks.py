@@ -172,8 +172,7 @@ def check_holds(state: Overlay, consents: Iterable[str], time_ms: int) -> tuple[
 def _check_consent(
     state: Overlay, look: Look, consent_id: str, consent: Consent, time_ms: int
 ) -> None:
-    if not count_looks_left(state, consent_id, consent, time_ms):
-        raise Rejected(Code.CONSENT_USED, _describe_used(consent_id, consent))
+    _check_left(state, consent_id, consent, time_ms)
     if max(look.from_day, consent.from_day) > min(look.to_day, consent.to_day):
         raise Rejected(
             Code.CONSENT_DAYS,
@@ -183,7 +182,12 @@ def _check_consent(
     check_border(state, look.reader, consent_id, consent)
 
 
-def _describe_used(consent_id: str, consent: Consent) -> str:
+def _check_left(state: Overlay, consent_id: str, consent: Consent, time_ms: int) -> None:
+    if count_looks_left(state, consent_id, consent, time_ms):
+        return
     if consent.fetch == ONCE:
-        return f"consent {consent_id} is for one look, and it was taken"
-    return f"consent {consent_id} allows {consent.looks_a_month} looks a month, all taken"
+        raise Rejected(Code.CONSENT_USED, f"consent {consent_id} is for one look, and it was taken")
+    raise Rejected(
+        Code.CONSENT_USED,
+        f"consent {consent_id} allows {consent.looks_a_month} looks a month, all taken",
+    )
