@@ -16,7 +16,8 @@ from analytics.matching.rules import load_rules
 from commands.files import read_bytes
 from commands.values import now_ms, parse_day
 from ledger.errors import Code, LocalError
-from ledger.lending.matching import ProductBook, describe_matches
+from ledger.lending.matching import describe_ranking
+from ledger.lending.ranking import ProductBook
 from ledger.membership.context import MS_A_DAY
 from ledger.rules.features import AS_OF, Feature
 from ledger.rules.names import quoted, suggest
@@ -55,21 +56,27 @@ def match_file(
             if name in features
         }
         facts[ref] = {**known, **wish, AS_OF: day}
-    matches = book.decide(facts, day)
+    ranking = book.rank(facts, day)
     if named:
-        known_refs = {item.product.ref for item in matches} | {item.product.id for item in matches}
-        for name in named:
-            if name not in known_refs:
-                raise LocalError(Code.INPUT_USAGE, f"no product {name} in force in {rules}")
-        matches = [item for item in matches if {item.product.ref, item.product.id} & set(named)]
+        ranking = ranking.keep(_find_named(book, named, rules))
     return {
         "company": company or path.stem,
         "as_of": day,
         "asked_fen": wish["ap.amount"],
         "term_days": wish["ap.term"],
         "assets": {},
-        **describe_matches(book, matches, facts, top),
+        **describe_ranking(book, ranking, top),
     }
+
+
+def _find_named(book: ProductBook, named: tuple[str, ...], rules: Path) -> set[str]:
+    """Return the references of products named by id or reference."""
+    refs = {product.id: product.ref for product in book.products}
+    known = {**refs, **{ref: ref for ref in refs.values()}}
+    for name in named:
+        if name not in known:
+            raise LocalError(Code.INPUT_USAGE, f"no product {name} in force in {rules}")
+    return {known[name] for name in named}
 
 
 def _check_names(path: Path, given: Mapping[str, Any], schemas: Mapping[str, Schema]) -> None:

@@ -176,14 +176,15 @@ class _Writer:
         change = self._found.change
         if self._found.product is None:
             yield from _wrap(self._say("not_tried"))
-        elif change is None or change.decision is None:
+        elif change is None or change.verdict is None or change.verdict.terms is None:
             yield from _wrap(self._say("no_change"))
         else:
             yield from _wrap(self._say("change_is"))
             for move in change.moves:
                 yield from _wrap(f"- {self._move(move)}", _INDENT)
-            amount = self._phrases.amount(change.decision.amount_fen or 0)
-            annual = rate(change.decision.rate_bp)
+            _, amount_fen, rate_bp = change.verdict.terms
+            amount = self._phrases.amount(amount_fen)
+            annual = rate(rate_bp)
             yield from _wrap(self._say("then", amount=amount, rate=annual))
         if not self._found.is_in_force:
             yield from _wrap(self._say("superseded"))

@@ -14,10 +14,9 @@ confirmed, then of the greatest amount, then registered first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 from ledger.credit.assets import ASSET_ID_BYTES, Asset, AssetState, get_asset, get_pledge
 from ledger.encoding import Value
@@ -31,13 +30,7 @@ from ledger.lending.facts import (
 )
 from ledger.lending.loan import TERM_DAYS_MAX
 from ledger.lending.products import get_effective_product
-from ledger.lending.schedule import (
-    DayCount,
-    ScheduleKind,
-    Terms,
-    compute_due_days,
-    compute_plan,
-)
+from ledger.lending.ranking import TERM, Match, ProductBook, Ranking
 from ledger.membership.context import (
     Query,
     QueryContext,
@@ -45,10 +38,9 @@ from ledger.membership.context import (
     check_acts_for,
     check_company_known,
 )
-from ledger.rules.changes import Change, ChangeFinder
-from ledger.rules.decision import FAIL, Decision, Outcome, Reason
+from ledger.rules.changes import Change
+from ledger.rules.decision import FAIL, Reason
 from ledger.rules.features import Feature, FeatureSource
-from ledger.rules.matching import Matcher
 from ledger.rules.product import AMOUNT, Product
 from ledger.rules.schema import Schema
 from ledger.rules.units import FactValue
@@ -56,17 +48,12 @@ from ledger.state.overlay import Overlay
 from ledger.state.tables import COMPANY_ASSETS, PRODUCTS
 from ledger.transactions.fields import Fields
 
-FactsBySchema: TypeAlias = Mapping[str, Mapping[str, FactValue]]
-TERM = "ap.term"
 ASKED_FEN = 50_000_000  # CNY 500,000.00, when nothing is said
 ASKED_DAYS = 180
 TOP = 20
-# A change takes a millisecond or a few; a node that answers has other work as well.
+# A change takes a part of a millisecond, or a few; a node that answers has other work as well.
 MAX_TOP = 50
 MAX_NAMED = 400
-MAX_EVALUATIONS = 100_000  # of all changes of one answer: about half a second
-_SOUGHT = 3
-_PER_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,124 +67,6 @@ class Wish:
     def to_facts(self) -> dict[str, FactValue]:
         """Return the facts of the application."""
         return {**(self.declared or {}), AMOUNT: self.amount_fen, TERM: self.term_days}
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One product's decision; `interest_fen` of a grant is what the whole loan costs."""
-
-    product: Product
-    decision: Decision
-    interest_fen: int | None
-    change: Change | None = None
-
-
-class ProductBook:
-    """Products in force, compiled to be matched together; `finders` are made when needed."""
-
-    def __init__(self, products: Iterable[Product]) -> None:
-        self.products = tuple(products)
-        by_schema: dict[str, list[Product]] = {}
-        for product in self.products:
-            by_schema.setdefault(product.schema_ref, []).append(product)
-        self._matchers = {ref: Matcher(items) for ref, items in sorted(by_schema.items())}
-        self._finders: dict[str, ChangeFinder] = {}
-
-    def get_features(self) -> dict[str, tuple[Feature, ...]]:
-        """Return, for each schema, the features that its products read."""
-        return {ref: matcher.features for ref, matcher in self._matchers.items()}
-
-    def decide(self, facts: FactsBySchema, day: int) -> list[Match]:
-        """Return every product's decision on a company's facts, the cheapest grant first."""
-        matches: list[tuple[tuple[int, ...], Match]] = []
-        for ref, matcher in self._matchers.items():
-            known = facts[ref]
-            asked, term = known.get(AMOUNT), known.get(TERM)
-            asked_fen = asked if type(asked) is int else 0
-            term_days = term if type(term) is int and 0 < term <= TERM_DAYS_MAX else None
-            for product, decision in zip(matcher.products, matcher.decide(known), strict=True):
-                interest_fen = _compute_interest(product, decision, day, term_days)
-                match = Match(product, decision, interest_fen)
-                matches.append((_rank(match, asked_fen), match))
-        matches.sort(key=lambda ranked: (ranked[0], ranked[1].product.id))
-        return [match for _, match in matches]
-
-    def find_change(
-        self, product: Product, facts: FactsBySchema, evaluations: int | None = None
-    ) -> tuple[Change | None, int]:
-        """Return the smallest change found with which the product would grant, and what it took.
-
-        In evaluations, at most so many; None for those of one search.
-        """
-        finder = self._finders.get(product.ref)
-        if finder is None:
-            finder = self._finders[product.ref] = ChangeFinder(product)
-        change = finder.find(facts[product.schema_ref], evaluations)
-        return change, finder.spent
-
-    def explain(self, matches: Sequence[Match], facts: FactsBySchema, top: int) -> list[Match]:
-        """Return the `top` nearest of the matches that are no grants, with their changes.
-
-        Changes are sought of those with the fewest reasons, some times as many as are wanted, and
-        until all have taken MAX_EVALUATIONS: a node that answers has a chain to keep up.
-        """
-        others = [item for item in matches if item.decision.outcome is not Outcome.GRANT]
-        found = []
-        left = MAX_EVALUATIONS
-        for item in others[: _SOUGHT * top]:
-            change = None
-            if left > 0:
-                change, spent = self.find_change(item.product, facts, left)
-                left -= spent
-            found.append(Match(item.product, item.decision, None, change))
-        return sorted(found, key=_nearness)[:top]
-
-
-def _rank(match: Match, asked_fen: int) -> tuple[int, ...]:
-    """Order grants by what they cost, the others by how much stands against them."""
-    decision = match.decision
-    if decision.outcome is not Outcome.GRANT:
-        return 1, len(decision.reasons), len(decision.missing)
-    amount_fen, interest_fen = decision.amount_fen or 0, match.interest_fen or 0
-    return (
-        0,
-        int(amount_fen < asked_fen),
-        interest_fen * _PER_MILLION // max(amount_fen, 1),
-        decision.rate_bp or 0,
-        -(decision.limit_fen or 0),
-    )
-
-
-def _nearness(match: Match) -> tuple[int, ...]:
-    """Order what would not be lent: by what the change asks, then by the rate there would be."""
-    change = match.change
-    if change is None or change.decision is None:
-        return 1, len(match.decision.reasons)
-    return 0, change.effort, change.decision.rate_bp or 0
-
-
-def _compute_interest(
-    product: Product, decision: Decision, day: int, term_days: int | None
-) -> int | None:
-    """Return the interest of the whole loan, were it drawn on `day` and paid in time; in fen."""
-    if decision.outcome is not Outcome.GRANT or term_days is None:
-        return None
-    repayment = product.repayment
-    terms = Terms(
-        decision.rate_bp or 0,
-        ScheduleKind(repayment.schedule),
-        repayment.period_months,
-        DayCount(repayment.day_count),
-        0,
-    )
-    return _sum_interest(terms, decision.amount_fen or 0, day, term_days)
-
-
-@lru_cache(maxsize=4096)
-def _sum_interest(terms: Terms, amount_fen: int, day: int, term_days: int) -> int:
-    """Return the interest of a loan; many products come to the same one, for many companies."""
-    due_days = compute_due_days(terms, day, day + term_days)
-    return sum(item.interest_fen for item in compute_plan(terms, amount_fen, day, due_days))
 
 
 def get_products_in_force(state: Overlay, rules: RuleBook, day: int) -> tuple[Product, ...]:
@@ -295,14 +164,16 @@ def query_match(context: QueryContext, params: Mapping[str, Any]) -> Value:
         schema: Schema = context.rules.schema(ref)
         known = compute_match_facts(subject, best, schema, features)
         facts[ref] = known | wish.to_facts()
-    matches = [item for item in book.decide(facts, day) if only is None or item.product.ref in only]
+    ranking = book.rank(facts, day)
+    if only is not None:
+        ranking = ranking.keep(only)
     return {
         "company": company,
         "as_of": day,
         "asked_fen": wish.amount_fen,
         "term_days": wish.term_days,
         "assets": {kind: asset_id.hex() for kind, (asset_id, _) in sorted(assets.items())},
-        **describe_matches(book, matches, facts, top),
+        **describe_ranking(book, ranking, top),
     }
 
 
@@ -314,31 +185,24 @@ def get_book(state: Overlay, rules: RuleBook, day: int) -> ProductBook:
     return book
 
 
-def describe_matches(
-    book: ProductBook, matches: Sequence[Match], facts: FactsBySchema, top: int
-) -> dict[str, Value]:
-    """Return what is told of matches; amounts in fen, rates in basis points."""
-    grants = [item for item in matches if item.decision.outcome is Outcome.GRANT]
-    counts = Counter(str(item.decision.outcome) for item in matches)
-    reasons = Counter(reason.code for item in matches for reason in item.decision.reasons)
-    read = [item for features in book.get_features().values() for item in features]
+def describe_ranking(book: ProductBook, ranking: Ranking, top: int) -> dict[str, Value]:
+    """Return what is told of a company; amounts in fen, rates in basis points."""
+    counts = Counter(found.verdict.outcome for found in ranking.all)
+    reasons = Counter(reason.code for found in ranking.all for reason in found.verdict.reasons)
     return {
-        "counts": dict(sorted(counts.items())),
+        "counts": {str(outcome): count for outcome, count in sorted(counts.items())},
         "reasons": dict(sorted(reasons.items())),
-        "eligible": tuple(_describe(item) for item in grants[:top]),
-        "others": tuple(_describe(item) for item in book.explain(matches, facts, top)),
-        "units": {item.name: str(item.unit) for item in read},
-        "labels": {item.name: (item.text, item.text_zh) for item in read if item.text},
-        "measures": {
-            item.name: (item.measure.decimals, item.measure.name, item.measure.name_zh)
-            for item in read
-            if item.measure is not None
-        },
+        "eligible": tuple([_describe(item) for item in ranking.grants[:top]]),
+        "others": tuple([_describe(item) for item in book.explain(ranking, top)]),
+        "units": book.units,
+        "labels": book.labels,
+        "measures": book.measures,
     }
 
 
 def _describe(match: Match) -> dict[str, Value]:
-    product, decision = match.product, match.decision
+    product, score, verdict = match.found
+    limit_fen, amount_fen, rate_bp = verdict.terms or (None, None, None)
     return {
         "product": product.ref,
         "name": product.name,
@@ -347,14 +211,14 @@ def _describe(match: Match) -> dict[str, Value]:
         "line": product.line,
         "asset": product.asset,
         "requires": product.requires,
-        "outcome": str(decision.outcome),
-        "limit_fen": decision.limit_fen,
-        "amount_fen": decision.amount_fen,
-        "rate_bp": decision.rate_bp,
+        "outcome": str(verdict.outcome),
+        "limit_fen": limit_fen,
+        "amount_fen": amount_fen,
+        "rate_bp": rate_bp,
         "interest_fen": match.interest_fen,
-        "score": decision.score,
-        "reasons": tuple(_describe_reason(product, reason) for reason in decision.reasons),
-        "missing": decision.missing,
+        "score": score.points,
+        "reasons": tuple([_describe_reason(product, reason) for reason in verdict.reasons]),
+        "missing": verdict.missing,
         "change": None if match.change is None else describe_change(match.change),
     }
 
@@ -385,7 +249,8 @@ def _find_texts(product: Product, reason: Reason) -> tuple[str, str]:
 
 def describe_change(change: Change) -> dict[str, Value]:
     """Return a change as answers show it; a move of `as_of` is a day from which it would pass."""
-    decision = change.decision
+    terms = None if change.verdict is None else change.verdict.terms
+    limit_fen, amount_fen, rate_bp = terms or (None, None, None)
     return {
         "moves": tuple(
             {
@@ -397,9 +262,9 @@ def describe_change(change: Change) -> dict[str, Value]:
             }
             for move in change.moves
         ),
-        "limit_fen": None if decision is None else decision.limit_fen,
-        "amount_fen": None if decision is None else decision.amount_fen,
-        "rate_bp": None if decision is None else decision.rate_bp,
+        "limit_fen": limit_fen,
+        "amount_fen": amount_fen,
+        "rate_bp": rate_bp,
     }
 
 

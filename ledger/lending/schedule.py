@@ -194,15 +194,45 @@ def _amortise(
 def _find_level_fen(
     terms: Terms, principal_fen: int, from_day: int, due_days: Sequence[int], remainder: int
 ) -> int:
-    """Return the smallest equal sum with which the last instalment is no more than the others."""
-    low = principal_fen // len(due_days)
-    bullet = compute_interest(terms, principal_fen, from_day, due_days[-1], remainder)[0]
-    high = principal_fen + bullet + 1
-    while low < high:
-        middle = (low + high) // 2
-        *_, last = _amortise(terms, principal_fen, from_day, due_days, remainder, middle)
-        if last.total_fen <= middle:
-            high = middle
+    """Return the smallest equal sum with which the last instalment is no more than the others.
+
+    Sought between two sums of which one is too small, where a straight line through what both leave
+    would end: what is left is nearly one. Halving in between keeps it short where it is not.
+    """
+    spans = [
+        compute_days(terms.day_count, since, day)
+        for since, day in zip((from_day, *due_days), due_days, strict=False)
+    ]
+    too_low, high = -1, principal_fen // len(due_days)
+    over_low, over_high = 0, _find_excess_fen(terms, principal_fen, spans, remainder, high)
+    while over_high > 0:
+        # A fen more each time leaves at least a fen less for each of them, or nearly.
+        too_low, over_low = high, over_high
+        high += over_high // len(due_days) + len(due_days)
+        over_high = _find_excess_fen(terms, principal_fen, spans, remainder, high)
+    if too_low < 0:
+        return high
+    is_halved = False
+    while high - too_low > 1:
+        width = high - too_low
+        part = width // 2 if is_halved else over_low * width // (over_low - over_high)
+        middle = min(max(too_low + part, too_low + 1), high - 1)
+        over = _find_excess_fen(terms, principal_fen, spans, remainder, middle)
+        if over > 0:
+            too_low, over_low = middle, over
         else:
-            low = middle + 1
-    return low
+            high, over_high = middle, over
+        is_halved = not is_halved and (high - too_low) * 2 > width
+    return high
+
+
+def _find_excess_fen(
+    terms: Terms, principal_fen: int, spans: Sequence[int], remainder: int, level_fen: int
+) -> int:
+    """Return by how much the last instalment is more than the others of `level_fen` each."""
+    left_fen, rate_bp, units = principal_fen, terms.rate_bp, terms.year_units
+    for days in spans[:-1]:
+        interest_fen, remainder = divmod(left_fen * rate_bp * days + remainder, units)
+        if level_fen > interest_fen:
+            left_fen -= min(level_fen - interest_fen, left_fen)
+    return left_fen + (left_fen * rate_bp * spans[-1] + remainder) // units - level_fen

@@ -18,22 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
-from ledger.rules.decision import Decision, Outcome
-from ledger.rules.failures import EvalError
-from ledger.rules.features import AS_OF, Feature, FeatureSource, Leeway, accept_facts
-from ledger.rules.goals import Goal, goals_of, score_goal
-from ledger.rules.operations import ratio_bp
-from ledger.rules.product import Product
+from ledger.rules.decision import Outcome
+from ledger.rules.features import Feature, FeatureSource, accept_facts
+from ledger.rules.goals import Aim, GoalBook, score_goal
+from ledger.rules.matching import Look, Matcher
+from ledger.rules.product import Product, Verdict
 from ledger.rules.scorecard import Scorecard
+from ledger.rules.situations import Goal, Moves, Scoring, Situation, State
 from ledger.rules.solving import Exhausted, Solver, tighten
 from ledger.rules.units import FactValue, Unit
 
 MAX_EVALUATIONS = 30_000  # of one search: some tens of milliseconds
 _ROUNDS = 24
 _WIDTH = 4
-_CANDIDATES = 24
 _FINISHED = 4
 # How hard a fact is to move, by where it comes from; a wish costs nothing but the wish.
 _WEIGHTS: Mapping[FeatureSource, int] = {
@@ -79,7 +77,7 @@ class Change:
     """
 
     moves: tuple[Move, ...]
-    decision: Decision | None  # None where it is about a score alone
+    verdict: Verdict | None  # None where it is about a score alone
     score: int | None
     effort: int
 
@@ -89,156 +87,185 @@ def find_change(product: Product, facts: Mapping[str, FactValue]) -> Change | No
 
     Without moves when it grants as it is. `facts` may hold more than the product reads.
     """
-    return ChangeFinder(product).find(facts)
+    finder = ChangeFinder([product])
+    return finder.find(product, finder.stand(facts))[0]
 
 
 def find_points(scorecard: Scorecard, facts: Mapping[str, FactValue], points: int) -> Change | None:
     """Return the smallest change found after which `scorecard` gives at least `points`."""
     solver = Solver(scorecard.features)
-    goal = score_goal(solver, scorecard, lambda found: max(0, points - found))
-    search = _Search(solver, (goal,), facts)
-    moves = search.find_within(MAX_EVALUATIONS)
-    if moves is None:
+    scoring = Scoring(scorecard)
+    goal = score_goal(solver, scoring, lambda found: max(0, points - found))
+    situation = Situation(solver, facts, accept_facts(scorecard.features, facts))
+    search = _Search(situation, Aim([goal]))
+    state = search.find_within(MAX_EVALUATIONS)
+    if state is None:
         return None
-    score = scorecard.score(search.facts_after(moves)).points
-    return Change(search.describe(moves), None, score, search.effort(moves)[0])
+    return Change(search.describe(state), None, state.give(scoring).points, search.effort(state))
 
 
 class ChangeFinder:
-    """The search over one product; worth keeping when many companies are asked about."""
+    """The search over products of one schema; worth keeping when many companies are asked about.
 
-    def __init__(self, product: Product) -> None:
-        self._product = product
-        self._solver = Solver(product.features)
-        self._goals = goals_of(product, self._solver)
-        self.spent = 0
+    With the matcher of the same products, what it has computed of a company is not computed again.
+    """
 
-    def find(self, facts: Mapping[str, FactValue], evaluations: int | None = None) -> Change | None:
-        """Return the smallest change found for these facts; `spent` is then what it took.
+    def __init__(self, products: Iterable[Product], matcher: Matcher | None = None) -> None:
+        items = tuple(products)
+        features = {item.name: item for product in items for item in product.features}
+        self._features = tuple(features.values())
+        self._solver = Solver(self._features)
+        self._book = GoalBook(self._solver)
+        self._places: dict[Goal, int] = {}
+        if matcher is not None:
+            for condition in (item for product in items for item in product.conditions):
+                place = matcher.conditions[condition.when.tree]
+                self._places[self._book.goal_of(condition)] = place
 
-        `evaluations` are at most so many, MAX_EVALUATIONS for None.
+    def stand(self, facts: Mapping[str, FactValue], look: Look | None = None) -> Situation:
+        """Return where a company stands, to be asked about any of the products.
+
+        `look` is what the matcher has computed of these facts.
         """
-        search = _Search(self._solver, self._goals, facts)
-        most = MAX_EVALUATIONS if evaluations is None else min(evaluations, MAX_EVALUATIONS)
-        moves = search.find_within(most)
-        self.spent = search.spent
-        if moves is None:
-            return None
-        decision = self._product.decide(search.facts_after(moves))
-        if decision.outcome is not Outcome.GRANT:
-            return None
-        effort = search.effort(moves)[0]
-        return Change(search.describe(moves), decision, decision.score, effort)
+        if look is None:
+            return Situation(self._solver, facts, accept_facts(self._features, facts))
+        verdicts = {goal: look.values[place] is True for goal, place in self._places.items()}
+        return Situation(self._solver, facts, look.known, verdicts, look.inputs)
 
-    def apply(
-        self, facts: Mapping[str, FactValue], moves: Mapping[str, FactValue]
-    ) -> dict[str, FactValue]:
-        """Return the facts after moves, with what is computed from them."""
-        return _Search(self._solver, self._goals, facts).facts_after(moves)
+    def estimate(
+        self, product: Product, situation: Situation, evaluations: int
+    ) -> tuple[int | None, int]:
+        """Return the effort of the nearest first repair, and the evaluations it took.
+
+        A change asks no less, but where two small moves do what one great one does. None where
+        there is no repair, or none was found within the evaluations; 0 for a grant.
+        """
+        search = _Search(situation, self._book.aim_of(product))
+        return search.estimate(evaluations), search.spent
+
+    def find(
+        self,
+        product: Product,
+        situation: Situation,
+        evaluations: int | None = None,
+        effort_max: int | None = None,
+    ) -> tuple[Change | None, int]:
+        """Return the smallest change found with which a product grants, and what it took.
+
+        In evaluations, of which at most so many are made, MAX_EVALUATIONS for None. What was
+        evaluated for other products of the same situation is not evaluated again. What asks more
+        than `effort_max` is not followed.
+        """
+        search = _Search(situation, self._book.aim_of(product), effort_max)
+        most = MAX_EVALUATIONS if evaluations is None else min(evaluations, MAX_EVALUATIONS)
+        state = search.find_within(most)
+        if state is None:
+            return None, search.spent
+        points = state.give(self._book.scoring_of(product.scorecard)).points
+        verdict = product.find_terms(state.facts, points)
+        if verdict.outcome is not Outcome.GRANT:
+            return None, search.spent
+        change = Change(search.describe(state), verdict, points, search.effort(state))
+        return change, search.spent
 
 
 class _Search:
-    """One search: the facts of one company, and goals to be met."""
+    """One search: where a company stands, and goals to be met."""
 
-    def __init__(
-        self, solver: Solver, goals: tuple[Goal, ...], facts: Mapping[str, FactValue]
-    ) -> None:
-        self._solver = solver
-        self._goals = goals
-        self._raw = facts
-        self._known = accept_facts(solver.features.values(), facts)
-        self._derived = [item for item in solver.features.values() if item.of]
+    def __init__(self, situation: Situation, aim: Aim, effort_max: int | None = None) -> None:
+        self._situation = situation
+        self._solver = situation.solver
+        self._known = situation.known
+        self._aim = aim
+        self._effort_max = effort_max
+        self._unmet_of: dict[State, tuple[int, ...]] = {}
         self.spent = 0  # evaluations of the search
 
-    def facts_after(self, moves: Mapping[str, FactValue]) -> dict[str, FactValue]:
-        """Return the facts with the moves made, and what is computed from them computed anew."""
-        found = self._solver.after(self._known, moves)
-        for feature in self._derived:
-            if feature.name in moves or moves.keys().isdisjoint(feature.of):
-                continue
-            parts = (*feature.of, AS_OF) if feature.agg == "days_since" else feature.of
-            values = [found.get(part, self._raw.get(part)) for part in parts]
-            if None in values:
-                continue
-            value = _derive(feature, [int(item) for item in values if item is not None])
-            if value is not None and feature.accepts(value):
-                found[feature.name] = value
-            else:
-                found.pop(feature.name, None)
-        return found
+    def find_within(self, evaluations: int) -> State | None:
+        """Return the state in which all goals are met; None also when the search is not done.
 
-    def find_within(self, evaluations: int) -> dict[str, FactValue] | None:
-        """Return the moves; None also when the search is not done within its evaluations."""
+        That is when it has used up its evaluations.
+        """
         self._solver.allow(evaluations)
         try:
-            moves = self._find()
+            state = self._find()
         except Exhausted:
-            moves = None
+            state = None
         self.spent = evaluations - self._solver.left
         self._solver.allow(MAX_EVALUATIONS)  # for what is told of the moves
-        return moves
+        return state
 
-    def _find(self) -> dict[str, FactValue] | None:
-        """Return the moves, fewest and smallest first tried; None if the search ends without."""
-        beam: list[dict[str, FactValue]] = [{}]
-        seen: set[tuple[tuple[str, FactValue], ...]] = {()}
+    def estimate(self, evaluations: int) -> int | None:
+        """Return the effort of the nearest repair of the first goal that is not met."""
+        self._solver.allow(evaluations)
+        try:
+            unmet = self._find_first()
+            steps = self._situation.base.steps(self._aim.goals[unmet[0]]) if unmet else []
+        except Exhausted:
+            unmet, steps = (-1,), []
+        self.spent = evaluations - self._solver.left
+        return min(map(self.effort, steps), default=None) if unmet else 0
+
+    def _find_first(self) -> tuple[int, ...]:
+        """Return which goals are not met without moves."""
+        base = self._situation.base
+        unmet = tuple([at for at, goal in enumerate(self._aim.goals) if not base.holds(goal)])
+        self._unmet_of[base] = unmet
+        return unmet
+
+    def _find(self) -> State | None:
+        """Return a state, fewest and smallest moves first tried; None if the search ends."""
+        base, goals = self._situation.base, self._aim.goals
+        self._find_first()
+        beam = [base]
+        seen = {base}
         for _ in range(_ROUNDS):
-            finished = [moves for moves in beam if self._unmet(moves) is None]
+            finished = [state for state in beam if not self._unmet(state)]
             if finished:
-                return min(map(self._shrink, finished[:_FINISHED]), key=self.effort)
+                return min(map(self._shrink, finished[:_FINISHED]), key=self._size)
             tried = []
-            for moves in beam:
-                for grown in self._grow(moves):
-                    key = tuple(sorted(grown.items()))
-                    if key not in seen:
-                        seen.add(key)
+            for state in beam:
+                for grown in state.steps(goals[self._unmet(state)[0]]):
+                    if grown not in seen and self._is_near(grown):
+                        seen.add(grown)
                         tried.append(grown)
             beam = sorted(tried, key=self._rank)[:_WIDTH]
             if not beam:
                 return None
         return None
 
-    def _grow(self, moves: dict[str, FactValue]) -> Iterable[dict[str, FactValue]]:
-        """Yield the moves with those added that meet the first unmet goal, or come nearer to it."""
-        facts = self.facts_after(moves)
-        goal = next(goal for goal in self._goals if not goal.holds(facts))
-        for change in islice(goal.repairs(facts), _CANDIDATES):
-            if all(self._is_allowed(name, value) for name, value in change.items()):
-                grown = {**moves, **change}
-                yield {
-                    name: value for name, value in grown.items() if self._known.get(name) != value
-                }
+    def _unmet(self, state: State) -> tuple[int, ...]:
+        """Return which goals are not met."""
+        found = self._unmet_of.get(state)
+        if found is None:
+            self._solver.spend()
+            before = self._unmet_of[self._situation.base]
+            found = self._unmet_of[state] = self._aim.find_unmet(state, before)
+        return found
 
-    def _is_allowed(self, name: str, value: FactValue) -> bool:
-        """Return whether a move goes the company's way from where the fact was at first.
+    def _passes(self, moves: Moves) -> bool:
+        return not self._unmet(self._situation.after(moves))
 
-        What is computed from others may stand elsewhere since these moved.
-        """
-        before = self._known.get(name)
-        leeway = self._solver.features[name].leeway
-        if before is None or isinstance(value, str) or leeway is Leeway.ANY:
-            return True
-        return int(value) >= int(before) if leeway is Leeway.UP else int(value) <= int(before)
+    def _rank(self, state: State) -> tuple[int, int, int, int]:
+        unmet = self._unmet(state)
+        gap = sum([self._aim.goals[place].gap(state) for place in unmet])
+        return len(unmet), gap, *self._size(state)
 
-    def _unmet(self, moves: Mapping[str, FactValue]) -> Goal | None:
-        facts = self.facts_after(moves)
-        self._solver.spend(len(self._goals))
-        return next((goal for goal in self._goals if not goal.holds(facts)), None)
+    def _size(self, state: State) -> tuple[int, int]:
+        return self.effort(state), len(state.moves)
 
-    def _rank(self, moves: Mapping[str, FactValue]) -> tuple[int, int, int, int]:
-        facts = self.facts_after(moves)
-        self._solver.spend(len(self._goals))
-        unmet = [goal for goal in self._goals if not goal.holds(facts)]
-        gap = sum(goal.gap(facts) for goal in unmet)
-        return len(unmet), gap, *self.effort(moves)
+    def _is_near(self, state: State) -> bool:
+        return self._effort_max is None or self.effort(state) <= self._effort_max
 
-    def effort(self, moves: Mapping[str, FactValue]) -> tuple[int, int]:
+    def effort(self, state: State) -> int:
         """Return how much is asked of the company: for each move its weight, more for a far one."""
-        total = 0
-        for name, value in moves.items():
-            feature = self._solver.features[name]
-            total += _WEIGHTS[feature.source] * (_ONE + self._distance(feature, value))
-        return total, len(moves)
+        if state.effort is None:
+            state.effort = sum([self._weigh(name, value) for name, value in state.moves.items()])
+        return state.effort
+
+    def _weigh(self, name: str, value: FactValue) -> int:
+        feature = self._solver.features[name]
+        return _WEIGHTS[feature.source] * (_ONE + self._distance(feature, value))
 
     def _distance(self, feature: Feature, value: FactValue) -> int:
         """Return how far a value is from what it was, in thousandths of that."""
@@ -256,21 +283,21 @@ class _Search:
         before = self._known.get(name)
         return self._solver.origin(name, self._known, ()) if before is None else before
 
-    def _shrink(self, moves: Mapping[str, FactValue]) -> dict[str, FactValue]:
-        """Return the moves without those that are not needed, each number as near as it can be."""
-        now = dict(moves)
+    def _shrink(self, state: State) -> State:
+        """Return the state without moves that are not needed, each number as near as it can be."""
+        now = dict(state.moves)
         while True:
             before = dict(now)
-            for name in sorted(now, key=lambda item: -self.effort({item: now[item]})[0]):
+            for name in sorted(now, key=lambda item: -self._weigh(item, now[item])):
                 rest = {other: value for other, value in now.items() if other != name}
-                if self._unmet(rest) is None:
+                if self._passes(rest):
                     now = rest
                 else:
                     now[name] = self._pull(now, name)
             if now == before:
-                return now
+                return self._situation.after(now)
 
-    def _pull(self, moves: dict[str, FactValue], name: str) -> FactValue:
+    def _pull(self, moves: Moves, name: str) -> FactValue:
         """Return the value nearest to the start that still passes, by halving."""
         value = moves[name]
         if self._solver.features[name].unit is Unit.FLAG:
@@ -281,38 +308,33 @@ class _Search:
         sign = 1 if end >= start else -1
 
         def passes(step: int) -> bool:
-            return self._unmet({**moves, name: start + sign * step}) is None
+            return self._passes({**moves, name: start + sign * step})
 
         # A missing fact may stay where it starts; a known one fails there, or it would be dropped.
         if start == end or (name not in self._known and passes(0)):
             return start
-        return start + sign * tighten(0, abs(end - start), passes)
+        far = abs(end - start)
+        # What a repair proposes is most often a border already.
+        if far == 1 or not passes(far - 1):
+            return end
+        return start + sign * tighten(0, far - 1, passes)
 
-    def _texts(self, moves: Mapping[str, FactValue], name: str) -> list[FactValue]:
+    def _texts(self, moves: Moves, name: str) -> list[FactValue]:
         """Return the texts with which the moves pass, in the order in which rules write them.
 
         Authors write the best first, so that the last asks least.
         """
-        trees = [tree for goal in self._goals for tree in goal.trees if name in goal.reads]
+        trees = [tree for goal in self._aim.goals for tree in goal.trees if name in goal.reads]
         choices = self._solver.choices(name, trees, self._known.get(name))
-        return [item for item in choices if self._unmet({**moves, name: item}) is None]
+        return [item for item in choices if self._passes({**moves, name: item})]
 
-    def describe(self, moves: Mapping[str, FactValue]) -> tuple[Move, ...]:
+    def describe(self, state: State) -> tuple[Move, ...]:
         """Return the moves by name, with the texts that would do as well."""
         found = []
-        for name, value in sorted(moves.items()):
+        for name, value in sorted(state.moves.items()):
             feature = self._solver.features[name]
-            texts = self._texts(moves, name) if feature.unit is Unit.TEXT else []
+            texts = self._texts(state.moves, name) if feature.unit is Unit.TEXT else []
             others = tuple(item for item in texts if item != value)
             before = self._known.get(name)
             found.append(Move(name, str(feature.unit), before, value, others))
         return tuple(found)
-
-
-def _derive(feature: Feature, parts: list[int]) -> int | None:
-    if feature.agg == "days_since":
-        return parts[1] - parts[0]
-    try:
-        return ratio_bp(parts[0], parts[1])
-    except EvalError:
-        return None

@@ -9,68 +9,122 @@ comparisons and flags, which `Solver.solve` solves for one fact at a time.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
-from ledger.rules.failures import EvalError
-from ledger.rules.product import AMOUNT, Condition, Product
+from ledger.rules.product import AMOUNT, Band, Condition, Limit, Product
 from ledger.rules.scorecard import Characteristic, Scorecard
-from ledger.rules.solving import Facts, Solver
+from ledger.rules.situations import Goal, Moves, Scoring, State
+from ledger.rules.solving import Facts, Solver, evaluate_or_none
 from ledger.rules.tree import Apply, Choose, Constant, HasFact, Logic, Tree, facts_of
 from ledger.rules.types import BOOL
 from ledger.rules.units import FactValue
 
-Repairs = Iterator[dict[str, FactValue]]
+Repairs = Iterator[Moves]
 _BREADTH = 4  # repairs followed for each part of an `&&`
 _REFERRED_GAP = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """Something that must hold; `gap` orders facts with which it does not, nearest first."""
+class Aim:
+    """The goals of a product, and which of them read which fact."""
 
-    name: str
-    reads: frozenset[str]
-    trees: tuple[Tree, ...]
-    holds: Callable[[Facts], bool]
-    repairs: Callable[[Facts], Repairs]
-    gap: Callable[[Facts], int]
+    def __init__(self, goals: Sequence[Goal]) -> None:
+        self.goals = tuple(goals)
+        self._places: dict[str, list[int]] = {}
+        for place, goal in enumerate(self.goals):
+            for name in goal.reads:
+                self._places.setdefault(name, []).append(place)
 
-
-def goals_of(product: Product, solver: Solver) -> tuple[Goal, ...]:
-    """Return the goals of a product in the order in which it decides."""
-    conditions = [_condition_goal(solver, item) for item in product.conditions]
-    lowers = [band.lower for band in product.bands]
-
-    def points_short(points: int) -> int:
-        index = max(bisect_right(lowers, points) - 1, 0)
-        if product.bands[index].rate_bp is not None:
-            return 0
-        lending = [band.lower for band in product.bands[index:] if band.rate_bp is not None]
-        # Above the last rate no more points help; below it some must go.
-        return lending[0] - points if lending else points - lowers[index] + 1
-
-    score = score_goal(solver, product.scorecard, points_short)
-    return (*conditions, score, _limit_goal(solver, product), _amount_goal(solver))
+    def find_unmet(self, state: State, unmet_before: Sequence[int]) -> tuple[int, ...]:
+        """Return which goals are not met, in order, of which these are not without moves."""
+        touched = {place for name in state.changed for place in self._places.get(name, ())}
+        found = [place for place in unmet_before if place not in touched]
+        found += [place for place in touched if not state.holds(self.goals[place])]
+        return tuple(sorted(found))
 
 
-def _no_gap(facts: Facts) -> int:
-    del facts
+class GoalBook:
+    """The goals of products of one schema; those of equal conditions are the same goal."""
+
+    def __init__(self, solver: Solver) -> None:
+        self._solver = solver
+        self._aims: dict[str, Aim] = {}
+        self._conditions: dict[Tree, Goal] = {}
+        self._scorings: dict[str, Scoring] = {}
+        self._scores: dict[tuple[str, tuple[Band, ...]], Goal] = {}
+        self._limits: dict[tuple[Tree, int], Goal] = {}
+        self._amount = _amount_goal(solver)
+
+    def aim_of(self, product: Product) -> Aim:
+        """Return the goals of a product in the order in which it decides."""
+        found = self._aims.get(product.ref)
+        if found is None:
+            found = self._aims[product.ref] = Aim(
+                [
+                    *(self.goal_of(item) for item in product.conditions),
+                    self._score(product),
+                    self._limit(product),
+                    self._amount,
+                ]
+            )
+        return found
+
+    def scoring_of(self, card: Scorecard) -> Scoring:
+        """Return a scorecard as states are asked about it."""
+        if card.ref not in self._scorings:
+            self._scorings[card.ref] = Scoring(card)
+        return self._scorings[card.ref]
+
+    def goal_of(self, condition: Condition) -> Goal:
+        """Return the goal that a condition holds."""
+        tree = condition.when.tree
+        if tree not in self._conditions:
+            self._conditions[tree] = _condition_goal(self._solver, condition)
+        return self._conditions[tree]
+
+    def _score(self, product: Product) -> Goal:
+        key = product.scorecard_ref, product.bands
+        if key not in self._scores:
+            short = partial(_points_short, product.bands)
+            scoring = self.scoring_of(product.scorecard)
+            self._scores[key] = score_goal(self._solver, scoring, short)
+        return self._scores[key]
+
+    def _limit(self, product: Product) -> Goal:
+        limit = product.limit
+        # What is rounded down to a step must reach the first step that is no less than the minimum.
+        least_fen = -(-limit.minimum_fen // limit.step_fen) * limit.step_fen
+        key = limit.amount.tree, least_fen
+        if key not in self._limits:
+            self._limits[key] = _limit_goal(self._solver, limit, least_fen)
+        return self._limits[key]
+
+
+def _points_short(bands: Sequence[Band], points: int) -> int:
+    """Return how far a score is from a band that lends."""
+    index = max(bisect_right([band.lower for band in bands], points) - 1, 0)
+    if bands[index].rate_bp is not None:
+        return 0
+    lending = [band.lower for band in bands[index:] if band.rate_bp is not None]
+    # Above the last rate no more points help; below it some must go.
+    return lending[0] - points if lending else points - bands[index].lower + 1
+
+
+def _no_gap(state: State) -> int:
+    del state
     return 0
 
 
 def _condition_goal(solver: Solver, condition: Condition) -> Goal:
     when = condition.when
 
-    def holds(facts: Facts) -> bool:
-        try:
-            return bool(when.evaluate(facts))
-        except EvalError:
-            return False
+    def holds(state: State) -> bool:
+        return evaluate_or_none(when.evaluate, state.facts) is True
 
-    def repairs(facts: Facts) -> Repairs:
-        yield from _repair(solver, when.tree, True, facts)
+    def repairs(state: State) -> Repairs:
+        yield from _repair(solver, when.tree, True, state.facts)
 
     return Goal(condition.id, when.reads, (when.tree,), holds, repairs, _no_gap)
 
@@ -131,91 +185,103 @@ def _repair_all(solver: Solver, wishes: Iterable[tuple[Tree, bool]], facts: Fact
             yield state
 
 
-def score_goal(solver: Solver, scorecard: Scorecard, points_short: Callable[[int], int]) -> Goal:
+def score_goal(solver: Solver, scoring: Scoring, points_short: Callable[[int], int]) -> Goal:
     """Return the goal of a score that is not referred and of which `points_short` is zero."""
+    card = scoring.card
 
-    def gap(facts: Facts) -> int:
-        score = scorecard.score_accepted(facts)
-        over = score.missing_count - (scorecard.max_missing or 0) if score.is_referred else 0
-        return points_short(score.points) + over * _REFERRED_GAP
+    def gap(state: State) -> int:
+        given = state.give(scoring)
+        over = 0 if card.max_missing is None else max(given.missing_count - card.max_missing, 0)
+        return points_short(given.points) + over * _REFERRED_GAP
 
-    solved = [(item, _bound_trees(item)) for item in scorecard.characteristics]
+    trees = [_bound_trees(item) for item in card.characteristics]
 
-    def repairs(facts: Facts) -> Repairs:
-        short = points_short(scorecard.score_accepted(facts).points)
-        steps = [
-            step for item, trees in solved for step in _better_points(item, trees, facts, short)
-        ]
+    def repairs(state: State) -> Repairs:
+        given = state.give(scoring)
+        short = points_short(given.points)
+        steps: list[_Step] = []
+        for index, points in enumerate(given.parts):
+            steps += _better_points(index, card.characteristics[index], points, short)
         steps.sort(key=lambda step: not step.is_enough)
         for step in steps:
-            yield from solver.solve(step.item.input.reads, step.trees, step.reaches, facts)
+            solve = partial(
+                solver.solve, step.item.input.reads, trees[step.index], step.reaches, state.facts
+            )
+            yield from state.solutions(card, step.index, step.target, solve)
 
-    trees = tuple(item.input.tree for item in scorecard.characteristics)
-    return Goal("score", scorecard.inputs, trees, lambda facts: gap(facts) == 0, repairs, gap)
+    inputs = tuple(item.input.tree for item in card.characteristics)
+    return Goal("score", card.inputs, inputs, lambda state: gap(state) == 0, repairs, gap)
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
     """More points of one characteristic, or points of its own where its input was missing."""
 
+    index: int
     item: Characteristic
-    trees: tuple[Tree, ...]
     target: int
     is_enough: bool
 
     def reaches(self, facts: Facts) -> bool:
-        part = self.item.measure(facts)
-        return part.value is not None and part.points >= self.target
+        points = self.item.find_points(self.item.find_value(facts))
+        return points is not None and points >= self.target
 
 
 def _better_points(
-    item: Characteristic, trees: tuple[Tree, ...], facts: Facts, short: int
+    index: int, item: Characteristic, known: int | None, short: int
 ) -> Iterator[_Step]:
     """Yield the next better points, the first that are enough alone, and the best."""
-    now = item.measure(facts)
+    now = item.missing if known is None else known
     given = sorted({*item.points, *item.table.values()})
-    better = [points for points in given if points > now.points or now.value is None]
-    enough = [points for points in better if points - now.points >= short]
+    better = [points for points in given if points > now or known is None]
+    enough = [points for points in better if points - now >= short]
     for target in dict.fromkeys((*enough[:1], *better[:1], *better[-1:])):
-        yield _Step(item, trees, target, target in enough)
+        yield _Step(index, item, target, target in enough)
 
 
 def _bound_trees(item: Characteristic) -> tuple[Tree, ...]:
-    """Return the input, and comparisons of it with its bounds, for the solver to look at."""
+    """Return comparisons of the input with its bounds, for the solver to look at, or the input."""
     tree = item.input.tree
-    return (tree, *(_at_least(tree, lower) for lower in item.lowers))
+    return tuple(_at_least(tree, lower) for lower in item.lowers) or (tree,)
 
 
 def _at_least(tree: Tree, bound: int) -> Tree:
     return Apply(BOOL, ">=", (tree, Constant(tree.type, bound)))
 
 
-def _limit_goal(solver: Solver, product: Product) -> Goal:
-    limit = product.limit
+def _limit_goal(solver: Solver, limit: Limit, least_fen: int) -> Goal:
+    amount = limit.amount
 
-    def reach(facts: Facts) -> int:
-        try:
-            raw: int = limit.amount.evaluate(facts)
-        except EvalError:
-            return 0
-        return max(raw, 0) // limit.step_fen * limit.step_fen
+    def reaches(facts: Facts) -> bool:
+        raw = evaluate_or_none(amount.evaluate, facts)
+        return raw is not None and int(raw) >= least_fen
 
-    def holds(facts: Facts) -> bool:
-        return reach(facts) >= limit.minimum_fen
+    def repairs(state: State) -> Repairs:
+        yield from solver.solve(amount.reads, trees, reaches, state.facts)
 
-    seen = _at_least(limit.amount.tree, limit.minimum_fen)
-
-    def repairs(facts: Facts) -> Repairs:
-        yield from solver.solve(limit.amount.reads, (seen,), holds, facts)
-
-    return Goal("limit", limit.amount.reads, (limit.amount.tree,), holds, repairs, _no_gap)
+    trees = (_at_least(amount.tree, least_fen),)
+    return Goal(
+        "limit",
+        amount.reads,
+        (amount.tree,),
+        lambda state: reaches(state.facts),
+        repairs,
+        _no_gap,
+    )
 
 
 def _amount_goal(solver: Solver) -> Goal:
-    def holds(facts: Facts) -> bool:
+    def reaches(facts: Facts) -> bool:
         return int(facts.get(AMOUNT, 0)) > 0
 
-    def repairs(facts: Facts) -> Repairs:
-        yield from solver.solve((AMOUNT,), (), holds, facts)
+    def repairs(state: State) -> Repairs:
+        yield from solver.solve((AMOUNT,), (), reaches, state.facts)
 
-    return Goal("amount", frozenset({AMOUNT}), (), holds, repairs, _no_gap)
+    return Goal(
+        "amount",
+        frozenset({AMOUNT}),
+        (),
+        lambda state: reaches(state.facts),
+        repairs,
+        _no_gap,
+    )

@@ -26,6 +26,7 @@ from ledger.rules.features import Feature, accept_facts
 from ledger.rules.match_code import FAILS, HOLDS, Values, generate_check
 from ledger.rules.product import Condition, Product, Verdict
 from ledger.rules.scorecard import Scorecard, Tally
+from ledger.rules.tree import Tree
 from ledger.rules.units import FactValue
 
 _MAX_FIXMAP = 15
@@ -51,6 +52,19 @@ class Finding(NamedTuple):
     verdict: Verdict
 
 
+class Look(NamedTuple):
+    """What a matcher has computed of one company, for whatever is asked of it then.
+
+    The accepted facts, the value of each distinct condition, the verdict of each product, and the
+    values of the inputs of each scorecard.
+    """
+
+    known: Mapping[str, FactValue]
+    values: Values
+    verdicts: tuple[int, ...]
+    inputs: Mapping[str, tuple[FactValue | None, ...]]
+
+
 class Matcher:
     """Products of one schema compiled together, of any scorecards."""
 
@@ -67,6 +81,10 @@ class Matcher:
         inputs = [item.input.tree for card in cards.values() for item in card.characteristics]
         trees = [[item.when.tree for item in product.conditions] for product in self.products]
         self._check, places = generate_check(trees, inputs)
+        # Each distinct condition, and where its value stands in a look.
+        self.conditions: dict[Tree, int] = {}
+        for each, where in zip(trees, places, strict=True):
+            self.conditions.update(zip(each, where, strict=True))
         self._cards = _cut(tuple(cards.values()))
         self._declined = [Answer(product, Outcome.DECLINE) for product in self.products]
         self._referred = [Answer(product, Outcome.REFER) for product in self.products]
@@ -120,17 +138,20 @@ class Matcher:
             if score.is_referred:
                 found[index] = self._referred[index]
                 continue
-            closed = plan.product.find_terms(known, score)
+            closed = plan.product.find_terms(known, score.points)
             found[index] = Answer(plan.product, closed.outcome, closed.terms)
         return found
 
-    def explain(self, facts: Mapping[str, FactValue]) -> list[Finding]:
-        """Return each product's verdict and score on the facts, in the order of the products."""
-        return self._explain(accept_facts(self.features, facts))
-
-    def _explain(self, known: Mapping[str, FactValue]) -> list[Finding]:
+    def look(self, facts: Mapping[str, FactValue]) -> Look:
+        """Return what follows from the facts for all products together."""
+        known = accept_facts(self.features, facts)
         values, verdicts, inputs = self._check(known)
-        scores = [card.tally(inputs[part]) for card, part in self._cards]
+        return Look(known, values, verdicts, {card.ref: inputs[at] for card, at in self._cards})
+
+    def explain(self, look: Look) -> list[Finding]:
+        """Return each product's verdict and score, in the order of the products."""
+        known, values, verdicts, inputs = look
+        scores = [card.tally(inputs[card.ref]) for card, _ in self._cards]
         reasons: list[Reason | None] = [None] * len(self._pleas)
         for slot, plea in enumerate(self._pleas):
             if not values[plea.place]:
@@ -139,7 +160,7 @@ class Matcher:
         for (product, card, pick, _), outcome in zip(self._plans, verdicts, strict=True):
             score = scores[card]
             if outcome == HOLDS and not score.is_referred:
-                found.append(Finding(product, score, product.find_terms(known, score)))
+                found.append(Finding(product, score, product.find_terms(known, score.points)))
                 continue
             why = tuple(filter(None, pick(reasons)))
             if outcome == FAILS:
@@ -151,7 +172,8 @@ class Matcher:
 
     def decide(self, facts: Mapping[str, FactValue]) -> list[Decision]:
         """Return each product's decision on the facts, in the order of the products."""
-        known = accept_facts(self.features, facts)
+        look = self.look(facts)
+        known = look.known
         encoded = dict.fromkeys(self._names, b"")
         for name, value in known.items():
             encoded[name] = self._names[name] + encode_own(value)
@@ -159,7 +181,7 @@ class Matcher:
             plan.product.record(
                 known, found.score, found.verdict, _digest(plan.pick_facts(encoded))
             )
-            for plan, found in zip(self._plans, self._explain(known), strict=True)
+            for plan, found in zip(self._plans, self.explain(look), strict=True)
         ]
 
 

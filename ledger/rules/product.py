@@ -174,7 +174,7 @@ class Product:
             missing = tuple(sorted(lacks.union(missing)))
         if why:
             return Verdict(Outcome.REFER, why, missing)
-        return self.find_terms(known, score)
+        return self.find_terms(known, score.points)
 
     def _check_conditions(self, known: Mapping[str, FactValue]) -> list[Reason]:
         """Return a reason for each condition that does not hold."""
@@ -190,11 +190,11 @@ class Product:
             reasons.append(Reason(condition.reason, condition.id, result, inputs))
         return reasons
 
-    def find_terms(self, known: Mapping[str, FactValue], score: Tally) -> Verdict:
+    def find_terms(self, known: Mapping[str, FactValue], points: int) -> Verdict:
         """Return what score, limit and amount say, all conditions holding and none referring."""
-        band = self.find_band(score.points)
+        band = self.find_band(points)
         if band.rate_bp is None:
-            reason = Reason(band.reason, "score", FAIL, (("score", score.points),))
+            reason = Reason(band.reason, "score", FAIL, (("score", points),))
             return Verdict(Outcome.DECLINE, (reason,), ())
         limit = self._compute_limit(known)
         if isinstance(limit, Reason):

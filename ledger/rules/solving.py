@@ -4,8 +4,9 @@ A fact moves only within its declared range and only the way the company can mov
 (`Feature.leeway`). A number is sought outward from where it is, at the numbers that stand in the
 rule, at where a straight line through two values would meet the other side, and at distances that
 double; between the last value that fails and one that passes, halving finds a border: a value that
-passes beside one that does not. A short range is looked through whole. Texts and flags are tried
-one by one. Nothing is believed that was not evaluated.
+passes beside one that does not. A short range is looked through whole. Where it is known at which
+numbers a rule turns (`turns`), only these are tried. Texts and flags are tried one by one. Nothing
+is believed that was not evaluated.
 
 A fact that is missing moves too, from the least that could be said of it (`origin`): to attest
 something is a change as well.
@@ -14,12 +15,14 @@ something is a change as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ledger.rules.closures import build_evaluator
 from ledger.rules.failures import EvalError
 from ledger.rules.features import AS_OF, Feature, Leeway
-from ledger.rules.tree import Apply, Constant, Fact, Loop, Tree, children_of
+from ledger.rules.tree import Apply, Constant, Loop, Tree, children_of
+from ledger.rules.turns import Turns, find_turns, reads
 from ledger.rules.types import Kind
 from ledger.rules.units import FactValue, Unit
 
@@ -57,14 +60,19 @@ class Solver:
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self.features = {feature.name: feature for feature in features}
+        self.leeways = {feature.name: feature.leeway for feature in features}
         # What the company can keep as it is (the days since its last sale) stays as it is.
-        self._aging = {
+        self.aging = {
             item.name: item
             for item in features
-            if item.agg == "days_since" and item.leeway is Leeway.FIXED
+            if item.agg == "days_since" and self.leeways[item.name] is Leeway.FIXED
         }
         self.left = 0  # evaluations that a search may still make
+        self._derived = [feature for feature in features if feature.of]
+        self._parts = frozenset(part for feature in self._derived for part in feature.of)
         self._functions: dict[int, tuple[Tree, Callable[[Facts], Any]]] = {}
+        self._texts: dict[int, tuple[Tree, tuple[str, ...]]] = {}
+        self._clues: dict[tuple[int, str], tuple[Tree, _Clues]] = {}
 
     def allow(self, evaluations: int) -> None:
         """Grant a search so many evaluations, so that no rule makes one go on for long."""
@@ -94,17 +102,23 @@ class Solver:
         """Return the facts on another day: the days since what is past and fixed have grown."""
         found = {**facts, AS_OF: as_of}
         passed = as_of - int(facts.get(AS_OF, as_of))
-        for name in self._aging.keys() & facts.keys():
+        for name in self.aging.keys() & facts.keys():
             value = int(facts[name]) + passed
-            if self._aging[name].accepts(value):
+            if self.aging[name].accepts(value):
                 found[name] = value
             else:
                 del found[name]
         return found
 
+    def find_derived(self, moves: Facts) -> list[Feature]:
+        """Return the features that are computed from one that moves, in their order."""
+        if self._parts.isdisjoint(moves):
+            return []
+        return [item for item in self._derived if not moves.keys().isdisjoint(item.of)]
+
     def is_movable(self, name: str) -> bool:
         """Return whether the company can move the fact at all."""
-        return self.features[name].leeway is not Leeway.FIXED
+        return self.leeways[name] is not Leeway.FIXED
 
     def solve(
         self,
@@ -119,7 +133,7 @@ class Solver:
         """
         sources = list(trees)
         candidates = set(names)
-        if AS_OF in facts and not candidates.isdisjoint(self._aging):
+        if AS_OF in facts and not candidates.isdisjoint(self.aging):
             candidates.add(AS_OF)
         movable = [name for name in sorted(candidates) if self.is_movable(name)]
         given = {name: self.origin(name, facts, sources) for name in movable if name not in facts}
@@ -170,9 +184,9 @@ class Solver:
         now = int(facts[name])
         if name == AS_OF:
             high = min(high, now + _WAIT_DAYS_MAX)
-        if feature.leeway is Leeway.UP:
+        if self.leeways[name] is Leeway.UP:
             low = now
-        elif feature.leeway is Leeway.DOWN:
+        elif self.leeways[name] is Leeway.DOWN:
             high = now
         if feature.minimum is None and now >= 0:
             low = max(low, 0)
@@ -185,7 +199,7 @@ class Solver:
 
     def choices(self, name: str, trees: Iterable[Tree], now: FactValue | None) -> list[FactValue]:
         """Return what a text or flag may become."""
-        leeway = self.features[name].leeway
+        leeway = self.leeways[name]
         is_one_way = leeway in (Leeway.UP, Leeway.DOWN) and now is not None
         if self.features[name].unit is Unit.FLAG and is_one_way:
             return [leeway is Leeway.UP]
@@ -196,11 +210,19 @@ class Solver:
         feature = self.features[name]
         if feature.unit is Unit.FLAG:
             return [False, True]
-        written = [text for tree in trees for text in _constants(tree, str)]
+        written = [text for tree in trees for text in self._find_texts(tree)]
         known = sorted(feature.values or ())
         found = [text for text in dict.fromkeys((*known, *written)) if feature.accepts(text)]
         found.sort(key=lambda text: written.index(text) if text in written else len(written))
         return list(found) or [""]
+
+    def _find_texts(self, tree: Tree) -> tuple[str, ...]:
+        """Return the texts that stand in a tree; once for each tree."""
+        found = self._texts.get(id(tree))
+        if found is None:
+            # The tree is kept as well, so that its id stays its own.
+            found = self._texts[id(tree)] = tree, tuple(_constants(tree, str))
+        return found[1]
 
     def _nearest(
         self,
@@ -229,21 +251,51 @@ class Solver:
             return [item for item in choices if item != facts[name] and test(item)]
         now = int(facts[name])
         low, high = self.bounds(name, facts) if name in known else self._span(name, now)
-        hints = self._hints(name, facts, sources)
+        hints, is_exact = self._hints(name, facts, sources)
+        search = _search_turns if is_exact else _search
         sides = (
-            _search(now, low, [hint for hint in hints if low <= hint < now], test),
-            _search(now, high, [hint for hint in hints if now < hint <= high], test),
+            search(now, low, [hint for hint in hints if low <= hint < now], test),
+            search(now, high, [hint for hint in hints if now < hint <= high], test),
         )
         return [value for value in sides if value is not None]
 
-    def _hints(self, name: str, facts: Facts, sources: list[Tree]) -> list[int]:
-        """Return numbers where a comparison may turn: written ones, and where lines meet."""
+    def _hints(self, name: str, facts: Facts, sources: list[Tree]) -> tuple[list[int], bool]:
+        """Return numbers where the trees may turn, and whether they turn nowhere else."""
         found: set[int] = set()
+        is_exact = name != AS_OF and bool(sources)
         for tree in sources:
-            found.update(_constants(tree, int))
-            for left, right in _compared(tree, name):
-                found.update(self._meet(name, facts, left, right))
-        return sorted({hint + step for hint in found for step in (-1, 0, 1)})
+            clues = self._find_clues(tree, name)
+            turns = self._find_turns(clues, tree, facts) if is_exact else None
+            if turns is None:
+                is_exact = False
+                found.update(clues.constants)
+                for left, right in clues.compared:
+                    found.update(self._meet(name, facts, left, right))
+            else:
+                found.update(turns)
+        if is_exact:
+            # From each of them on, so that what comes before counts up to the one below it.
+            return sorted({*found, *(turn - 1 for turn in found)}), True
+        return sorted({hint + step for hint in found for step in (-1, 0, 1)}), False
+
+    def _find_turns(self, clues: _Clues, tree: Tree, facts: Facts) -> list[int] | None:
+        """Return where the tree turns, None where that is not known: it has no value, say."""
+        if clues.turns is None or self.value(tree, facts) is None:
+            return None
+        try:
+            return clues.turns(facts)
+        except EvalError:
+            return None
+
+    def _find_clues(self, tree: Tree, name: str) -> _Clues:
+        """Return what a tree says of where a fact matters; once for each tree."""
+        found = self._clues.get((id(tree), name))
+        if found is None:
+            compared = tuple(_compared(tree, name))
+            clues = _Clues(find_turns(tree, name), tuple(_constants(tree, int)), compared)
+            # The tree is kept as well, so that its id stays its own.
+            found = self._clues[id(tree), name] = tree, clues
+        return found[1]
 
     def _meet(self, name: str, facts: Facts, left: Tree, right: Tree) -> list[int]:
         """Return where left - right would be zero, were it a straight line in the fact."""
@@ -257,6 +309,15 @@ class Solver:
             gaps.append(one - other)
         slope = gaps[1] - gaps[0]
         return [now - gaps[0] // slope] if slope else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Clues:
+    """Where a fact matters to a tree: its turns, else its numbers and comparisons."""
+
+    turns: Turns | None
+    constants: tuple[int, ...]
+    compared: tuple[tuple[Tree, Tree], ...]
 
 
 def _range_of(feature: Feature) -> tuple[int, int]:
@@ -285,6 +346,12 @@ def _search(now: int, end: int, hints: Iterable[int], test: Test) -> int | None:
     return None
 
 
+def _search_turns(now: int, end: int, hints: Iterable[int], test: Test) -> int | None:
+    """Return the nearest value that passes, where it turns nowhere but about the hints."""
+    ordered = sorted(hints, reverse=end < now)
+    return next((hint for hint in ordered if test(hint)), None)
+
+
 def tighten(fails: int, passes: int, test: Callable[[int], bool]) -> int:
     """Return a number in (fails, passes] that passes while the one before it does not."""
     while passes - fails > 1:
@@ -302,16 +369,10 @@ def _compared(tree: Tree, name: str) -> Iterator[tuple[Tree, Tree]]:
         return
     if isinstance(tree, Apply) and tree.operation in _COMPARISONS:
         left, right = tree.arguments
-        if left.type.kind is Kind.INT and right.type.kind is Kind.INT and _reads(tree, name):
+        if left.type.kind is Kind.INT and right.type.kind is Kind.INT and reads(tree, name):
             yield left, right
     for child in children_of(tree):
         yield from _compared(child, name)
-
-
-def _reads(tree: Tree, name: str) -> bool:
-    if isinstance(tree, Fact):
-        return tree.name == name
-    return any(_reads(child, name) for child in children_of(tree))
 
 
 def _constants(tree: Tree, kind: type) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from analytics.matching.rules import Rules, load_rules
-from ledger.lending.matching import ProductBook
+from ledger.lending.ranking import ProductBook
 from ledger.rules.decision import Outcome
 from ledger.rules.matching import Matcher
 from tests.analytics.random_facts import find_edges, make_facts, make_near
@@ -50,10 +50,10 @@ def test_every_change_that_is_told_passes_and_is_minimal(
     book = ProductBook(rules.products)
     found = 0
     for facts in companies[:3]:
-        known = dict.fromkeys(rules.schemas, facts)
-        for match in book.decide(known, DAY):
-            if match.decision.outcome is not Outcome.GRANT:
-                change, _ = book.find_change(match.product, known)
-                check_change(match.product, facts, change)
-                found += change is not None
+        ranking = book.rank(dict.fromkeys(rules.schemas, facts), DAY)
+        situations = book.stand(ranking)
+        for item in ranking.others:
+            change, _ = book.find_change(item.product, situations)
+            check_change(item.product, facts, change)
+            found += change is not None
     assert found > 100

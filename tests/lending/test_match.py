@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Code, Rejected
-from ledger.lending import matching
+from ledger.lending import ranking
 from ledger.lending.matching import find_best_assets
 from tests.lending.documents import supply_chain
 from tests.lending.province import BUYER, OTHER, SELLER, TODAY, Province
@@ -96,7 +96,7 @@ def test_all_changes_of_an_answer_have_a_bound(
 ) -> None:
     """A look-up is answered by a node that has a chain to keep up with."""
     assert all(item["change"] for item in match(province)["others"])
-    monkeypatch.setattr(matching, "MAX_EVALUATIONS", 1)
+    monkeypatch.setattr(ranking, "MAX_EVALUATIONS", 1)
     assert [item["change"] for item in match(province)["others"]] == [None, None]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ledger.rules import changes
 from ledger.rules.changes import Change, ChangeFinder, find_change, find_points
-from ledger.rules.decision import Outcome
+from ledger.rules.decision import Decision, Outcome
 from ledger.rules.features import Feature, FeatureSource, Leeway
 from ledger.rules.product import Product
 from ledger.rules.units import FactValue, Unit
@@ -46,15 +46,21 @@ def check_change(product: Product, facts: Mapping[str, Any], change: Change | No
     """Check that a change is allowed, grants, and is minimal; None is always right here."""
     if change is None:
         return
-    finder = ChangeFinder(product)
+    situation = ChangeFinder([product]).stand(facts)
     features = {feature.name: feature for feature in product.features}
     moves = {move.feature: move.after for move in change.moves}
 
+    def decide(tried: Mapping[str, FactValue]) -> Decision:
+        return product.decide(situation.after(dict(tried)).facts)
+
     def outcome(tried: Mapping[str, FactValue]) -> Outcome:
-        return product.decide(finder.apply(facts, tried)).outcome
+        return decide(tried).outcome
 
     assert outcome(moves) is Outcome.GRANT
-    assert change.decision == product.decide(finder.apply(facts, moves))
+    assert change.verdict is not None
+    decision = decide(moves)
+    assert change.verdict.terms == (decision.limit_fen, decision.amount_fen, decision.rate_bp)
+    assert change.score == decision.score
     for move in change.moves:
         _check_allowed(features[move.feature], move.before, move.after)
         rest = {name: value for name, value in moves.items() if name != move.feature}
@@ -234,5 +240,5 @@ def test_what_is_not_known_may_turn_out_either_way() -> None:
 def test_a_search_ends_with_its_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {**_FACTS, "rv.amount": 1_249_999}
     assert find_change(SAMPLE, facts) is not None
-    monkeypatch.setattr(changes, "MAX_EVALUATIONS", 20)
+    monkeypatch.setattr(changes, "MAX_EVALUATIONS", 5)
     assert find_change(SAMPLE, facts) is None
