@@ -15,7 +15,7 @@ from ledger.storage.chain_store import RESULTS, height_key
 from ledger.storage.memory import MemoryStore
 from ledger.transactions.records import Record
 from tests.ledger_harness import SALT
-from tests.lending.documents import RULES, SALES_ALERT, SCORECARD, credit_line, supply_chain
+from tests.lending.documents import RULES, SALES_ALERT, SCORECARD, credit_line, patent_loan
 from tests.lending.province import BUYER, OTHER, SELLER, TODAY, invoice
 from tests.lending.rulers import Rulers
 from tests.lending.test_rule_governance import SCHEMA_2
@@ -141,8 +141,8 @@ def test_another_scorecard_is_tried_on_every_product_that_used_one_of_its_id(
 
 
 def test_consent_that_nobody_gave_is_told_as_a_rejection(network: Rulers) -> None:
-    wider = supply_chain("ICBC", version=2).replace(b'"receivable"', b'"invoice"')
-    report = ask(network, wider)
+    other = patent_loan().replace(b'"IPP"', b'"SCF-ICBC"').replace(b'"CCB"', b'"ICBC"')
+    report = ask(network, other.replace(b"version = 1", b"version = 2", 1))
     assert [case.new.outcome for case in report.cases] == ["REJECTED"]
     assert "E2306" in report.cases[0].new.reasons[0]
 
