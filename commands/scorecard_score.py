@@ -41,12 +41,15 @@ def score(
     and KS are printed; a scorecard does better on companies it was fitted on than on others.
     """
     need_analytics()
+    from analytics.scorecard.leaks import find_gaps
+
     card, schema = load_card(scorecard, values["schema"])
     place = find_schema_file(schema.ref, values["schema"], scorecard)
     table = read_scored(data, card, place, day_of(values), table_options(values))
     scores = [card.score(row) for row in table.rows]
     replace(out, _write(card, table, scores))
-    answer = _measure(card, table, scores) | {"notes": list(table.notes)}
+    notes = [*table.notes, *find_gaps(table, card.features)]
+    answer = _measure(card, table, scores) | {"notes": notes}
     if report is not None:
         from analytics.scorecard.report import measure_stability, read_report
 

@@ -15,7 +15,7 @@ import numpy as np
 from analytics.scorecard.design import Design
 from analytics.scorecard.figures import Floats, compute_auc, compute_ks
 from analytics.scorecard.inputs import Input, measure_inputs
-from analytics.scorecard.leaks import find_leaks
+from analytics.scorecard.leaks import find_gaps, find_leaks
 from analytics.scorecard.points import Card
 from analytics.scorecard.report import make_report
 from analytics.scorecard.settings import Settings
@@ -97,7 +97,8 @@ def fit_scorecard(
     scorecard = load_scorecard(source.encode(), schema)
     scores = [scorecard.score(row) for row in table.rows]
     points = _check_equal(scores, card, inputs, table)
-    notes = (*table.notes, *find_leaks([inputs[place] for place in design.used], labels))
+    used = [inputs[place] for place in design.used]
+    notes = (*table.notes, *find_gaps(table, scorecard.features), *find_leaks(used, labels))
     report = make_report(scorecard, card, table, validation, scores, notes)
     own = compute_auc(points, labels), compute_ks(points, labels)
     return Fitted(source, scorecard, validation, permuted, *own, report, notes)

@@ -13,15 +13,18 @@ import pytest
 from analytics.scorecard.figures import _auc_of_counts, _ks_of_counts, compute_auc, compute_ks
 from analytics.scorecard.fitting import Plan, fit_scorecard
 from analytics.scorecard.invoice_facts import COMPANIES_FILE, read_invoice_facts
+from analytics.scorecard.leaks import find_gaps
 from analytics.scorecard.settings import Settings
 from analytics.scorecard.table import feature_name, make_schema, read_scaled, read_table
 from analytics.twelve_months import PURCHASES_FILE, SALES_FILE
 from commands.scorecard_files import find_schema
 from ledger.errors import Code, LocalError
 from ledger.rules.schema import load_schema
-from ledger.rules.units import Unit
+from ledger.rules.units import FactValue, Unit
 from tests.analytics.scorecards import design_of, make_table, schema_of
 
+PLAN = Plan(Settings(), repeats=1)
+NAMES = ("data.void", "data.noise", "data.grade")
 HEADER = "id,sales,rate,kind,failed"
 ROWS = ("a,1000,0.5,x,1", "b,2500,1.25,y,0", "c,70,-3,x,")
 PLAIN = "\n".join((HEADER, *ROWS)) + "\n"
@@ -167,8 +170,7 @@ def test_other_words_for_failed_are_asked_for(tmp_path: Path) -> None:
 
 def test_a_column_that_knows_the_outcome_is_named() -> None:
     table = make_table(200)
-    plan = Plan(Settings(), repeats=1)
-    clean = fit_scorecard(table, schema_of(table), design_of(table), plan)
+    clean = fit_scorecard(table, schema_of(table), design_of(table), PLAN)
     assert clean.notes == ()
     rows = tuple(
         {**row, "data.written_off": 5 + place % 3} if label else row
@@ -176,12 +178,26 @@ def test_a_column_that_knows_the_outcome_is_named() -> None:
     )
     units = {**table.units, "data.written_off": Unit.COUNT}
     leaky = replace(table, rows=rows, units=units, notes=("read as GB18030",))
-    found = fit_scorecard(leaky, schema_of(leaky), design_of(leaky), plan)
+    found = fit_scorecard(leaky, schema_of(leaky), design_of(leaky), PLAN)
     assert [note.split(":")[0] for note in found.notes] == [
         "read as GB18030",
         "WRITTEN_OFF alone has AUC 1.000",
     ]
     assert found.report["notes"] == list(found.notes)
+
+
+def test_facts_that_are_missing_to_the_ledger_are_told() -> None:
+    """Of a table with other columns every company would have the score of nothing known."""
+    table = make_table(200)
+    card = fit_scorecard(table, schema_of(table), design_of(table), PLAN).scorecard
+    assert list(find_gaps(table, card.features)) == []
+    rows: tuple[dict[str, FactValue], ...] = ({"data.sales": 2**63}, {"data.sales": 5}, {})
+    other = replace(table, rows=rows, units={"data.sales": Unit.COUNT})
+    absent = ", ".join(feature.name for feature in card.features if feature.name in NAMES)
+    assert list(find_gaps(other, card.features)) == [
+        f"no column {absent}: missing for every company",
+        "data.sales: 1 values outside its range count as missing",
+    ]
 
 
 def test_many_companies_need_fewer_repeats() -> None:
