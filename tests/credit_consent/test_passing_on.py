@@ -10,6 +10,7 @@ from ledger.credit.access_log import RELEASE_MS
 from ledger.encoding import encode
 from ledger.errors import Code, Refused, Rejected
 from ledger.membership.genesis import parse_genesis
+from tests.ledger.governance import Governance
 from tests.ledger_harness import DAY_MS, genesis_document
 from tests.lending.province import SELLER, TODAY, Province
 
@@ -150,3 +151,24 @@ def test_a_lender_tells_a_guarantor_only_what_may_be_passed_on(province: Provinc
     province.refuse(Code.CONSENT_ONWARD, "ICBC", "loan.ask_guarantee", **named)
     # The company may tell whom it likes of its own application.
     assert province.do(SELLER, "loan.ask_guarantee", **named)["guarantor"] == "PAB"
+
+
+def test_a_member_that_is_admitted_abroad_gets_no_node_by_vote() -> None:
+    chain = Governance()
+    admitted = {"key": "HKB", "role": "institution", "capabilities": ("abroad",)}
+    code, data = chain.decide("D01", "add_member", "HKB", **admitted)
+    assert code == Code.OK, data
+    assert chain.member("HKB").capabilities == {"abroad"}
+    code, data = chain.propose("D01", "add_observer", "HKB", key="node:HKB")
+    assert code == Code.MEMBER_STATE
+    assert "it runs none" in data["error"]
+
+
+def test_a_lender_abroad_decides_nothing_that_may_not_leave_the_country() -> None:
+    province = WithAbroad()
+    asset = province.receivable()
+    wish: dict[str, Any] = {"company": SELLER, "product": "SCF-CCB/1", "asset": asset}
+    wish |= {"amount_fen": 100, "term_days": 30}
+    province.refuse(Code.CONSENT_MISSING, SELLER, "loan.apply", **wish)
+    province.consent(SELLER, "CCB", is_cross_border=True)
+    assert province.do(SELLER, "loan.apply", **wish)["outcome"] == "GRANT"
