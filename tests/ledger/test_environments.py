@@ -41,7 +41,7 @@ def executed(
         env={**os.environ, "PYTHONPATH": search, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1800,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -311,7 +311,8 @@ def test_what_was_taken_is_waited_for_though_all_nodes_go_down(
             await world.wire.cut()
 
         async def come_back() -> None:
-            await trio.sleep(down_s)
+            with trio.move_on_after(down_s):
+                await _stay_silent()
             world.wire.listening.update(ports)
 
         world.nodes["tax"].moods = [trio.lowlevel.checkpoint, go_down]
