@@ -130,8 +130,8 @@ _ENGLISH: Mapping[str, str] = {
     "of_ledger": "the loans on this ledger",
     "of_application": "your application",
     "of_block": "the time of the block that holds the decision",
-    "review": "A record that this decision rests on was corrected afterwards; {lender} has been "
-    "told to look at it again.",
+    "review": "A record that this decision rests on was corrected or erased afterwards; {lender} "
+    "has been told to look at it again.",
     "rights": "If you do not agree",
     "object": "If a record is wrong, object to it. Its supplier must answer within 20 days; until "
     "then it is shown as disputed. With your own key:",
@@ -214,7 +214,7 @@ _CHINESE: Mapping[str, str] = {
     "of_ledger": "本账本上的贷款",
     "of_application": "您的申请",
     "of_block": "记载本决定的区块的时间",
-    "review": "本决定所依据的一条记录后来已更正，已通知{lender}重新审查。",
+    "review": "本决定所依据的一条记录后来已更正或删除，已通知{lender}重新审查。",
     "rights": "如有异议",
     "object": "如果某条记录有误，您可以提出异议。信息提供方须在20日内答复，"
     "答复之前该记录标注为有异议。使用您自己的密钥：",

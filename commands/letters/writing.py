@@ -83,7 +83,7 @@ class _Writer:
         yield from _wrap(self._say("offer", lender=self._lender, amount=amount, rate=annual))
         if shown["amount_fen"] < shown["asked_fen"]:
             yield from _wrap(self._say("less", limit=phrases.amount(shown["limit_fen"])))
-        if shown["expires_day"] is not None:
+        if shown["expires_day"] is not None and shown["stage"] == "OFFERED":
             yield from _wrap(self._say("until", day=phrases.day(shown["expires_day"])))
             yield f"{_INDENT}creditledger loan accept {shown['application']} --as {self._company}"
 

@@ -97,6 +97,11 @@ def test_granted_letter_says_the_terms_and_how_to_accept() -> None:
     assert f"creditledger loan accept {application} --as {SELLER}" in text
     assert "Why" not in text
     assert "What would pass" not in text
+    province.do(SELLER, "loan.accept", application=application)
+    accepted = letter(province, application)
+    assert "offers CNY 1,120,000.00 at 5.50% a year" in accepted
+    assert "The offer is open" not in accepted
+    assert "loan accept" not in accepted
 
 
 def test_referred_letter_names_what_is_not_known() -> None:
@@ -226,6 +231,21 @@ def test_record_corrected_afterwards_is_marked_and_the_lender_looks_again() -> N
     text = letter(province, application)
     assert "(corrected since)" in text
     assert "has been told to look at it again" in " ".join(text.split())
+
+
+def test_record_erased_afterwards_is_marked_and_the_lender_looks_again() -> None:
+    province = Province()
+    application = declined(province)
+    found = gathered(province, application, ENGLISH)
+    record = found.inputs["co.sales_12m"]["records"][0]["latest"][0]
+    named = {"company": SELLER, "category": "C044", "schema": "line", "reference": "order 7"}
+    records = ((record["day"], record["digest"]),)
+    province.do("D02", "records.erase", **named, ground="order", records=records)
+    text = letter(province, application)
+    assert "(erased since)" in text
+    assert "was corrected or erased afterwards" in text
+    assert "the result is the same" in text
+    assert "此后已删除" in letter(province, application, CHINESE)
 
 
 def test_a_node_that_lies_about_the_outcome_is_named() -> None:
