@@ -11,6 +11,8 @@ from commands.console import show_json, show_table
 from commands.frame import Group, identity_option, json_option
 from commands.session import Outcome, open_session, report, transact
 from commands.values import AMOUNT, COMPANY, DAY, amount, day
+from ledger.credit.currencies import HOME_CURRENCY, get_minor_digits
+from ledger.errors import Code, LocalError
 
 
 @click.group("asset", cls=Group)
@@ -29,8 +31,8 @@ def command() -> None:
 @click.option("--document", required=True, help="Number of the document: invoice, patent, …")
 @click.option("--day", "on_day", type=DAY, required=True, help="Date of the document.")
 @click.option("--due", "due_day", type=DAY, help="Date on which it is due.")
-@click.option("--counterparty", help="Code of the debtor or other party.")
-@click.option("--amount", "amount_fen", type=AMOUNT, help="Its amount in CNY.")
+@click.option("--counterparty", help="The debtor's code; who keeps or made goods, equipment.")
+@click.option("--amount", "amount_fen", type=AMOUNT, help="Its amount, in its currency.")
 @click.option("--currency", default="CNY", show_default=True)
 @identity_option
 @json_option
@@ -143,6 +145,8 @@ def show(context: click.Context, asset: str, identity: str, as_json: bool) -> No
     if as_json:
         show_json(answer)
     else:
+        if "amount_fen" in answer:
+            answer["amount"] = amount_text(answer.pop("amount_fen"), answer["currency"])
         show_answer(f"asset {asset}", answer)
 
 
@@ -163,7 +167,7 @@ def show_list(context: click.Context, company: str, identity: str, as_json: bool
             item["asset"],
             item["kind"],
             item["document_no"],
-            amount(item["amount_fen"]),
+            amount_text(item["amount_fen"], item["currency"]),
             day(item["due_day"]),
             item["state"] + (", confirmation late" if item["is_confirm_late"] else ""),
             "pledged" if item["is_pledged"] else "free",
@@ -183,8 +187,8 @@ def show_list(context: click.Context, company: str, identity: str, as_json: bool
 @click.option("--kind", required=True, help="receivable, invoice, patent, warehouse_receipt, …")
 @click.option("--document", required=True, help="Number of the document.")
 @click.option("--day", "on_day", type=DAY, required=True, help="Date of the document.")
-@click.option("--counterparty", help="Code of the debtor or other party.")
-@click.option("--amount", "amount_fen", type=AMOUNT, help="Its amount in CNY.")
+@click.option("--counterparty", help="The debtor's code; who keeps or made goods, equipment.")
+@click.option("--amount", "amount_fen", type=AMOUNT, help="Its amount, in its currency.")
 @click.option("--currency", default="CNY", show_default=True)
 @identity_option
 @json_option
@@ -231,5 +235,26 @@ def _terms(
     if counterparty is not None:
         terms["counterparty"] = counterparty
     if amount_fen is not None:
-        terms["amount_fen"] = amount_fen
+        terms["amount_fen"] = to_minor_units(amount_fen, currency)
     return terms
+
+
+def to_minor_units(hundredths: int, currency: str) -> int:
+    """Return an amount in minor units, a yen or a thousandth of a dinar; `LocalError` 8004."""
+    scale: int = 10 ** get_minor_digits(currency)
+    units, rest = divmod(hundredths * scale, 100)
+    if rest:
+        raise LocalError(
+            Code.INPUT_USAGE,
+            f"amount {amount(hundredths)}: {currency} has no hundredths, leave .00",
+        )
+    return units
+
+
+def amount_text(minor_units: int, currency: str) -> str:
+    """Return an amount in minor units of its currency as text: "1,000,000 JPY"."""
+    if currency == HOME_CURRENCY:
+        return amount(minor_units)
+    digits = get_minor_digits(currency)
+    whole, part = divmod(minor_units, 10**digits)
+    return f"{whole:,}" + (f".{part:0{digits}}" if digits else "") + f" {currency}"
