@@ -71,6 +71,11 @@ class State:
     keep.
     """
 
+    __slots__ = (
+        "_given", "_situation", "_solutions", "_steps", "_verdicts", "changed", "effort", "facts",
+        "moves",
+    )  # fmt: skip
+
     def __init__(
         self,
         situation: Situation,
