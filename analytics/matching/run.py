@@ -35,7 +35,7 @@ from ledger.errors import Code, LocalError
 
 ROWS_A_PART = 65_536
 _PARTIAL = ".partial"  # how the name of a file ends that is not whole
-_LEFT = re.compile(rf"(plan|summary|part-\d{{5,}})\.[0-9a-f]{{32}}\{_PARTIAL}")
+_LEFT = re.compile(rf"(plan|summary|part-\d{{5,}})\.[0-9a-f]{{1,32}}\{_PARTIAL}")
 GRANTED = "granted"  # how many products grant
 Progress = Callable[[int], None]
 
