@@ -15,7 +15,7 @@ bytes alone is a batch's validity and is not asked here again.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -66,6 +66,7 @@ from ledger.state.overlay import Overlay
 from ledger.state.tables import MEMBERS, SETTINGS
 from ledger.state.tree import NodeCache, StateTree
 from ledger.storage.chain_store import ChainStore, block_writes, genesis_writes
+from ledger.storage.memory import MemoryStore
 from ledger.storage.store import Reader, WriteBatch
 from ledger.transactions.envelope import Transaction
 
@@ -436,27 +437,9 @@ def rerun_block(
     return tuple(results), writes
 
 
-class _Nothing:
-    """The reader of an empty store."""
-
-    def get(self, key: bytes) -> bytes | None:  # noqa: ARG002
-        """Return None."""
-        return None
-
-    def scan(
-        self,
-        start: bytes,  # noqa: ARG002
-        end: bytes,  # noqa: ARG002
-        *,
-        reverse: bool = False,  # noqa: ARG002
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield nothing."""
-        return iter(())
-
-
 def execute_genesis(genesis: Genesis) -> GenesisResult:
     """Return the header of height 0 and the first writes; raise `Refused` 7002 for a bad rule."""
-    reader = _Nothing()
+    reader = MemoryStore()
     has_snapshots = SNAPSHOT_BLOCKS in genesis.settings
     state = Overlay(reader, is_summed=has_snapshots)
     state.begin()
