@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -90,6 +91,15 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise LocalError(Code.INPUT_FILE, f"{path} is no Parquet file to read: {error}") from None
+
+
+def read_columns(path: Path, names: list[str]) -> dict[str, list[Any]]:
+    """Return columns of a file as lists; raise `LocalError` 8001 where it is damaged."""
+    try:
+        found: dict[str, list[Any]] = open_parquet(path).read(columns=names).to_pydict()
+    except (OSError, pa.ArrowException) as error:
+        raise LocalError(Code.INPUT_FILE, f"{path} is damaged, make it anew: {error}") from None
+    return found
 
 
 class SnapshotWriter:

@@ -92,7 +92,8 @@ def fit_scorecard(
         permuted = validate_permuted(procedure, inputs, labels, plan.folds, plan.permuted)
     card = procedure.fit(inputs, labels)
     if not card.characteristics:
-        raise LocalError(Code.INPUT_FILE, f"{table.source}: no input tells good from bad")
+        told = "; ".join(("no input tells good from bad", *table.notes))
+        raise LocalError(Code.INPUT_FILE, f"{table.source}: {told}")
     source = write_card(card, design, schema.ref, _notes(validation))
     scorecard = load_scorecard(source.encode(), schema)
     scores = [scorecard.score(row) for row in table.rows]

@@ -103,7 +103,8 @@ def read_invoice_facts(folder: Path, schema: Schema, as_of: date = AS_OF) -> Fac
                 for query in queries:
                     _merge(connection.execute(query), found)
     except (duckdb.Error, OSError) as error:
-        message = f"cannot read the invoices in {folder}: {str(error).splitlines()[0]}"
+        reason = " ".join(str(error).splitlines()[:4])
+        message = f"cannot read the invoices in {folder}: {reason}"
         raise LocalError(Code.INPUT_FILE, message) from None
     labels, values, told = _read_labels(folder / COMPANIES_FILE)
     without = sum(label is not None and name not in found for name, label in labels.items())

@@ -22,7 +22,7 @@ from analytics.scorecard.selection import bands_of, compute_evidence
 from analytics.scorecard.table import FactTable
 from ledger.rules.features import AS_OF, Feature
 
-_TOO_WELL = 0.99
+_TOO_WELL = 0.97
 _BANDS_MAX = 8
 _COMPANIES_A_BAND = 10  # fewer, and bands part the companies by chance
 
@@ -41,7 +41,7 @@ def find_gaps(table: FactTable, features: Iterable[Feature]) -> Iterator[str]:
 
 
 def find_leaks(inputs: Sequence[Input], labels: Floats) -> Iterator[str]:
-    """Yield a note on each input that has an AUC of 0.99 or more by itself."""
+    """Yield a note on each input that has an AUC of 0.97 or more by itself."""
     count = max(2, min(_BANDS_MAX, len(labels) // _COMPANIES_A_BAND))
     for item in inputs:
         places = bands_of(item, count)

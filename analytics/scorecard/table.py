@@ -239,13 +239,13 @@ def _open(path: Path) -> tuple[list[str], ReadCells, int | None, list[str]]:
             None,
             [*notes],
         )
-    from analytics.columns import open_parquet, read_snapshot
+    from analytics.columns import open_parquet, read_columns, read_snapshot
 
     file = open_parquet(path)
     is_snapshot = _SNAPSHOT in (file.schema_arrow.metadata or {})
     return (
         list(file.schema_arrow.names),
-        lambda names: file.read(columns=names).to_pydict(),
+        lambda names: read_columns(path, names),
         read_snapshot(path).as_of if is_snapshot else None,
         [],
     )

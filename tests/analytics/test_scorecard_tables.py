@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from analytics.scorecard.figures import _auc_of_counts, _ks_of_counts, compute_auc, compute_ks
 from analytics.scorecard.fitting import Plan, fit_scorecard
@@ -85,6 +87,24 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"id,failed\n\xff\xff\xff,1\n")
     with pytest.raises(LocalError, match="neither UTF-8 nor GB18030"):
         read_table(path, "failed")
+
+
+def test_a_damaged_table_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table({"sales": list(range(900)), "failed": [0, 1] * 450}), path)
+    content = bytearray(path.read_bytes())
+    content[20:600] = bytes(byte ^ 0x55 for byte in content[20:600])
+    path.write_bytes(content)
+    with pytest.raises(LocalError, match=r"t\.parquet is damaged, make it anew"):
+        read_table(path, "failed")
+
+
+def test_a_grade_alone_is_no_input_and_the_refusal_says_why(tmp_path: Path) -> None:
+    rows = (f"{'AD'[place % 2]},{place // 2 % 2},{place % 2}" for place in range(40))
+    lines = ("rating,same,failed", *rows)
+    table = read_table(_write(tmp_path, "\n".join(lines)), "failed")
+    with pytest.raises(LocalError, match=r"good from bad; .*--keep rating takes it"):
+        fit_scorecard(table, schema_of(table), design_of(table), PLAN)
 
 
 def test_long_names_stay_apart() -> None:
