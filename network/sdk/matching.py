@@ -68,7 +68,8 @@ class ProductMatch:
 class Matches:
     """The cheapest grants, the nearest of the others, and how many products said what.
 
-    `labels` are what facts are called, in English and Chinese.
+    `labels` are what facts are called, in English and Chinese; `measures` what they are counted in:
+    decimals, and its name in both.
     """
 
     company: str
@@ -82,6 +83,7 @@ class Matches:
     others: tuple[ProductMatch, ...]
     units: Mapping[str, str]
     labels: Mapping[str, tuple[str, str]]
+    measures: Mapping[str, tuple[int, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
