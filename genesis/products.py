@@ -71,6 +71,7 @@ SCORE_REASON = "R301"
 _TEXT = "The score is below what the product asks for"
 _TEXT_ZH = "评分低于本产品准入线"
 _DAYS_A_YEAR = 365
+_FACT = re.compile(r"\b[a-z]{2}\.[a-z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,20 +311,27 @@ def make_product(place: str, row: Row, tables: Tables, rules: Rules) -> str:
         _refuse(place, f"scorecard {row.scorecard} is none of {', '.join(rules.scorecards)}")
     conditions = [tables.condition(place, item) for item in row.conditions]
     amount = tables.amount(place, row.amount)
-    draft = _write(row, conditions, amount, rules, "")
+    asset = _write_asset(place, [item.expression for item in (*conditions, amount)], rules)
+    draft = _write(row, conditions, amount, rules, asset)
     product = load_product(draft.encode(), rules.schema, scorecard)
-    return _write(row, conditions, amount, rules, _write_needs(place, product, rules))
+    return _write(row, conditions, amount, rules, _write_requires(product, rules) + asset)
 
 
-def _write_needs(place: str, product: Product, rules: Rules) -> str:
-    """Return the lines `requires` and `asset` that the product's features ask for."""
+def _write_asset(place: str, expressions: Iterable[str], rules: Rules) -> str:
+    """Return the line `asset` that facts in the expressions ask for, "" for none."""
+    names = {name for expression in expressions for name in _FACT.findall(expression)}
+    read = [rules.schema.features[name] for name in names & rules.schema.features.keys()]
+    kinds = sorted({item.kind for item in read if item.source is FeatureSource.ASSET})
+    if len(kinds) > 1:
+        _refuse(place, f"reads facts of several kinds of asset: {', '.join(kinds)}")
+    return "".join(f"asset = {_quoted(kind)}\n" for kind in kinds)
+
+
+def _write_requires(product: Product, rules: Rules) -> str:
+    """Return the line `requires` that the product's features ask for."""
     read = sorted(get_read_categories(product, rules.schema))
     requires = [item for item in read if rules.access[item] is Access.AUTHORISED]
-    kinds = {item.kind for item in product.features if item.source is FeatureSource.ASSET}
-    if len(kinds) > 1:
-        _refuse(place, f"reads facts of several kinds of asset: {', '.join(sorted(kinds))}")
-    lines = [f"requires = [{', '.join(map(_quoted, requires))}]"]
-    return "\n".join([*lines, *(f"asset = {_quoted(kind)}" for kind in kinds)]) + "\n"
+    return f"requires = [{', '.join(map(_quoted, requires))}]\n"
 
 
 def _write(row: Row, conditions: Sequence[Filled], amount: Filled, rules: Rules, needs: str) -> str:
