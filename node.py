@@ -394,6 +394,7 @@ def run(folder: Path) -> None:
     password = os.environ.get(PASSWORD_VARIABLE)
     key_password = None if password is None else password.encode()
     with open_home(folder) as home:
+        home.store.start_thread()
         try:
             trio.run(_run_until_signal, home, settings, key_password)
         except BaseExceptionGroup as group:

@@ -148,6 +148,17 @@ class LevelStore(_LevelReader):
         except (plyvel.Error, OSError) as error:
             raise storage_error(error, self._path) from None
 
+    def start_thread(self) -> None:
+        """Have the library start the thread that merges tables; the process keeps it from then on.
+
+        Else it is started when there is first something to merge, and where the system gives no
+        thread at that moment the library ends the process (F48).
+        """
+        try:
+            self._handle.compact_range(start=b"", stop=b"")
+        except (plyvel.Error, OSError) as error:
+            raise storage_error(error, self._path) from None
+
     def close(self) -> None:
         """Release the files; snapshots and scans of this store end with it."""
         with suppress(plyvel.Error):

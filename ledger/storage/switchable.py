@@ -80,6 +80,10 @@ class SwitchableStore:
         """Merge all tables into one level: what was deleted or overwritten leaves the disk."""
         self._current.compact()
 
+    def start_thread(self) -> None:
+        """Have the database's thread started now (`LevelStore.start_thread`)."""
+        self._current.start_thread()
+
     def close(self) -> None:
         """Release the files."""
         if self._staging is not None:
