@@ -10,8 +10,8 @@ import click
 from commands.answers import show_answer, show_rows
 from commands.catalogue import Catalogue
 from commands.console import say, show_facts, show_json
-from commands.decisions import fact_text, get_units
 from commands.frame import Group, identity_option, json_option
+from commands.loans.decisions import fact_text, get_units
 from commands.record_texts import describe_record, find_fields
 from commands.session import Session, net_of, open_session, report, transact
 from commands.values import COMPANY, ValueType, day, parse_day

@@ -12,7 +12,7 @@ from commands.frame import Group, identity_option, json_option
 from commands.session import ask, open_session, report
 from commands.values import AMOUNT, DAY, ValueType, amount, day, parse_amount
 from ledger.errors import Code, LocalError
-from ledger.lending.positions import Balance
+from ledger.lending.limits.positions import Balance
 
 
 def _parse_signed(text: str) -> int:

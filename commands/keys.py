@@ -14,7 +14,7 @@ import click
 from commands.console import say, show_facts, show_json
 from commands.files import read_bytes
 from commands.frame import Group, json_option
-from commands.member_join import renew_certificate, rotate
+from commands.members.join import renew_certificate, rotate
 from commands.passwords import new_password, old_password
 from commands.session import MEMBERS, net_of, profile_folder
 from commands.values import COMPANY, moment

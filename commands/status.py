@@ -126,7 +126,7 @@ def nodes_on_record(
 
 def with_local_nodes(profile: Any, net: Path) -> Any:
     """Return the profile with the nodes that run on this machine beside those that it names."""
-    from commands.network_file import FILE_NAME, load_network
+    from commands.local.network_file import FILE_NAME, load_network
     from network.profile import NodeAddress
     from network.runtime.settings import parse_address
 
@@ -142,7 +142,7 @@ def with_local_nodes(profile: Any, net: Path) -> Any:
 
 def last_words(net: Path, nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return why nodes of this machine that do not answer have stopped, as their logs say."""
-    from commands.network_file import FILE_NAME, load_network
+    from commands.local.network_file import FILE_NAME, load_network
 
     if not (net / FILE_NAME).exists():
         return {}

@@ -32,7 +32,7 @@ from ledger.chain.hashes import GENESIS_TAG, tagged_hash
 from ledger.encoding import encode
 from ledger.errors import Code, Refused
 from ledger.execution import execute_genesis
-from ledger.lending.limits import GENESIS_SETTING
+from ledger.lending.limits.limits import GENESIS_SETTING
 from ledger.membership.catalogue import SELF_DECLARED
 from ledger.membership.genesis import Genesis, parse_genesis
 from ledger.membership.settings import SNAPSHOT_BLOCKS, SNAPSHOT_BLOCKS_DEFAULT

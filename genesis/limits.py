@@ -2,10 +2,10 @@
 
 A row says what is measured on which supervisory class, against what, and how much is allowed, as
 the law writes it: `10,%` of the base, `8,x` times the base, `1000,CNY 10k`, `6,month`, `90,day`.
-`measure` and `base` are names of `ledger.lending.limits` and `ledger.lending.positions`; `is_hard`
-is 1 where the ledger refuses what goes beyond, 0 where it raises an alert; `is_verified` is 0 where
-the figure was not checked against the text of the law, and everybody who sees the limit sees that.
-The supervisor of a class is that of kinds.csv.
+`measure` and `base` are names of `ledger.lending.limits.limits` and
+`ledger.lending.limits.positions`; `is_hard` is 1 where the ledger refuses what goes beyond, 0 where
+it raises an alert; `is_verified` is 0 where the figure was not checked against the text of the law,
+and everybody who sees the limit sees that. The supervisor of a class is that of kinds.csv.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from genesis.network import read_rows
 from ledger.errors import Code, Refused
-from ledger.lending.limits import Measure
-from ledger.lending.positions import YEAR_END, Balance
+from ledger.lending.limits.limits import Measure
+from ledger.lending.limits.positions import YEAR_END, Balance
 
 TABLE = "limits.csv"
 COLUMNS = (

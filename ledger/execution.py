@@ -35,16 +35,16 @@ from ledger.credit.rulebook import RuleCache
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Refused, Rejected, RuleSourceError, StorageError
 from ledger.lending import HANDLERS as LENDING_HANDLERS
-from ledger.lending.alert_calendar import TIME_TOUCHED
-from ledger.lending.alert_queue import (
+from ledger.lending.alerts.calendar import TIME_TOUCHED
+from ledger.lending.alerts.queue import (
     compute_alert_limit,
     compute_queue_limit,
     process_alert_queue,
 )
-from ledger.lending.alerts import Watch, process_company_alerts, process_timed_looks
-from ledger.lending.limit_calendar import process_due_limits
-from ledger.lending.limit_watch import Site
-from ledger.lending.limits import put_limits, read_genesis_limits
+from ledger.lending.alerts.raising import Watch, process_company_alerts, process_timed_looks
+from ledger.lending.limits.calendar import process_due_limits
+from ledger.lending.limits.limits import put_limits, read_genesis_limits
+from ledger.lending.limits.watch import Site
 from ledger.lending.products import put_genesis_product
 from ledger.lending.reviews import process_corrections
 from ledger.membership.context import MS_A_DAY, BlockNotes, Context, Failure, Handler

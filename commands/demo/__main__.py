@@ -15,8 +15,8 @@ import click
 from commands.console import show_table
 from commands.demo import faults, lending
 from commands.demo.stage import Stage, StepFailed, find
-from commands.network_file import FILE_NAME, load_network
-from commands.processes import stop
+from commands.local.network_file import FILE_NAME, load_network
+from commands.local.processes import stop
 from ledger.errors import CreditLedgerError
 
 COMPANIES = 250

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commands.letters.phrases import CHINESE
-from commands.rules_offline import compile_product, find_named
+from commands.rules.rule_offline import compile_product, find_named
 from commands.session import Session
 from ledger.errors import Refused, Rejected
 from ledger.membership.context import Role

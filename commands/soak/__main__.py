@@ -23,10 +23,10 @@ from typing import Any
 
 import click
 
-from commands import local_network
 from commands.console import say, show_json, show_table, warn
 from commands.frame import Exit
-from commands.network_file import LocalNetwork
+from commands.local import local_network
+from commands.local.network_file import LocalNetwork
 from commands.session import CLIENTS
 from commands.soak.engine import Engine, Pace, Struck
 from commands.soak.faults import BACK_S, FAULTS, Place

@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from commands.network_file import load_network
+from commands.local.network_file import load_network
 from commands.session import CLIENTS, MEMBERS
 from ledger.keys import SigningKey
 from network.certificates import load_key

@@ -19,8 +19,8 @@ from pathlib import Path
 from random import Random
 from time import monotonic, sleep
 
-from commands.damage import Flip, flip_byte
 from commands.frame import Exit
+from commands.homes.damage import Flip, flip_byte
 from commands.soak.nodes import SoakNode
 from commands.soak.stepped_node import set_offset
 from ledger.errors import Code, LocalError

@@ -20,7 +20,7 @@ from time import monotonic, sleep
 from typing import IO, Any
 
 from commands.frame import Exit
-from commands.processes import LOG_NAME, last_lines
+from commands.local.processes import LOG_NAME, last_lines
 from commands.session import CLIENTS, only_node
 from commands.soak.stepped_node import set_offset
 from ledger.errors import Code, CreditLedgerError, LocalError

@@ -37,7 +37,7 @@ from ledger.credit.rulebook import RuleCache, Rules
 from ledger.credit.windows_state import CompanyWindows
 from ledger.errors import Code, LocalError, Rejected, RuleSourceError
 from ledger.execution import HANDLERS, execute_genesis, rerun_block
-from ledger.lending.alert_book import RaisedAlert
+from ledger.lending.alerts.book import RaisedAlert
 from ledger.lending.applications import compute_facts, preview
 from ledger.lending.facts import Subject, compute_ledger_facts
 from ledger.lending.products import get_effective_product

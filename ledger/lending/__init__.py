@@ -20,24 +20,19 @@ from ledger.credit import (
     person_acts,
 )
 from ledger.lending import (
-    alert_desk,
-    alerts,
     applications,
-    circles,
     consent_days,
     disclosure,
-    guarantees,
-    loans,
     matching,
-    outcomes,
     pledges,
     products,
     queries,
     rule_governance,
-    servicing,
     sources,
-    supervision,
 )
+from ledger.lending.alerts import desk, outcomes, raising
+from ledger.lending.limits import circles, supervision
+from ledger.lending.loans import booking, guarantees, servicing
 from ledger.membership.context import Handler, Query
 
 HANDLERS: Mapping[str, Handler] = {
@@ -50,10 +45,10 @@ HANDLERS: Mapping[str, Handler] = {
     **applications.HANDLERS,
     **pledges.HANDLERS,
     **guarantees.HANDLERS,
-    **loans.HANDLERS,
+    **booking.HANDLERS,
     **servicing.HANDLERS,
-    **alerts.HANDLERS,
-    **alert_desk.HANDLERS,
+    **raising.HANDLERS,
+    **desk.HANDLERS,
     **outcomes.HANDLERS,
     **supervision.HANDLERS,
     **rule_governance.HANDLERS,
@@ -70,7 +65,7 @@ QUERIES: Mapping[str, Query] = {
     **queries.QUERIES,
     **disclosure.QUERIES,
     **sources.QUERIES,
-    **alert_desk.QUERIES,
+    **desk.QUERIES,
     **supervision.QUERIES,
     **circles.QUERIES,
     **matching.QUERIES,

@@ -41,8 +41,8 @@ from ledger.lending.facts import (
     compute_ledger_facts,
     compute_record_facts,
 )
-from ledger.lending.loan import OFFER_DAYS, TERM_DAYS_MAX
-from ledger.lending.loan_states import Stage
+from ledger.lending.loans.loan import OFFER_DAYS, TERM_DAYS_MAX
+from ledger.lending.loans.states import Stage
 from ledger.lending.products import get_effective_product, select_authorised
 from ledger.membership.context import (
     Context,

@@ -18,7 +18,7 @@ from ledger.credit.assets import Asset, AssetState, find_pledged_match, get_pled
 from ledger.credit.currencies import HOME_CURRENCY
 from ledger.credit.records import find_by_identity, find_latest, read_fields
 from ledger.credit.windows_state import CompanyWindows
-from ledger.lending.loan import (
+from ledger.lending.loans.loan import (
     LATE_KEPT_DAYS,
     Loan,
     compute_days_past_due,

@@ -28,7 +28,7 @@ from ledger.lending.facts import (
     compute_ledger_facts,
     compute_record_facts,
 )
-from ledger.lending.loan import TERM_DAYS_MAX
+from ledger.lending.loans.loan import TERM_DAYS_MAX
 from ledger.lending.products import get_effective_product
 from ledger.lending.ranking import TERM, Match, ProductBook, Ranking
 from ledger.membership.context import (

@@ -27,8 +27,8 @@ from ledger.lending.applications import (
     get_application,
     read_application,
 )
-from ledger.lending.loan import check_amount
-from ledger.lending.loan_states import Stage
+from ledger.lending.loans.loan import check_amount
+from ledger.lending.loans.states import Stage
 from ledger.membership.context import Context, Handler, Role, check_acts_for, check_role
 from ledger.rules.decision import Decision
 from ledger.transactions.fields import Fields

@@ -23,13 +23,14 @@ from ledger.lending.applications import (
     get_facts,
     read_application,
 )
-from ledger.lending.exposure import (
+from ledger.lending.facts import get_loans
+from ledger.lending.limits.exposure import (
     Exposure,
     get_company_exposures,
     get_lender_exposure,
 )
-from ledger.lending.facts import get_loans
-from ledger.lending.loan import (
+from ledger.lending.loans.booking import get_entries, get_loan
+from ledger.lending.loans.loan import (
     Loan,
     compute_days_past_due,
     compute_due_fen,
@@ -37,8 +38,7 @@ from ledger.lending.loan import (
     compute_owed_fen,
     compute_state,
 )
-from ledger.lending.loan_states import GRADES, OBSERVED_DAYS, LoanState, compute_grade
-from ledger.lending.loans import get_entries, get_loan
+from ledger.lending.loans.states import GRADES, OBSERVED_DAYS, LoanState, compute_grade
 from ledger.lending.reviews import get_reviews
 from ledger.membership.context import Query, QueryContext, Role
 from ledger.rules.decision import Decision

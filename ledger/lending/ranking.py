@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
-from ledger.lending.loan import TERM_DAYS_MAX
-from ledger.lending.schedule import (
+from ledger.lending.loans.loan import TERM_DAYS_MAX
+from ledger.lending.loans.schedule import (
     DayCount,
     ScheduleKind,
     Terms,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ledger.credit.assets import get_asset
 from ledger.credit.double_registrations import get_contest_count, get_double_count
 from ledger.credit.records import RecordStatus, find_latest, get_records, read_fields
-from ledger.lending.loan import Loan
+from ledger.lending.loans.loan import Loan
 from ledger.membership.context import BodyReader
 from ledger.rules.units import Unit
 from ledger.state.overlay import Overlay

@@ -43,8 +43,8 @@ from ledger.credit.voted_settings import (
 from ledger.encoding import Value
 from ledger.errors import Code, LocalError, Rejected, RuleSourceError
 from ledger.lending.facts import find_unsupported
-from ledger.lending.limit_calendar import put_due
-from ledger.lending.limits import (
+from ledger.lending.limits.calendar import put_due
+from ledger.lending.limits.limits import (
     MAX_LIMITS,
     Limit,
     end_limit,

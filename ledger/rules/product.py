@@ -83,7 +83,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Repayment:
-    """How a loan is paid back, in the words of `ledger.lending.schedule`.
+    """How a loan is paid back, in the words of `ledger.lending.loans.schedule`.
 
     `late_rate_bp` comes on top of the rate, on principal that is past due.
     """

@@ -26,7 +26,7 @@ from analytics.scorecard.settings import Settings
 from analytics.scorecard.table import FactTable, read_table
 from analytics.scorecard.validation import Procedure, validate, validate_permuted
 from analytics.twelve_months import PURCHASES_FILE, SALES_FILE, compute_from_files
-from commands.scorecard_files import find_schema
+from commands.scorecards.files import find_schema
 from genesis.companies import made_up_code
 from ledger.errors import Code, LocalError, RuleSourceError
 from ledger.rules.units import Unit

@@ -20,7 +20,7 @@ from analytics.scorecard.invoice_facts import AS_OF, read_invoice_facts
 from analytics.scorecard.settings import Settings
 from analytics.scorecard.table import FactTable
 from analytics.twelve_months import PURCHASES_FILE, SALES_FILE, compute_features, count_once
-from commands.scorecard_files import find_schema, load_card
+from commands.scorecards.files import find_schema, load_card
 from genesis.network import NETWORKS
 from ledger.rules.schema import Schema
 from ledger.rules.windows import Bucket, Stream, build_bucket

@@ -19,7 +19,7 @@ from analytics.scorecard.leaks import find_gaps
 from analytics.scorecard.settings import Settings
 from analytics.scorecard.table import feature_name, make_schema, read_scaled, read_table
 from analytics.twelve_months import PURCHASES_FILE, SALES_FILE
-from commands.scorecard_files import find_schema
+from commands.scorecards.files import find_schema
 from ledger.errors import Code, LocalError
 from ledger.rules.schema import load_schema
 from ledger.rules.units import FactValue, Unit

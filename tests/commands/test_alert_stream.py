@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from commands.alert_stream import LAST_WAIT_S, cursor_text, follow, parse_cursor, read_pages
+from commands.alerts.stream import LAST_WAIT_S, cursor_text, follow, parse_cursor, read_pages
 from ledger.errors import Code, RemoteError
-from ledger.lending.alert_book import compute_place
+from ledger.lending.alerts.book import compute_place
 
 
 class Chain:

@@ -6,7 +6,7 @@ import pytest
 
 from commands.answers import show_answer, text_of
 from commands.console import Progress, show_table
-from commands.decisions import fact_text
+from commands.loans.decisions import fact_text
 
 
 @pytest.mark.parametrize(

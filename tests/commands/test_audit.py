@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands.cli import cli
-from commands.damage import Tampering, tamper_block
 from commands.frame import Exit
+from commands.homes.damage import Tampering, tamper_block
 from ledger.storage.memory import MemoryStore
 from tests.audit.chain import CertifiedChain, filled_chain, write_home
 

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 from click.testing import CliRunner
 
-from commands.backup import copy_database
 from commands.cli import cli
 from commands.frame import Exit
+from commands.homes.backup import copy_database
 from ledger.storage.leveldb import LevelStore
 
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from commands.cli import cli
 from commands.frame import Exit
-from commands.network_file import FILE_NAME, load_network
-from commands.processes import stop
+from commands.local.network_file import FILE_NAME, load_network
+from commands.local.processes import stop
 from commands.session import CLIENTS, only_node
 from network.client import Profile, SyncClient
 from network.methods import WatchStream

@@ -306,8 +306,8 @@ def test_command_writes_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     from click.testing import CliRunner
 
-    from commands import letter as noun
     from commands.cli import cli
+    from commands.loans import letter as noun
 
     province = Province()
     application = declined(province)

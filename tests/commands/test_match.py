@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from commands.cli import cli
 from commands.frame import Exit
-from commands.match_show import Facts, move_text
+from commands.matching.show import Facts, move_text
 from ledger.errors import Code, LocalError
 from network import client
 from network.client import ClientPolicy

@@ -14,10 +14,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from commands import member as member_commands
-from commands import member_protocol, proposing
+from commands import proposing
 from commands.cli import cli
 from commands.frame import Exit
+from commands.members import member as member_commands
+from commands.members import protocol as member_protocol
 from commands.session import Outcome
 from ledger.chain.epochs import Validators, decode_changes, follow_epochs
 from ledger.membership import protocol

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.node_home import (
+from commands.homes.node_home import (
     add_certificate,
     add_database,
     add_node_key,

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands.cli import cli
-from commands.drafts import agreements_of, body_of, read_draft, write_draft
+from commands.consents.drafts import agreements_of, body_of, read_draft, write_draft
 from commands.frame import Exit
 from tests.credit_consent.test_persons import IDS, WithPersons
 from tests.lending.province import SELLER

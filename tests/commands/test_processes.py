@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from commands.processes import HOST, Process, _start_ticks, find_free_ports, send_signal, stop
+from commands.local.processes import HOST, Process, _start_ticks, find_free_ports, send_signal, stop
 from ledger.errors import Code, LocalError
 
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from commands.cli import cli
 from commands.frame import Exit
 from commands.proposing import describe_change
-from commands.rules import parse_exchange_rate, read_category
-from commands.rules_offline import compile_product
+from commands.rules.rule import parse_exchange_rate, read_category
+from commands.rules.rule_offline import compile_product
 from ledger.errors import LocalError
 from ledger.membership.catalogue import category_from_value
 from ledger.rules.decision import Outcome

@@ -166,7 +166,7 @@ def test_trials_tell_the_figures_of_each_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases = tuple(Case(name, make_table(150, seed)) for seed, name in enumerate(("one", "two"), 1))
-    monkeypatch.setattr("commands.scorecard_trials._INVOICE_REPEATS", 3)
+    monkeypatch.setattr("commands.scorecards.trials._INVOICE_REPEATS", 3)
     monkeypatch.setattr("analytics.scorecard.public_cases.read_cases", lambda _: cases)
     monkeypatch.setattr(
         "analytics.scorecard.invoice_facts.read_invoice_facts", lambda *_: _invoice_table()
@@ -204,7 +204,7 @@ def test_explain_asks_the_network_for_what_may_be_read(
             assert body == {"company": CODE, "schema": "data/1"}
             return {"facts": {"data.sales": 5}}
 
-    monkeypatch.setattr("commands.scorecard_check.open_session", lambda *_: nullcontext(Session()))
+    monkeypatch.setattr("commands.scorecards.check.open_session", lambda *_: nullcontext(Session()))
     answer = run("explain", fitted / "card.toml", "--company", CODE, "--as", "somebody")
     assert answer.exit_code == Exit.OK, answer.output
     assert CODE in answer.output

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands.diagnosis import diagnose, is_quorum_answering
-from commands.network_file import LocalNetwork, NodeEntry
+from commands.local.network_file import LocalNetwork, NodeEntry
 from commands.status import evidence_line, last_words, nodes_on_record
 from network.profile import NodeAddress
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from commands.audits.trust import EPOCHS_FILE
 from commands.cli import cli
 from commands.frame import Exit
-from commands.trust import EPOCHS_FILE
 from consensus.effects import Evidence
 from consensus.evidence import encode_evidence, evidence_hash, make_evidence
 from consensus.messages import PREPARE_KIND, Prepare, vote_input

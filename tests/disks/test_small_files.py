@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from commands import local_network
+from commands.local import local_network
 from ledger.errors import CreditLedgerError
 from ledger.keys import SigningKey
 from ledger.membership.genesis import parse_genesis

@@ -18,10 +18,10 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from commands import local_network
 from commands.cli import cli
-from commands.network_file import LocalNetwork, load_network
-from commands.processes import last_lines, send_signal, stop
+from commands.local import local_network
+from commands.local.network_file import LocalNetwork, load_network
+from commands.local.processes import last_lines, send_signal, stop
 from commands.session import CLIENTS, only_node
 from ledger.chain.receipt import Receipt
 from ledger.credit.uscc import make_uscc

@@ -23,7 +23,7 @@ import pytest
 from click.testing import Result
 
 from commands.frame import Exit
-from commands.processes import find_free_ports, send_signal
+from commands.local.processes import find_free_ports, send_signal
 from ledger.encoding import decode, encode
 from ledger.errors import Code
 from ledger.keys import SigningKey

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import local_network
-from commands.processes import find_free_ports
+from commands.local import local_network
+from commands.local.processes import find_free_ports
 from ledger.membership.genesis import parse_genesis
 from network.client import SyncClient
 from network.methods import WatchStream

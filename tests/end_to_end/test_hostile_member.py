@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from commands.frame import Exit
-from commands.processes import send_signal
+from commands.local.processes import send_signal
 from consensus import messages as m
 from consensus.wire import encode_message
 from ledger.chain.batch import Batch

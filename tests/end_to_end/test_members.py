@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from commands.frame import Exit
-from commands.network_file import NodeEntry
-from commands.processes import HOST, find_free_ports, send_signal, start_node
+from commands.local.network_file import NodeEntry
+from commands.local.processes import HOST, find_free_ports, send_signal, start_node
 from ledger.chain.receipt import Receipt, verify_receipt
 from ledger.errors import Code, CreditLedgerError
 from network.client import SyncClient

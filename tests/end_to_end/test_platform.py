@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from commands.frame import Exit
-from commands.local_network import DEMO_CONSORTIUM
+from commands.local.local_network import DEMO_CONSORTIUM
 from tests.end_to_end.province import Province
 
 LENDER = "pab-gd"  # a micro-loan company here, and without a node

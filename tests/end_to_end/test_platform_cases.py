@@ -14,7 +14,7 @@ import pytest
 from commands.cli import cli
 from ledger.errors import Code, Rejected
 from ledger.execution import HANDLERS
-from ledger.lending.exposure import Party, get_largest
+from ledger.lending.limits.exposure import Party, get_largest
 from tests.lending.documents import patent_loan
 from tests.lending.province import BUYER, OTHER, RECEIVABLE_FEN, SELLER, TODAY, Province, invoice
 

@@ -14,7 +14,7 @@ from genesis.limits import load_limits
 from genesis.network import NETWORKS
 from ledger.encoding import encode
 from ledger.errors import Code, Rejected
-from ledger.lending.limits import GENESIS_SETTING, Limit, Status, Use, read_genesis_limits
+from ledger.lending.limits.limits import GENESIS_SETTING, Limit, Status, Use, read_genesis_limits
 from ledger.transactions.records import Record
 from tests.ledger_harness import SALT
 from tests.lending.province import OTHER, SELLER, Province

@@ -20,9 +20,9 @@ from time import monotonic
 
 import pytest
 
-from commands import local_network
 from commands.frame import Exit
-from commands.processes import Process, last_lines, send_signal
+from commands.local import local_network
+from commands.local.processes import Process, last_lines, send_signal
 from consensus.log import AcceptedRecord, PreparedRecord, VoteRecord, decode_record
 from ledger.errors import Code
 from ledger.keys import SigningKey

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from commands.race import BANKS, Race, Run, judge_order, run_race
+from commands.measuring.race import BANKS, Race, Run, judge_order, run_race
 from ledger.errors import Code
 from tests.end_to_end.province import Province
 

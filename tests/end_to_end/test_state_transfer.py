@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import local_network
-from commands.processes import stop
+from commands.local import local_network
+from commands.local.processes import stop
 from ledger.errors import Code
 from ledger.execution import execute_genesis
 from ledger.snapshots.limits import FAR_SNAPSHOTS

@@ -18,8 +18,8 @@ from random import Random
 import pytest
 
 from commands.frame import Exit
-from commands.network_file import LocalNetwork
-from commands.processes import send_signal, start_node
+from commands.local.network_file import LocalNetwork
+from commands.local.processes import send_signal, start_node
 from ledger.chain.receipt import Receipt
 from ledger.errors import Code, CreditLedgerError
 from network.client import ClientPolicy, SyncClient

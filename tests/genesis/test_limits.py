@@ -12,7 +12,7 @@ from genesis.limits import TABLE, load_limits
 from genesis.network import NETWORKS
 from ledger.encoding import encode
 from ledger.errors import Refused
-from ledger.lending.limits import GENESIS_SETTING, read_genesis_limits
+from ledger.lending.limits.limits import GENESIS_SETTING, read_genesis_limits
 
 GUANGDONG = NETWORKS / "guangdong"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.lending.alert_calendar import (
+from ledger.lending.alerts.calendar import (
     DAILY_DAYS,
     LOOK_DAYS,
     compute_next_look,

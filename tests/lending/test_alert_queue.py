@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.lending.alert_queue import (
+from ledger.lending.alerts.queue import (
     ALERTS_A_BLOCK,
     ALERTS_A_LIGHT_BLOCK,
     ALERTS_AN_EMPTY_BLOCK,
@@ -19,7 +19,7 @@ from ledger.lending.alert_queue import (
     get_waiting_count,
     process_alert_queue,
 )
-from ledger.lending.alerts import process_company_alerts
+from ledger.lending.alerts.raising import process_company_alerts
 from ledger.queries import QUERIES
 from ledger.state.overlay import Overlay
 from ledger.state.tables import ALERT_QUEUE, COMPANY_ALERTS

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ledger.credit.voted_settings import ALERT_LOOK_DAYS, SETTINGS_BY_VOTE
 from ledger.errors import Code
-from ledger.lending.alert_calendar import TIME_TOUCHED
-from ledger.lending.alert_queue import (
+from ledger.lending.alerts.calendar import TIME_TOUCHED
+from ledger.lending.alerts.queue import (
     ALERTS_A_BLOCK,
     ROUND_LOOKS_A_BLOCK,
     compute_dated_limit,
@@ -22,8 +22,8 @@ from ledger.lending.alert_queue import (
     compute_round_limit,
     get_waiting_count,
 )
-from ledger.lending.alert_round import Round, get_behind_count, get_round, process_round
-from ledger.lending.alerts import Watch, process_company_alerts
+from ledger.lending.alerts.raising import Watch, process_company_alerts
+from ledger.lending.alerts.round import Round, get_behind_count, get_round, process_round
 from ledger.state.overlay import Overlay
 from ledger.state.tables import ALERT_CALENDAR, ALERT_ROUND, COMPANY_ALERTS, RECORDS
 from ledger.storage.memory import MemoryStore
@@ -283,7 +283,7 @@ def test_a_company_without_records_that_rules_read_is_passed_by(
 
 
 def test_whoever_waits_nobody_is_starved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.lending.alert_queue.ROUND_LOOKS_A_SECOND", 0)
+    monkeypatch.setattr("ledger.lending.alerts.queue.ROUND_LOOKS_A_SECOND", 0)
     looks = Looks(monkeypatch, limit=8)
     harness = Harness(RULES)
     count = 60

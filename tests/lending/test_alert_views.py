@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Code, Rejected
-from ledger.lending.alert_book import (
+from ledger.lending.alerts.book import (
     MAX_CLEARED,
     RaisedAlert,
     State,

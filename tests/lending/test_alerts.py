@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Code, Rejected
-from ledger.lending.alert_book import STATES, State, Step, compute_alert_id, compute_place
+from ledger.lending.alerts.book import STATES, State, Step, compute_alert_id, compute_place
 from tests.ledger_harness import DAY_MS
 from tests.lending.province import OTHER, SELLER, TODAY, Province, invoice
 from tests.lending.test_loans import drawn

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from genesis.network import load_network
 from ledger.chain.header import decode_header
 from ledger.errors import Code, Rejected
-from ledger.lending.circles import PERIOD_DAYS, compute_circles, compute_dense, find_cycle
-from ledger.lending.related import get_group
+from ledger.lending.limits.circles import PERIOD_DAYS, compute_circles, compute_dense, find_cycle
+from ledger.lending.limits.related import get_group
 from ledger.queries import QUERIES
 from ledger.state.overlay import leaf_key, leaf_value
 from ledger.state.tables import GUARANTEE_LINKS

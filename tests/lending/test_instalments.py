@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Code, Rejected
-from ledger.lending.loan import (
+from ledger.lending.loans.loan import (
     Loan,
     accelerate,
     claim,
@@ -27,8 +27,8 @@ from ledger.lending.loan import (
     restructure,
     write_off,
 )
-from ledger.lending.loan_states import LOAN_STATES, LoanState, LoanStep
-from ledger.lending.schedule import DayCount, ScheduleKind, Terms
+from ledger.lending.loans.schedule import DayCount, ScheduleKind, Terms
+from ledger.lending.loans.states import LOAN_STATES, LoanState, LoanStep
 
 DAY = 18_271
 

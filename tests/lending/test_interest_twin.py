@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Rejected
-from ledger.lending.loan import (
+from ledger.lending.loans.loan import (
     Loan,
     accrue,
     compute_days_past_due,
     compute_due_fen,
     compute_owed_fen,
 )
-from ledger.lending.loan_states import LoanStep
-from ledger.lending.schedule import Terms, compute_days
+from ledger.lending.loans.schedule import Terms, compute_days
+from ledger.lending.loans.states import LoanStep
 from tests.lending.test_instalments import DAY, STEPS, TERMS, make_loan
 
 PAYMENTS = ("due", "one", "all but one", "part")

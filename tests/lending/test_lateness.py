@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Rejected
-from ledger.lending.loan import (
+from ledger.lending.loans.loan import (
     LATE_KEPT_DAYS,
     Loan,
     accelerate,
@@ -26,7 +26,7 @@ from ledger.lending.loan import (
     restructure,
     write_off,
 )
-from ledger.lending.schedule import DayCount, ScheduleKind, Terms
+from ledger.lending.loans.schedule import DayCount, ScheduleKind, Terms
 from tests.lending.test_instalments import DAY, make_loan
 
 MONTHLY = Terms(600, ScheduleKind.EQUAL_INSTALMENTS, 1, DayCount.THIRTY_360, 200)

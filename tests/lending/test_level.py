@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.lending.ranking import Pricing
-from ledger.lending.schedule import (
+from ledger.lending.loans.schedule import (
     DayCount,
     ScheduleKind,
     Terms,
@@ -14,6 +13,7 @@ from ledger.lending.schedule import (
     compute_interest,
     compute_plan,
 )
+from ledger.lending.ranking import Pricing
 from ledger.rules.product import Repayment
 
 _TERMS = st.builds(

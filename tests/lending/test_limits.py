@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ledger.encoding import encode
 from ledger.errors import Code, Refused, Rejected
-from ledger.lending.exposure import Party, get_largest, get_party_fen, process_ranked
-from ledger.lending.limits import (
+from ledger.lending.limits.exposure import Party, get_largest, get_party_fen, process_ranked
+from ledger.lending.limits.limits import (
     GENESIS_SETTING,
     Limit,
     Status,
@@ -25,9 +25,9 @@ from ledger.lending.limits import (
     put_limit,
     read_genesis_limits,
 )
-from ledger.lending.positions import YEAR_END, get_figure
-from ledger.lending.related import MAX_GROUP, declare_group, get_group, put_holdings
-from ledger.lending.schedule import compute_months_begun
+from ledger.lending.limits.positions import YEAR_END, get_figure
+from ledger.lending.limits.related import MAX_GROUP, declare_group, get_group, put_holdings
+from ledger.lending.loans.schedule import compute_months_begun
 from ledger.state.overlay import Overlay
 from ledger.state.tables import LIMITS as LIMITS_TABLE
 from ledger.storage.memory import MemoryStore

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import Code, LocalError, Rejected
-from ledger.lending.loan import (
+from ledger.lending.loans.loan import (
     Loan,
     accrue,
     compute_days_past_due,
@@ -18,7 +18,8 @@ from ledger.lending.loan import (
     open_loan,
     repay,
 )
-from ledger.lending.loan_states import (
+from ledger.lending.loans.schedule import DayCount, ScheduleKind, Terms
+from ledger.lending.loans.states import (
     GRADES,
     LOAN_STATES,
     STAGES,
@@ -29,7 +30,6 @@ from ledger.lending.loan_states import (
     compute_grade,
     next_stage,
 )
-from ledger.lending.schedule import DayCount, ScheduleKind, Terms
 
 DAY = 18_271
 AMOUNTS = st.integers(1, 10**15)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ledger.encoding import encode
 from ledger.errors import Code, Rejected
 from ledger.lending.facts import get_loans
-from ledger.lending.loan import compute_owed_fen
+from ledger.lending.loans.loan import compute_owed_fen
 from tests.lending.province import BUYER, OTHER, RECEIVABLE_FEN, SELLER, TODAY, Province
 
 GRANTED_FEN = RECEIVABLE_FEN * 8 // 10

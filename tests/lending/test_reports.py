@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.lending.exposure import KEPT_DAYS, Side, get_day_total, process_day_total
-from ledger.lending.guarantees import get_guarantor_exposure
+from ledger.lending.limits.exposure import KEPT_DAYS, Side, get_day_total, process_day_total
+from ledger.lending.loans.guarantees import get_guarantor_exposure
 from ledger.state.overlay import Overlay
 from ledger.state.tables import EXPOSURE_DAYS
 from ledger.storage.memory import MemoryStore

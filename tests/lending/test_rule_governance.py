@@ -16,7 +16,7 @@ from ledger.credit.voted_settings import BACKFILL_RECORDS, get_number
 from ledger.credit.windows_state import CompanyWindows
 from ledger.encoding import decode, encode
 from ledger.errors import Code
-from ledger.lending.limits import get_limits
+from ledger.lending.limits.limits import get_limits
 from ledger.state.overlay import Overlay
 from ledger.state.tables import CATEGORIES
 from ledger.storage.chain_store import ChainStore

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.lending.schedule import (
+from ledger.lending.loans.schedule import (
     YEAR_DAYS,
     DayCount,
     Instalment,

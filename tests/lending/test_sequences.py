@@ -22,11 +22,11 @@ from hypothesis.stateful import (
 
 from ledger.credit.assets import get_asset, get_pledge
 from ledger.errors import Code
-from ledger.lending.exposure import get_lender_exposure
 from ledger.lending.facts import get_loans
-from ledger.lending.guarantees import get_guarantor_exposure
-from ledger.lending.loan import Loan, compute_owed_fen
-from ledger.lending.loan_states import LoanState
+from ledger.lending.limits.exposure import get_lender_exposure
+from ledger.lending.loans.guarantees import get_guarantor_exposure
+from ledger.lending.loans.loan import Loan, compute_owed_fen
+from ledger.lending.loans.states import LoanState
 from tests.lending.province import BUYER, SELLER, TODAY, Province
 
 BANKS = ("ICBC", "CCB")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import local_network
-from commands.processes import send_signal
+from commands.local import local_network
+from commands.local.processes import send_signal
 from ledger.membership.genesis import parse_genesis
 from network.runtime.settings import CONFIG_FILE
 from tests.end_to_end.province import BASE_PORT, MEMBERS, Province

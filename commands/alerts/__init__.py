@@ -1,0 +1,1 @@
+"""`creditledger alerts`: early warnings, and the stream of them."""

@@ -1,0 +1,1 @@
+"""Commands that judge: chains, receipts, evidence, anchors of trust."""

@@ -1,0 +1,1 @@
+"""Commands for a node's home: made, kept, mended, copied, given away."""

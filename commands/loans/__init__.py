@@ -1,0 +1,1 @@
+"""`creditledger loan`: from application to settlement, and the letters about it."""

@@ -1,0 +1,1 @@
+"""A local network of real processes: its file, its nodes, the command."""

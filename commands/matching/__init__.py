@@ -1,0 +1,1 @@
+"""`creditledger match`: one company, a company offline, the whole province."""

@@ -1,0 +1,1 @@
+"""Programs that measure: speed, faults, races, the real invoices."""

@@ -1,0 +1,1 @@
+"""`creditledger member`: the members of the network and their proposals."""

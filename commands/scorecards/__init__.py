@@ -1,0 +1,1 @@
+"""`creditledger scorecard`: fitting, checking, explaining and trying scorecards."""

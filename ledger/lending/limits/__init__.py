@@ -1,0 +1,1 @@
+"""Exposure and prudential limits: what is owed by whom to whom, and how much may be."""

@@ -1,0 +1,1 @@
+"""Loans: their arithmetic, their states, and what is booked on the chain."""
