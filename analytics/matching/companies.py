@@ -24,21 +24,21 @@ _SUSPECTS = "SELECT company AS c FROM codes JOIN suspects ON hash(company) = sus
 
 def check_once(files: Sequence[Path]) -> None:
     """Raise `LocalError` 8001 for a company that has two rows in the files of a snapshot."""
-    connection = duckdb.connect()
-    connection.execute("SET threads = 1")
-    hashes = [item["h"].to_numpy() for item in _ask(connection, _HASHES, files)]
-    found = np.sort(np.concatenate(hashes)) if hashes else np.empty(0, np.uint64)
-    twice = np.unique(found[1:][found[1:] == found[:-1]])
-    if not len(twice):
-        return
-    connection.register("suspects", pa.table({"h": twice}))
-    counts: Counter[str] = Counter()
-    for item in _ask(connection, _SUSPECTS, files):
-        counts.update(item["c"].to_pylist())
-    company = min((name for name, count in counts.items() if count > 1), default=None)
-    if company is not None:
-        message = f"company {company} has {counts[company]} rows in the snapshot, want one"
-        raise LocalError(Code.INPUT_FILE, message)
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 1")
+        hashes = [item["h"].to_numpy() for item in _ask(connection, _HASHES, files)]
+        found = np.sort(np.concatenate(hashes)) if hashes else np.empty(0, np.uint64)
+        twice = np.unique(found[1:][found[1:] == found[:-1]])
+        if not len(twice):
+            return
+        connection.register("suspects", pa.table({"h": twice}))
+        counts: Counter[str] = Counter()
+        for item in _ask(connection, _SUSPECTS, files):
+            counts.update(item["c"].to_pylist())
+        company = min((name for name, count in counts.items() if count > 1), default=None)
+        if company is not None:
+            message = f"company {company} has {counts[company]} rows in the snapshot, want one"
+            raise LocalError(Code.INPUT_FILE, message)
 
 
 def _ask(

@@ -17,7 +17,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,11 +115,11 @@ def match_all(plan: Plan, options: Options, progress: Progress) -> Counts:
 
     def work(part: Part) -> Counts:
         if not hasattr(local, "worker"):
-            local.worker = Worker(plan, options)
+            local.worker = opened.enter_context(closing(Worker(plan, options)))
         counts: Counts = local.worker.answer(part)
         return counts
 
-    with ThreadPoolExecutor(options.threads) as pool:
+    with ExitStack() as opened, ThreadPoolExecutor(options.threads) as pool:
         futures = {pool.submit(work, part): part for part in left}
         try:
             for future in as_completed(futures):
@@ -174,6 +174,10 @@ class Worker:
         self._options = options
         self._query = plan.render("chunk")
         self._connection = connect(options.memory_mb, options.spill)
+
+    def close(self) -> None:
+        """Give back what the connection holds."""
+        self._connection.close()
 
     def answer(self, part: Part) -> Counts:
         """Write a part and its counts.

@@ -95,7 +95,8 @@ def features_of(rules: Rules) -> list[Feature]:
 
 def check_plan(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> dict[Result, int]:
     """Compare every answer with the decision; return how many there were of each result."""
-    table = run_chunk(connect(1024, None), plan, plan.render("chunk"), table_of(rows, plan))
+    with connect(1024, None) as connection:
+        table = run_chunk(connection, plan, plan.render("chunk"), table_of(rows, plan))
     counts = dict.fromkeys(Result, 0)
     for facts, row in zip(rows, table.to_pylist(), strict=True):
         known = {**facts, **plan.constants}
