@@ -136,6 +136,11 @@ class Invariants:
         conduct.stored_height = head.certificate.height if head.certificate else 0
         conduct.stable_height = max(conduct.stable_height, conduct.stored_height)
         conduct.view = 0
+        executed = {item for block in member.ledger.blocks for item in block.transactions}
+        for batches in conduct.fresh.values():
+            for height in [item for item in batches if item <= head.height]:
+                # Another batch was certified there: the view is over, and its votes are forgotten.
+                batches[height] = tuple(item for item in batches[height] if item in executed)
 
     def after_start(self, member: Member) -> None:
         """Note the view in which a member has come back."""
